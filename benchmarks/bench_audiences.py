@@ -15,9 +15,10 @@ from sqlalchemy import update
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
-from rapport.audiences import service as audiences
+from rapport.audiences import counting, groups, membership
 from rapport.conditions import parse
-from rapport.customers import service as customers
+from rapport.customers import attributes
+from rapport.customers.attributes import AttributeInfo
 from rapport.settings import Settings
 from rapport.stores import open_stores
 
@@ -86,8 +87,8 @@ BARE_MIXED = f"""
 
 def fill(scope: Scope, size: int) -> None:
     """A million profiles of thirty columns, and two transactions a customer in the last year."""
-    added = [customers.AttributeInfo(name, name, "", kind, "calculated") for name, (kind, _) in ADDED.items()]
-    customers.declare(scope, added)
+    added = [AttributeInfo(name, name, "", kind, "calculated") for name, (kind, _) in ADDED.items()]
+    attributes.declare(scope, added)
     values = FILLED | {name: sql for name, (_, sql) in ADDED.items()}
     columns = ", ".join(("data_date", "customer_id", *values))
     expressions = ", ".join(("toDate('2026-06-30')", "concat('c', toString(number))", *values.values()))
@@ -133,14 +134,14 @@ def measure(scope: Scope) -> None:
     """Count both definitions, and store the members of one."""
     for name, definition, bare in (("six attributes", SIX, BARE_SIX), ("with two histories", MIXED, BARE_MIXED)):
         ours, baseline = side_by_side(
-            lambda definition=definition: audiences.size_now(scope, parse(definition)),  # type: ignore[misc]
+            lambda definition=definition: counting.size_now(scope, parse(definition)),  # type: ignore[misc]
             lambda bare=bare: scope.warehouse.value(bare),  # type: ignore[misc]
         )
         told(f"size now, {name}", ours, baseline, LIMIT)
     for name, definition in (("six attributes", SIX), ("everyone", {"all": []})):
-        group = audiences.create_target_group(scope, name, definition)
+        group = groups.create_target_group(scope, name, definition)
         began = time.perf_counter()
-        size = audiences.compute_members(scope, group.id, DATA_DATE)
+        size = membership.compute_members(scope, group.id, DATA_DATE)
         told(f"compute members, {name} ({size})", (time.perf_counter() - began) * 1000, None, None)
 
 

@@ -13,10 +13,11 @@ from sqlalchemy import update
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
-from rapport.audiences import service as audiences
-from rapport.campaigns import service as campaigns
+from rapport.audiences import groups, membership
+from rapport.campaigns import definitions, occurrences
 from rapport.campaigns.occurrences import plan_next_run
-from rapport.campaigns.runs import processing
+from rapport.campaigns.runs import by_hand, processing
+from rapport.campaigns.schemas import ActionBody, FrequencyCap, Group, GroupChannel, Schedule, SeriesBody, SeriesRules
 from rapport.channels import service as channels
 from rapport.settings import Settings
 from rapport.stores import open_stores
@@ -39,22 +40,22 @@ BARE = """
 """
 
 
-def prepare(scope: Scope, size: int) -> campaigns.SeriesBody:
+def prepare(scope: Scope, size: int) -> SeriesBody:
     """A million reachable customers, one target group of them all, one series with control and a cap."""
     scope.warehouse.execute(FILL, day=DATA_DATE, size=size)
     with scope.records() as session:
         session.execute(update(Tenant).where(Tenant.id == scope.tenant_id).values(last_data_date=DATA_DATE))
     channels.create_channel(scope, "Text messages", "external", id=505)
-    campaigns.create_action(scope, campaigns.ActionBody(name="Voucher", promo_codes=["V1"]))
-    audiences.create_target_group(scope, "All", {"all": []})
-    audiences.compute_members(scope, 1, DATA_DATE)
-    reached = [campaigns.GroupChannel(channel_id=505, template_id=1, send_time="09:00")]
-    return campaigns.SeriesBody(
+    definitions.create_action(scope, ActionBody(name="Voucher", promo_codes=["V1"]))
+    groups.create_target_group(scope, "All", {"all": []})
+    membership.compute_members(scope, 1, DATA_DATE)
+    reached = [GroupChannel(channel_id=505, template_id=1, send_time="09:00")]
+    return SeriesBody(
         name="Everybody",
         target_group_id=1,
-        schedule=campaigns.Schedule(kind="daily", start_date=scope.today()),
-        groups=[campaigns.Group(action_id=2, share=1.0, channels=reached)],
-        rules=campaigns.SeriesRules(include_all=True, frequency_cap=campaigns.FrequencyCap(messages=3, days=7)),
+        schedule=Schedule(kind="daily", start_date=scope.today()),
+        groups=[Group(action_id=2, share=1.0, channels=reached)],
+        rules=SeriesRules(include_all=True, frequency_cap=FrequencyCap(messages=3, days=7)),
     )
 
 
@@ -79,9 +80,9 @@ def ours(scope: Scope, series_id: int, size: int, rounds: int) -> float:
         began = time.perf_counter()
         processing.process(scope, campaign, DATA_DATE)
         found.append(time.perf_counter() - began)
-        done = campaigns.occurrence(scope, campaign)
+        done = occurrences.occurrence(scope, campaign)
         assert done.targeted == size and done.test_size + done.control_size == size, (done.state, done.counts)
-        campaigns.cancel(scope, campaign)
+        by_hand.cancel(scope, campaign)
     return min(found)
 
 
@@ -96,7 +97,7 @@ def main() -> None:
     try:
         stores.clock.set(datetime(2026, 7, 1, 5, tzinfo=UTC))
         scope = create_tenant(stores, "Bench", "UTC", "EUR", {"campaigns": {"blast_minimum": 10**9}})
-        series = campaigns.create_series(scope, prepare(scope, size))
+        series = definitions.create_series(scope, prepare(scope, size))
         baseline = bare(scope, ROUNDS)
         seconds = ours(scope, series.id, size, ROUNDS)
     finally:

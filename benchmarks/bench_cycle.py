@@ -17,6 +17,7 @@ from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 
+from rapport.access import service
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
 from rapport.insight import service as insight
@@ -130,7 +131,7 @@ def timed_steps(scope: Scope, day: date) -> tuple[tuple[float, float], dict[str,
     wall, cpu = time.perf_counter(), time.process_time()
     for name, step in insight.MODEL_STEPS:
         steps[name] = timed(lambda step=step: step(scope, day))[0]
-    insight.publish(scope, day)
+    service.publish_data_date(scope, day)
     return (time.perf_counter() - wall, time.process_time() - cpu), steps
 
 

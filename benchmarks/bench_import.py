@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
-from rapport.customers import service
+from rapport.customers.importing import imports
 from rapport.settings import Settings
 from rapport.stores import open_stores
 
@@ -65,7 +65,7 @@ def measured(scope: Scope, path: Path, size: int, customers: int) -> tuple[float
     warehouse.execute("CREATE TABLE bare AS transactions")
     warehouse.expect_many_rows()
     bare = timed(lambda: warehouse.execute(BARE.format(path=path)))
-    ours = timed(lambda: service.import_file(scope, "transactions", path, None, "full", False))
+    ours = timed(lambda: imports.import_file(scope, "transactions", path, None, "full", False))
     same = "SELECT count(), round(sum(amount)), uniqExact(customer_id) FROM "
     assert warehouse.row(same + "bare") == warehouse.row(same + "transactions")
     return bare, ours

@@ -24,9 +24,11 @@ from typing import Any
 from bench_cycle import ORDERS, PRODUCTS, TRANSACTIONS, D
 from rapport.access.scope import Scope, scope_of
 from rapport.access.service import create_tenant, tenants
-from rapport.audiences import service as audiences
-from rapport.campaigns import service as campaigns
-from rapport.campaigns.cycle import cycles
+from rapport.audiences import groups
+from rapport.campaigns import definitions, occurrences
+from rapport.campaigns.cycle import cycles, daily, tasks
+from rapport.campaigns.measurement import results
+from rapport.campaigns.schemas import ActionBody, FrequencyCap, Group, GroupChannel, Schedule, SeriesBody, SeriesRules
 from rapport.channels import service as channels
 from rapport.settings import Settings
 from rapport.stores import open_stores
@@ -85,22 +87,22 @@ POLL_SECONDS = 0.01
 def prepare(scope: Scope) -> None:
     """Campaigns for the day after: one to everybody, one by histories, with exclusions, a cap and control."""
     channels.create_channel(scope, "Text messages", "external", id=505)
-    campaigns.create_action(scope, campaigns.ActionBody(name="Voucher", promo_codes=["V1"]))
+    definitions.create_action(scope, ActionBody(name="Voucher", promo_codes=["V1"]))
     for name, definition in GROUPS.items():
-        audiences.create_target_group(scope, name, definition)
-    reached = [campaigns.GroupChannel(channel_id=505, template_id=1, send_time="09:00")]
+        groups.create_target_group(scope, name, definition)
+    reached = [GroupChannel(channel_id=505, template_id=1, send_time="09:00")]
     for number, name in enumerate(("Everybody", "Buyers"), start=1):
-        campaigns.create_series(
+        definitions.create_series(
             scope,
-            campaigns.SeriesBody(
+            SeriesBody(
                 name=name,
                 target_group_id=number,
-                schedule=campaigns.Schedule(kind="once", start_date=D + timedelta(days=1)),
-                groups=[campaigns.Group(action_id=2, channels=reached)],
-                rules=campaigns.SeriesRules(
+                schedule=Schedule(kind="once", start_date=D + timedelta(days=1)),
+                groups=[Group(action_id=2, channels=reached)],
+                rules=SeriesRules(
                     include_all=False,
                     exclude_target_group_ids=[3],
-                    frequency_cap=campaigns.FrequencyCap(messages=20, days=30),
+                    frequency_cap=FrequencyCap(messages=20, days=30),
                 ),
                 products=3,
             ),
@@ -141,13 +143,13 @@ def run_day(scope: Scope) -> dict[str, Any]:
     peaks = Peaks(scope)
     cycles.begin(scope, D)
     with peaks.watched():
-        result = campaigns.run_cycle(scope, D)
+        result = daily.run_cycle(scope, D)
         peaks.step = "sends"
-        campaigns.execute_due(scope)
+        tasks.execute_due(scope)
         peaks.step = "results"
-        made = campaigns.occurrences(scope, execution_date=D + timedelta(days=1))
+        made = occurrences.occurrences(scope, execution_date=D + timedelta(days=1))
         for campaign in made:
-            campaigns.results(scope, campaign.id)
+            results.results(scope, campaign.id)
     print([(one.id, one.state, one.error, one.targeted, one.counts) for one in made], file=sys.stderr)
     names = {str(number): step["name"] for number, step in enumerate(result.steps)}
     names[str(len(names))] = "announcements"
@@ -172,7 +174,7 @@ def measure(customers: int, memory: int, folder: Path) -> dict[str, Any]:
             limits = {"campaigns": {"blast_minimum": 10**9, "messages_per_day": 10}}
             scope = create_tenant(stores, "Bench", "UTC", "EUR", limits)
             fill(scope, customers)
-        if not campaigns.all_series(scope):
+        if not definitions.all_series(scope):
             prepare(scope)
         return run_day(scope)
     finally:

@@ -38,10 +38,13 @@ from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
 from rapport.access.tenant_limits import change_limits
 from rapport.app import carrying_out, create_app
-from rapport.campaigns import service as campaigns
+from rapport.campaigns import definitions
+from rapport.campaigns.schemas import ActionBody
+from rapport.campaigns.triggered import definitions as campaign_definitions
+from rapport.campaigns.triggered.schemas import TriggeredBody
 from rapport.channels import service as channels
-from rapport.customers import service as customers
-from rapport.messaging import service as messaging
+from rapport.customers import event_types
+from rapport.messaging import templates
 from rapport.notifications import service as notifications
 from rapport.realtime.events.tokens import tokens
 from rapport.settings import Settings, roles_of
@@ -88,12 +91,12 @@ def build(scope: Scope) -> None:
     with scope.records() as session:
         session.execute(update(Tenant).where(Tenant.id == scope.tenant_id).values(last_data_date=day))
     channels.create_channel(scope, "SMS", "external")
-    messaging.save_template(scope, SMS, "Offer", id=TEMPLATE)
-    campaigns.create_action(scope, campaigns.ActionBody(name="Voucher", promo_codes=["FREE5"]))
+    templates.save_template(scope, SMS, "Offer", id=TEMPLATE)
+    definitions.create_action(scope, ActionBody(name="Voucher", promo_codes=["FREE5"]))
     for name in EVENTS:
-        customers.declare_event_type(scope, name, {"amount": "Number", "brand": "String", "n": "Number"})
+        event_types.declare_event_type(scope, name, {"amount": "Number", "brand": "String", "n": "Number"})
     for trigger in triggers():
-        campaigns.create_triggered(scope, campaigns.TriggeredBody.model_validate(trigger))
+        campaign_definitions.create_triggered(scope, TriggeredBody.model_validate(trigger))
 
 
 def triggers() -> Iterator[dict[str, Any]]:

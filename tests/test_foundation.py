@@ -12,7 +12,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from rapport.access.scope import Scope
-from rapport.campaigns import service as campaigns
+from rapport.campaigns.cycle import daily
 from rapport.errors import Conflict
 from rapport.stores import migrations
 from rapport.stores.models import metadata
@@ -123,5 +123,5 @@ def test_a_cycle_of_a_day_that_is_not_over_is_refused(api: httpx.Client, scope: 
         answer = api.post("/manage/v1/cycles", json={"data_date": str(day)})
         assert answer.status_code == 409 and "a past day" in answer.json()["detail"]
         with pytest.raises(Conflict):
-            campaigns.run_cycle(scope, day)
+            daily.run_cycle(scope, day)
     assert scope.data_date() is None

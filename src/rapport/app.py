@@ -34,11 +34,16 @@ from rapport.api.http.shares import Shares
 from rapport.api.http.unmatched import unmatched
 from rapport.api.wire import unsubscribe
 from rapport.api.wire.event_senders import THREADS
-from rapport.campaigns import service as campaigns
-from rapport.customers import service as customers
+from rapport.campaigns.cycle.scheduler import Scheduler
+from rapport.customers import consent_marks
+from rapport.customers.privacy import tasks
+from rapport.customers.writes import writer
 from rapport.errors import Away, Invalid, NotFound, RapportError, Withheld, WrongMethod
-from rapport.notifications import service as notifications
+from rapport.notifications.deliverer import Deliverer
 from rapport.realtime import service as realtime
+from rapport.realtime.events.directory import Directory
+from rapport.realtime.events.intake import Intake
+from rapport.realtime.events.pacing import EventRateLimiter
 from rapport.settings import networks_of
 from rapport.stores import Stores
 from rapport.stores.workers.base import Worker, running
@@ -53,9 +58,9 @@ def workers_of(stores: Stores, roles: frozenset[str]) -> list[Worker]:
     """The workers of a process with some roles, in the order in which they are started."""
     workers: list[Worker] = []
     if "worker" in roles:
-        workers += [notifications.Deliverer(stores), *realtime.workers(stores)]
+        workers += [Deliverer(stores), *realtime.workers(stores)]
     if "scheduler" in roles:
-        workers.append(campaigns.Scheduler(stores))
+        workers.append(Scheduler(stores))
     return workers
 
 
@@ -63,12 +68,12 @@ def workers_of(stores: Stores, roles: frozenset[str]) -> list[Worker]:
 def carrying_out(stores: Stores, roles: frozenset[str]) -> Iterator[None]:
     """Durable work, deliveries and the schedule, for as long as the block runs, as far as the roles say."""
     if "worker" in roles:
-        customers.convert_all(stores)
+        consent_marks.convert_all(stores)
     with ExitStack() as parts:
         stores.start_work(listening="worker" in roles)
         if "worker" in roles:
-            customers.look_at_attributes(stores)
-            customers.writer_of(stores).sweep()
+            tasks.look_at_attributes(stores)
+            writer.writer_of(stores).sweep()
         parts.enter_context(running(*workers_of(stores, roles)))
         stores.play(roles)
         parts.callback(stores.play, frozenset())
@@ -98,9 +103,9 @@ def create_app(stores: Stores, operator_token: str = "") -> FastAPI:
     app.state.watch = watching.Watch(stores)
     app.state.operator_token = operator_token
     app.state.keys = KeyRing(stores)
-    app.state.intake = stores.workers.only(realtime.Intake, stores)
-    app.state.directory = realtime.Directory(stores)
-    app.state.event_limiter = realtime.EventRateLimiter()
+    app.state.intake = stores.workers.only(Intake, stores)
+    app.state.directory = Directory(stores)
+    app.state.event_limiter = EventRateLimiter()
     app.state.reading = CapacityLimiter(THREADS)
     app.state.limiter = RateLimiter(stores.settings.rate_limit_calls, stores.settings.rate_limit_seconds)
     app.state.unsubscribed = RateLimiter(unsubscribe.MOST_TIMES, unsubscribe.WITHIN_SECONDS)

@@ -12,13 +12,14 @@ import numpy as np
 
 from rapport.access.scope import Scope
 from rapport.access.service import allow_sender_domain, create_tenant
-from rapport.audiences import service as audiences
-from rapport.campaigns import service as campaigns
+from rapport.audiences import groups
+from rapport.campaigns import definitions
+from rapport.campaigns.schemas import ActionBody, Group, GroupChannel, Schedule, SeriesBody, SeriesRules
 from rapport.channels import service as channels
-from rapport.customers import service as customers
+from rapport.customers.importing import imports
 from rapport.demo import files
 from rapport.demo.world import World
-from rapport.messaging import service as messaging
+from rapport.messaging import templates
 from rapport.notifications import service as notifications
 from rapport.settings import Settings
 from rapport.stores import open_stores
@@ -36,20 +37,20 @@ def load(scope: Scope, world: World, folder: Path) -> None:
         ("transactions", head),
         ("items", lines),
     ):
-        assert customers.import_file(scope, kind, path).rejected == 0
+        assert imports.import_file(scope, kind, path).rejected == 0
 
 
 def campaign(scope: Scope, name: str, group: int, *places: tuple[int, int]) -> None:
     start = scope.today() - timedelta(days=1)
-    reached = [campaigns.GroupChannel(channel_id=c, template_id=t, send_time="00:00") for c, t in places]
-    campaigns.create_series(
+    reached = [GroupChannel(channel_id=c, template_id=t, send_time="00:00") for c, t in places]
+    definitions.create_series(
         scope,
-        campaigns.SeriesBody(
+        SeriesBody(
             name=name,
             target_group_id=group,
-            schedule=campaigns.Schedule(kind="daily", start_date=start),
-            groups=[campaigns.Group(action_id=2, share=1.0, channels=reached)],
-            rules=campaigns.SeriesRules(include_all=group == 2),
+            schedule=Schedule(kind="daily", start_date=start),
+            groups=[Group(action_id=2, share=1.0, channels=reached)],
+            rules=SeriesRules(include_all=group == 2),
             duration=3,
         ),
     )
@@ -65,11 +66,11 @@ def main(data_dir: Path, listener: str) -> None:
     allow_sender_domain(scope, "example.com")
     mail = channels.create_channel(scope, "Email", "email", settings={"from_address": "shop@example.com"}).id
     text = channels.create_channel(scope, "SMS", "external", address_attribute="MOBILE_NUMBER").id
-    letter = messaging.create_template(scope, mail, "Letter", "Hello [%FIRST_NAME:you%]", "<p>[%PROMO_CODE%]</p>").id
-    note = messaging.create_template(scope, text, "Note", text="Hello").id
-    campaigns.create_action(scope, campaigns.ActionBody(name="Voucher", promo_codes=["V1"]))
-    audiences.create_target_group(scope, "Northern", {"attribute": "COUNTRY", "operator": "in", "value": ["NO", "GB"]})
-    audiences.create_target_group(scope, "All", {"all": []})
+    letter = templates.create_template(scope, mail, "Letter", "Hello [%FIRST_NAME:you%]", "<p>[%PROMO_CODE%]</p>").id
+    note = templates.create_template(scope, text, "Note", text="Hello").id
+    definitions.create_action(scope, ActionBody(name="Voucher", promo_codes=["V1"]))
+    groups.create_target_group(scope, "Northern", {"attribute": "COUNTRY", "operator": "in", "value": ["NO", "GB"]})
+    groups.create_target_group(scope, "All", {"all": []})
     campaign(scope, "North", 1, (mail, letter), (text, note))
     campaign(scope, "Everybody", 2, (mail, letter))
     for event in (1, 2, 3, 13):

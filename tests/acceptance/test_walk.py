@@ -344,14 +344,16 @@ def currently_targeted(demo: Demo) -> None:
 
 @function("GetCanceledCampaignCustomers", "GetProcessedCampaignCustomers")
 def held_and_canceled(demo: Demo) -> None:
-    from rapport.campaigns import service as campaigns
+    from rapport.campaigns import definitions
+    from rapport.campaigns.runs import by_hand
+    from rapport.campaigns.schemas import SeriesBody
 
-    body = campaigns.body_of(campaigns.series(demo.scope, 2)) | {"name": "On hold", "conditional": True}
+    body = definitions.body_of(definitions.series(demo.scope, 2)) | {"name": "On hold", "conditional": True}
     schedule = {"kind": "once", "start_date": str(demo.today)}
     reached = [{"channel_id": 505, "template_id": 1, "send_time": "23:59"}]
     body |= {"schedule": schedule, "rules": {"include_all": True}, "groups": [{"action_id": 4, "channels": reached}]}
-    held = campaigns.create_series(demo.scope, campaigns.SeriesBody(**body))
-    found = campaigns.run_now(demo.scope, held.id, wait=True)
+    held = definitions.create_series(demo.scope, SeriesBody(**body))
+    found = by_hand.run_now(demo.scope, held.id, wait=True)
     truth = [
         (customer, 4)
         for (customer,) in rows(
@@ -363,7 +365,7 @@ def held_and_canceled(demo: Demo) -> None:
     answer = pages(demo, "customers/GetProcessedCampaignCustomers", CampaignID=found.id)
     assert truth and tuples(answer, "CustomerID", "ActionID") == sorted(truth)
     assert {row["PromoCode"] for row in answer} == {"SAVE10"}
-    campaigns.cancel(demo.scope, found.id)
+    by_hand.cancel(demo.scope, found.id)
     answer = pages(demo, "customers/GetCanceledCampaignCustomers", CampaignID=found.id)
     assert tuples(answer, "CustomerID", "ActionID") == sorted(truth)
 

@@ -22,7 +22,7 @@ from rapport.access.scope import Scope
 from rapport.app import create_app
 from rapport.channels import service as channels
 from rapport.commands.connections import configured
-from rapport.messaging import service as messaging
+from rapport.messaging import templates as messaging_templates
 from rapport.realtime.events.tokens import SDK_TOKEN, SERVER_TOKEN, tokens
 from rapport.stores import Stores
 from served_app import running
@@ -63,7 +63,9 @@ def written(scope: Scope) -> None:
     """Templates as long as they may be."""
     channel = channels.create_channel(scope, "Mail", "email").id
     for number in range(20):
-        messaging.save_template(scope, channel, f"t{number}", "s", "<p>" + "ä b " * 24_990 + "</p>", "y z " * 25_000)
+        messaging_templates.save_template(
+            scope, channel, f"t{number}", "s", "<p>" + "ä b " * 24_990 + "</p>", "y z " * 25_000
+        )
 
 
 def longest(call: Call, client: httpx.Client, scope: Scope, status: int) -> float:

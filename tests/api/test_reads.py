@@ -14,8 +14,7 @@ from rapport.access import keys
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
 from rapport.api.wire import actions, customers_campaigns, customers_reactions
-from rapport.customers.attributes import AttributeInfo
-from rapport.customers.service import declare
+from rapport.customers.attributes import AttributeInfo, declare
 from rapport.stores import Stores
 
 pytestmark = pytest.mark.usefixtures("world")

@@ -15,7 +15,7 @@ from rapport.access.roles import may_call
 from rapport.access.scope import Scope
 from rapport.api.reads import PAGE_LIMIT
 from rapport.app import create_app, openapi_document
-from rapport.customers import service as customers
+from rapport.customers import event_types
 from rapport.stores import Stores
 from served_app import serving
 
@@ -34,7 +34,7 @@ WRITES = [
 @pytest.fixture(scope="module")
 def event(scope: Scope) -> int:
     """An activity event that nobody did."""
-    return customers.declare_event_type(scope, "never_done").id
+    return event_types.declare_event_type(scope, "never_done").id
 
 
 @pytest.fixture(scope="module")

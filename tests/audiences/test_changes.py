@@ -10,7 +10,7 @@ from sqlalchemy import delete, update
 
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope
-from rapport.audiences import service as audiences
+from rapport.audiences import groups, membership
 from rapport.audiences.models import Snapshot, TargetGroup
 from rapport.campaigns.cycle.daily import _follow_groups
 from rapport.errors import Invalid
@@ -36,7 +36,7 @@ def group(scope: Scope) -> TargetGroup:
         ]
         scope.warehouse.insert("profiles", ["data_date", "customer_id", "COUNTRY"], rows)
     notifications.register_listener(scope, notifications.GROUP_CHANGED, "http://127.0.0.1:9/groups")
-    return audiences.create_target_group(scope, "Germans", GERMAN, tells_changes=True)
+    return groups.create_target_group(scope, "Germans", GERMAN, tells_changes=True)
 
 
 def live(scope: Scope, *days: date) -> list[dict[str, Any]]:
@@ -65,8 +65,8 @@ def test_a_day_that_was_missed_is_made_up_for_by_the_next(scope: Scope) -> None:
 
 
 def test_groups_that_do_not_tell_and_faulty_ones_hold_up_no_other(scope: Scope, group: TargetGroup) -> None:
-    silent = audiences.create_target_group(scope, "Silent", GERMAN)
-    gone = audiences.create_target_group(scope, "Gone", GERMAN, priority=1, tells_changes=True)
+    silent = groups.create_target_group(scope, "Silent", GERMAN)
+    gone = groups.create_target_group(scope, "Gone", GERMAN, priority=1, tells_changes=True)
     with scope.records() as session:
         broken = {"attribute": "NO_SUCH", "operator": "equals", "value": 1}
         session.execute(
@@ -75,8 +75,8 @@ def test_groups_that_do_not_tell_and_faulty_ones_hold_up_no_other(scope: Scope, 
             .values(definition=broken, id=group.id - 1000)
         )
     assert [one["TargetGroupID"] for one in live(scope, *DAYS)] == [group.id]
-    assert audiences.snapshot(scope, silent.id, DAYS[2]) is None
-    audiences.update_target_group(scope, group.id, tells_changes=False)
+    assert membership.snapshot(scope, silent.id, DAYS[2]) is None
+    groups.update_target_group(scope, group.id, tells_changes=False)
     scope.warehouse.execute("TRUNCATE TABLE target_group_members")
     assert len(live(scope, DAYS[2])) == 1
 

@@ -9,8 +9,8 @@ from sqlalchemy import delete, select, update
 
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope
-from rapport.audiences import service as audiences
-from rapport.audiences import sizes
+from rapport.audiences import groups, membership, sizes
+from rapport.audiences import sizes as audience_sizes
 from rapport.audiences.models import DailySize, Snapshot, TargetGroup
 from rapport.campaigns.cycle.daily import _note_sizes
 from rapport.errors import NotFound
@@ -38,83 +38,83 @@ def of(country: str) -> dict[str, Any]:
 
 
 def curve(scope: Scope, number: int) -> list[tuple[date, int, int]]:
-    return [(one.data_date, one.size, one.version) for one in audiences.sizes_of(scope, number, None, None)]
+    return [(one.data_date, one.size, one.version) for one in audience_sizes.sizes_of(scope, number, None, None)]
 
 
 def test_every_group_has_a_size_for_every_day(scope: Scope) -> None:
-    german = audiences.create_target_group(scope, "Germans", of("DE")).id
-    others = audiences.create_target_group(scope, "Others", {"not": of("DE")}).id
-    everybody = audiences.create_target_group(scope, "All", {"all": []}).id
-    nobody = audiences.create_target_group(scope, "Nobody", of("XX")).id
-    gone = audiences.create_target_group(scope, "Gone", of("FR")).id
-    audiences.archive_target_group(scope, gone)
+    german = groups.create_target_group(scope, "Germans", of("DE")).id
+    others = groups.create_target_group(scope, "Others", {"not": of("DE")}).id
+    everybody = groups.create_target_group(scope, "All", {"all": []}).id
+    nobody = groups.create_target_group(scope, "Nobody", of("XX")).id
+    gone = groups.create_target_group(scope, "Gone", of("FR")).id
+    groups.archive_target_group(scope, gone)
     for day in (BEFORE, DATA_DATE):
-        audiences.note_sizes(scope, day, [])
+        audience_sizes.note_sizes(scope, day, [])
     assert curve(scope, german) == [(BEFORE, 30, 1), (DATA_DATE, 40, 1)]
     assert curve(scope, others) == [(BEFORE, 20, 1), (DATA_DATE, 26, 1)], "whose country nobody knows is no German"
     assert curve(scope, everybody) == [(BEFORE, 50, 1), (DATA_DATE, 66, 1)]
     assert curve(scope, nobody) == [(BEFORE, 0, 1), (DATA_DATE, 0, 1)]
     assert curve(scope, gone) == []
-    group = audiences.target_group(scope, german)
+    group = groups.target_group(scope, german)
     assert (group.size, group.size_date, group.sized_at) == (40, DATA_DATE, scope.clock.now())
-    audiences.note_sizes(scope, BEFORE, [])
-    assert audiences.target_group(scope, german).size_date == DATA_DATE, "an older day does not replace the newest"
+    audience_sizes.note_sizes(scope, BEFORE, [])
+    assert groups.target_group(scope, german).size_date == DATA_DATE, "an older day does not replace the newest"
     with pytest.raises(NotFound):
-        audiences.sizes_of(scope, 9999, None, None)
+        audience_sizes.sizes_of(scope, 9999, None, None)
 
 
 def test_members_that_were_computed_are_not_counted_again(scope: Scope) -> None:
-    german = audiences.create_target_group(scope, "Germans", of("DE")).id
-    french = audiences.create_target_group(scope, "French", of("FR")).id
+    german = groups.create_target_group(scope, "Germans", of("DE")).id
+    french = groups.create_target_group(scope, "French", of("FR")).id
     for number in (german, french):
-        audiences.compute_members(scope, number, DATA_DATE)
+        membership.compute_members(scope, number, DATA_DATE)
     with scope.records() as session:
         session.execute(update(Snapshot).where(Snapshot.tenant_id == scope.tenant_id).values(size=7))
-    audiences.note_sizes(scope, DATA_DATE, [german])
+    audience_sizes.note_sizes(scope, DATA_DATE, [german])
     assert curve(scope, german) == [(DATA_DATE, 7, 1)], "the stored ones"
     assert curve(scope, french) == [(DATA_DATE, 25, 1)], "those of an earlier run of the day are counted"
 
 
 def test_groups_that_others_name_come_first(scope: Scope) -> None:
-    base = audiences.create_target_group(scope, "Base", of("DE")).id
-    middle = audiences.create_target_group(scope, "Middle", {"not": {"group": base}}).id
-    top = audiences.create_target_group(scope, "Top", {"all": [{"group": middle}, of("FR")]}).id
-    audiences.note_sizes(scope, DATA_DATE, [])
+    base = groups.create_target_group(scope, "Base", of("DE")).id
+    middle = groups.create_target_group(scope, "Middle", {"not": {"group": base}}).id
+    top = groups.create_target_group(scope, "Top", {"all": [{"group": middle}, of("FR")]}).id
+    audience_sizes.note_sizes(scope, DATA_DATE, [])
     assert [curve(scope, one)[0][1] for one in (base, middle, top)] == [40, 26, 25]
 
 
 def test_one_that_cannot_be_counted_leaves_the_others(scope: Scope, monkeypatch: pytest.MonkeyPatch) -> None:
-    good = audiences.create_target_group(scope, "Good", of("DE")).id
-    bad, above = (audiences.create_target_group(scope, name, of("DE")).id for name in ("Bad", "Above"))
-    audiences.update_target_group(scope, above, definition={"group": bad})
+    good = groups.create_target_group(scope, "Good", of("DE")).id
+    bad, above = (groups.create_target_group(scope, name, of("DE")).id for name in ("Bad", "Above"))
+    groups.update_target_group(scope, above, definition={"group": bad})
     broken = {"attribute": "NO_SUCH", "operator": "equals", "value": "x"}
     with scope.records() as session:
         of_tenant = TargetGroup.tenant_id == scope.tenant_id
         session.execute(update(TargetGroup).where(of_tenant, TargetGroup.id == bad).values(definition=broken))
-    audiences.note_sizes(scope, DATA_DATE, [])
+    audience_sizes.note_sizes(scope, DATA_DATE, [])
     assert [len(curve(scope, one)) for one in (good, bad, above)] == [1, 0, 0]
     monkeypatch.setattr(sizes, "AT_ONCE", 1)
-    audiences.note_sizes(scope, BEFORE, [])
+    audience_sizes.note_sizes(scope, BEFORE, [])
     assert curve(scope, good) == [(BEFORE, 30, 1), (DATA_DATE, 40, 1)]
 
 
 def test_a_new_definition_is_a_new_version_and_old_sizes_end(scope: Scope) -> None:
-    german = audiences.create_target_group(scope, "Germans", of("DE")).id
-    audiences.note_sizes(scope, BEFORE, [])
-    audiences.update_target_group(scope, german, definition=of("FR"))
+    german = groups.create_target_group(scope, "Germans", of("DE")).id
+    audience_sizes.note_sizes(scope, BEFORE, [])
+    groups.update_target_group(scope, german, definition=of("FR"))
     _note_sizes(scope.tenant_id, DATA_DATE.isoformat(), [])
     assert curve(scope, german) == [(BEFORE, 30, 1), (DATA_DATE, 25, 2)]
     with scope.records() as session:
         first = select(DailySize).where(DailySize.tenant_id == scope.tenant_id, DailySize.data_date == BEFORE)
         session.scalars(first).one().data_date = DATA_DATE - sizes.KEPT - timedelta(days=1)
-    audiences.note_sizes(scope, DATA_DATE, [])
+    audience_sizes.note_sizes(scope, DATA_DATE, [])
     assert curve(scope, german) == [(DATA_DATE, 25, 2)]
 
 
 def test_over_http(scope: Scope, api: httpx.Client) -> None:
-    number = audiences.create_target_group(scope, "Germans", of("DE")).id
+    number = groups.create_target_group(scope, "Germans", of("DE")).id
     for day in (BEFORE, DATA_DATE):
-        audiences.note_sizes(scope, day, [])
+        audience_sizes.note_sizes(scope, day, [])
     path = f"/manage/v1/target-groups/{number}/sizes"
     first = {"data_date": "2026-03-27", "size": 30, "version": 1}
     assert api.get(path).json() == [first, {"data_date": "2026-03-28", "size": 40, "version": 1}]

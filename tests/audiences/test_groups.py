@@ -10,7 +10,8 @@ from sqlalchemy import update
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
-from rapport.audiences import service as audiences
+from rapport.audiences import building, groups, lists, membership
+from rapport.audiences import counting as audience_counting
 from rapport.audiences.models import Count, TargetGroup
 from rapport.campaigns.models import Occurrence
 from rapport.conditions import parse
@@ -47,83 +48,85 @@ def stored(scope: Scope, group_id: int, day: date = DATA_DATE) -> list[str]:
 
 
 def test_members_are_stored_and_computed_again_without_a_change(scope: Scope) -> None:
-    group = audiences.create_target_group(scope, "Germans", GERMAN)
-    assert audiences.compute_members(scope, group.id, DATA_DATE) == len(GERMANS) == 160
+    group = groups.create_target_group(scope, "Germans", GERMAN)
+    assert membership.compute_members(scope, group.id, DATA_DATE) == len(GERMANS) == 160
     assert stored(scope, group.id) == GERMANS
-    assert audiences.compute_members(scope, group.id, DATA_DATE) == 160
+    assert membership.compute_members(scope, group.id, DATA_DATE) == 160
     assert stored(scope, group.id) == GERMANS
-    assert audiences.members(scope, group.id, DATA_DATE, 3, 2) == GERMANS[2:5]
-    again = audiences.target_group(scope, group.id)
+    assert membership.members(scope, group.id, DATA_DATE, 3, 2) == GERMANS[2:5]
+    again = groups.target_group(scope, group.id)
     assert (again.size, again.size_date, again.sized_at) == (160, DATA_DATE, scope.clock.now())
     tables = [name for (name,) in scope.warehouse.rows("SHOW TABLES")]
     assert not [name for name in tables if "aside" in name]
 
 
 def test_a_group_that_becomes_empty_leaves_no_members(scope: Scope) -> None:
-    group = audiences.create_target_group(scope, "Emptying", GERMAN)
-    audiences.compute_members(scope, group.id, DATA_DATE)
+    group = groups.create_target_group(scope, "Emptying", GERMAN)
+    membership.compute_members(scope, group.id, DATA_DATE)
     nobody = {"attribute": "COUNTRY", "operator": "equals", "value": "Nowhere"}
-    audiences.update_target_group(scope, group.id, definition=nobody)
-    assert audiences.compute_members(scope, group.id, DATA_DATE) == 0
+    groups.update_target_group(scope, group.id, definition=nobody)
+    assert membership.compute_members(scope, group.id, DATA_DATE) == 0
     assert stored(scope, group.id) == []
-    assert audiences.members(scope, group.id, DATA_DATE, 10) == []
+    assert membership.members(scope, group.id, DATA_DATE, 10) == []
 
 
 def test_groups_are_computed_after_those_they_depend_on(scope: Scope) -> None:
-    base = audiences.create_target_group(scope, "Base", GERMAN)
-    middle = audiences.create_target_group(scope, "Middle", {"not": {"group": base.id}})
+    base = groups.create_target_group(scope, "Base", GERMAN)
+    middle = groups.create_target_group(scope, "Middle", {"not": {"group": base.id}})
     city = {"attribute": "CITY", "operator": "equals", "value": "city 3"}
-    top = audiences.create_target_group(scope, "Top", {"all": [{"group": middle.id}, city]})
+    top = groups.create_target_group(scope, "Top", {"all": [{"group": middle.id}, city]})
     expected = [f"C{i:04}" for i in range(CUSTOMERS) if country(i) not in ("DE", "de") and i % 10 == 3]
-    assert audiences.size_now(scope, top.condition) == len(expected) > 0
-    assert audiences.compute_members(scope, top.id, DATA_DATE) == len(expected)
+    assert audience_counting.size_now(scope, top.condition) == len(expected) > 0
+    assert membership.compute_members(scope, top.id, DATA_DATE) == len(expected)
     assert stored(scope, top.id) == expected
-    audiences.update_target_group(scope, base.id, definition={"all": []})
-    assert audiences.size_now(scope, parse({"group": top.id})) == 0, (
+    groups.update_target_group(scope, base.id, definition={"all": []})
+    assert audience_counting.size_now(scope, parse({"group": top.id})) == 0, (
         "a changed group is computed again, and those above it"
     )
-    audiences.update_target_group(scope, base.id, definition=GERMAN)
-    audiences.compute_members(scope, base.id, DATA_DATE)
-    assert audiences.size_now(scope, parse({"group": top.id})) == len(expected), "also when the changed one was since"
+    groups.update_target_group(scope, base.id, definition=GERMAN)
+    membership.compute_members(scope, base.id, DATA_DATE)
+    assert audience_counting.size_now(scope, parse({"group": top.id})) == len(expected), (
+        "also when the changed one was since"
+    )
 
 
 def test_an_archived_group_is_still_computed_with_those_it_depends_on(scope: Scope) -> None:
-    base = audiences.create_target_group(scope, "Below", GERMAN)
-    top = audiences.create_target_group(scope, "Above", {"not": {"group": base.id}})
-    audiences.archive_target_group(scope, top.id)
-    assert audiences.compute_members(scope, top.id, DATA_DATE) == CUSTOMERS - len(GERMANS)
+    base = groups.create_target_group(scope, "Below", GERMAN)
+    top = groups.create_target_group(scope, "Above", {"not": {"group": base.id}})
+    groups.archive_target_group(scope, top.id)
+    assert membership.compute_members(scope, top.id, DATA_DATE) == CUSTOMERS - len(GERMANS)
 
 
 def test_circles_are_refused_with_a_sentence(scope: Scope) -> None:
-    one = audiences.create_target_group(scope, "One", {"all": []})
-    two = audiences.create_target_group(scope, "Two", {"group": one.id})
+    one = groups.create_target_group(scope, "One", {"all": []})
+    two = groups.create_target_group(scope, "Two", {"group": one.id})
     with pytest.raises(Conflict, match="depend on each other in a circle: "):
-        audiences.update_target_group(scope, one.id, definition={"not": {"group": two.id}})
+        groups.update_target_group(scope, one.id, definition={"not": {"group": two.id}})
     with pytest.raises(Conflict, match="in a circle"):
-        audiences.update_target_group(scope, one.id, definition={"group": one.id})
-    assert audiences.target_group(scope, one.id).version == 1
+        groups.update_target_group(scope, one.id, definition={"group": one.id})
+    assert groups.target_group(scope, one.id).version == 1
 
 
 def test_members_on_a_past_date_are_computed_when_its_profile_is_kept(scope: Scope) -> None:
-    group = audiences.create_target_group(scope, "Past", GERMAN)
+    group = groups.create_target_group(scope, "Past", GERMAN)
     day = DATA_DATE - timedelta(days=1)
-    assert audiences.members(scope, group.id, day, 1000) == GERMANS
-    assert audiences.snapshot(scope, group.id, day) is not None
+    assert membership.members(scope, group.id, day, 1000) == GERMANS
+    assert membership.snapshot(scope, group.id, day) is not None
     with pytest.raises(NotFound, match="There is no profile of 2020-01-01"):
-        audiences.members(scope, group.id, date(2020, 1, 1), 10)
+        membership.members(scope, group.id, date(2020, 1, 1), 10)
 
 
 def test_names_are_unique_among_groups_in_use(scope: Scope) -> None:
-    group = audiences.create_target_group(scope, "Unique", GERMAN)
+    group = groups.create_target_group(scope, "Unique", GERMAN)
     with pytest.raises(Conflict, match="named 'UNIQUE' already"):
-        audiences.create_target_group(scope, "UNIQUE", GERMAN)
-    other = audiences.create_target_group(scope, "Other", GERMAN)
+        groups.create_target_group(scope, "UNIQUE", GERMAN)
+    other = groups.create_target_group(scope, "Other", GERMAN)
     with pytest.raises(Conflict, match="already"):
-        audiences.update_target_group(scope, other.id, name="unique")
-    audiences.archive_target_group(scope, group.id)
-    assert audiences.create_target_group(scope, "unique", GERMAN).id > group.id
+        groups.update_target_group(scope, other.id, name="unique")
+    groups.archive_target_group(scope, group.id)
+    assert groups.create_target_group(scope, "unique", GERMAN).id > group.id
     with pytest.raises(Conflict, match="archived"):
-        audiences.update_target_group(scope, group.id, name="Again")
+        groups.update_target_group(scope, group.id, name="Again")
 
 
 @pytest.mark.parametrize(
@@ -139,46 +142,46 @@ def test_names_are_unique_among_groups_in_use(scope: Scope) -> None:
 )
 def test_bad_groups_are_refused(scope: Scope, name: str, definition: dict, priority: int | None, message: str) -> None:
     with pytest.raises(Invalid, match=message):
-        audiences.create_target_group(scope, name, definition, priority)
+        groups.create_target_group(scope, name, definition, priority)
 
 
 def test_a_group_in_use_is_not_archived(scope: Scope) -> None:
-    used = audiences.create_target_group(scope, "Used", GERMAN)
-    user = audiences.create_target_group(scope, "User", {"group": used.id})
+    used = groups.create_target_group(scope, "Used", GERMAN)
+    user = groups.create_target_group(scope, "User", {"group": used.id})
     with pytest.raises(Conflict, match=f"Target group {user.id} depends on target group {used.id}"):
-        audiences.archive_target_group(scope, used.id)
-    audiences.archive_target_group(scope, user.id)
-    assert audiences.archive_target_group(scope, used.id).archived
+        groups.archive_target_group(scope, used.id)
+    groups.archive_target_group(scope, user.id)
+    assert groups.archive_target_group(scope, used.id).archived
 
 
 def test_priorities_follow_on(scope: Scope) -> None:
-    first = audiences.create_target_group(scope, "First", GERMAN, priority=500_000)
-    assert audiences.create_target_group(scope, "Second", GERMAN).priority == first.priority + 1
-    assert audiences.update_target_group(scope, first.id, priority=7).priority == 7
+    first = groups.create_target_group(scope, "First", GERMAN, priority=500_000)
+    assert groups.create_target_group(scope, "Second", GERMAN).priority == first.priority + 1
+    assert groups.update_target_group(scope, first.id, priority=7).priority == 7
 
 
 def test_samples_are_members_and_the_same_every_time(scope: Scope) -> None:
-    sample = audiences.sample_now(scope, parse(GERMAN), 7)
+    sample = audience_counting.sample_now(scope, parse(GERMAN), 7)
     assert len(set(sample)) == 7 and set(sample) <= set(GERMANS)
-    assert audiences.sample_now(scope, parse(GERMAN), 7) == sample
+    assert audience_counting.sample_now(scope, parse(GERMAN), 7) == sample
 
 
 def test_counts_run_aside_and_are_remembered(scope: Scope) -> None:
     definition = {"any": [GERMAN, {"attribute": "CITY", "operator": "ends_with", "value": "3"}]}
-    begun = audiences.start_count(scope, audiences.definition_of(scope, definition))
+    begun = audience_counting.start_count(scope, groups.definition_of(scope, definition))
     done = wait_for(scope, begun.id)
     expected = sum(country(i) in ("DE", "de") or i % 10 == 3 for i in range(CUSTOMERS))
     assert (done.state, done.size) == ("done", expected)
-    assert audiences.start_count(scope, audiences.definition_of(scope, definition)).id == begun.id
-    assert audiences.start_count(scope, audiences.definition_of(scope, definition), refresh=True).id != begun.id
-    assert audiences.cancel_count(scope, begun.id).state == "done"
+    assert audience_counting.start_count(scope, groups.definition_of(scope, definition)).id == begun.id
+    assert audience_counting.start_count(scope, groups.definition_of(scope, definition), refresh=True).id != begun.id
+    assert audience_counting.cancel_count(scope, begun.id).state == "done"
 
 
 def wait_for(scope: Scope, count_id: str) -> Count:
     import time
 
     for _ in range(200):
-        found = audiences.count(scope, count_id)
+        found = audience_counting.count(scope, count_id)
         if found.state != "running":
             return found
         time.sleep(0.02)
@@ -192,12 +195,12 @@ def test_a_canceled_count_stops_in_the_engine(scope: Scope, monkeypatch: pytest.
 
     endless = Compiled("SELECT number FROM system.numbers WHERE sipHash64(number) = 1", {})
     monkeypatch.setattr(counting, "_compiled", lambda scope, condition, on: endless)
-    begun = audiences.start_count(scope, audiences.definition_of(scope, {"all": [GERMAN, GERMAN]}))
+    begun = audience_counting.start_count(scope, groups.definition_of(scope, {"all": [GERMAN, GERMAN]}))
     running = "SELECT count() FROM system.processes WHERE startsWith(query, {tag:String})"
     wait_until(lambda: scope.warehouse.value(running, tag=f"/* count {begun.id}") == 1)
-    assert audiences.cancel_count(scope, begun.id).state == "canceled"
+    assert audience_counting.cancel_count(scope, begun.id).state == "canceled"
     wait_until(lambda: scope.warehouse.value(running, tag=f"/* count {begun.id}") == 0)
-    assert audiences.count(scope, begun.id).state == "canceled"
+    assert audience_counting.count(scope, begun.id).state == "canceled"
 
 
 def test_counts_of_one_tenant_leave_a_place_to_others(
@@ -206,7 +209,7 @@ def test_counts_of_one_tenant_leave_a_place_to_others(
     from rapport.audiences import counting
 
     going_on, begun = threading.Event(), []
-    german = audiences.definition_of(scope, GERMAN)
+    german = groups.definition_of(scope, GERMAN)
     other = create_tenant(stores, f"counting beside {scope.tenant_id}")
     with other.records() as session:
         session.execute(update(Tenant).where(Tenant.id == other.tenant_id).values(last_data_date=DATA_DATE))
@@ -220,10 +223,10 @@ def test_counts_of_one_tenant_leave_a_place_to_others(
     monkeypatch.setattr(counting, "_compiled", slow)
     monkeypatch.setattr(counting, "MOST_WAITING", 3)
     try:
-        flood = [audiences.start_count(scope, german, refresh=True) for _ in range(4)]
+        flood = [audience_counting.start_count(scope, german, refresh=True) for _ in range(4)]
         with pytest.raises(Away, match="no more can wait"):
-            audiences.start_count(scope, german, refresh=True)
-        begun_beside = audiences.start_count(other, audiences.definition_of(other, GERMAN))
+            audience_counting.start_count(scope, german, refresh=True)
+        begun_beside = audience_counting.start_count(other, groups.definition_of(other, GERMAN))
         assert wait_for(other, begun_beside.id).state == "done"
         assert begun == []
     finally:
@@ -242,11 +245,11 @@ def wait_until(holds) -> None:  # type: ignore[no-untyped-def]
 
 
 def test_a_count_that_fails_says_why(scope: Scope) -> None:
-    past = audiences.create_target_group(scope, "Gone", GERMAN)
-    begun = audiences.start_count(scope, audiences.definition_of(scope, {"group": past.id}))
+    past = groups.create_target_group(scope, "Gone", GERMAN)
+    begun = audience_counting.start_count(scope, groups.definition_of(scope, {"group": past.id}))
     assert wait_for(scope, begun.id).state == "done"
     with pytest.raises(NotFound, match="no count"):
-        audiences.count(scope, "nope")
+        audience_counting.count(scope, "nope")
 
 
 def test_a_count_whose_process_died_is_failed(scope: Scope) -> None:
@@ -261,22 +264,22 @@ def test_a_count_whose_process_died_is_failed(scope: Scope) -> None:
                 started_at=scope.clock.now() - timedelta(hours=1),
             )
         )
-    assert audiences.count(scope, "dead").error == "The count did not end."
+    assert audience_counting.count(scope, "dead").error == "The count did not end."
 
 
 def test_a_group_is_counted_and_remembers_it(scope: Scope) -> None:
-    group = audiences.create_target_group(scope, "Sized", GERMAN)
+    group = groups.create_target_group(scope, "Sized", GERMAN)
     assert group.size is None
-    sized = audiences.size_target_group(scope, group.id)
+    sized = audience_counting.size_target_group(scope, group.id)
     assert (sized.size, sized.size_date) == (len(GERMANS), DATA_DATE)
     with pytest.raises(NotFound):
-        audiences.size_target_group(scope, 99_999)
+        audience_counting.size_target_group(scope, 99_999)
 
 
 def test_customer_lists_are_groups(scope: Scope) -> None:
-    made = audiences.create_customer_list(scope, "VIPs", ["c0001", "C0002", " C0002 ", "nobody", ""])
+    made = lists.create_customer_list(scope, "VIPs", ["c0001", "C0002", " C0002 ", "nobody", ""])
     assert (made.existing, made.missing) == (2, ["nobody"])
-    assert audiences.compute_members(scope, made.target_group_id, DATA_DATE) == 2
+    assert membership.compute_members(scope, made.target_group_id, DATA_DATE) == 2
     assert stored(scope, made.target_group_id) == ["C0001", "C0002"]
     for name, ids, message in (
         ("vips", ["C0003"], "named 'vips' already"),
@@ -284,7 +287,7 @@ def test_customer_lists_are_groups(scope: Scope) -> None:
         ("Other list", ["nobody"], "no ID of a customer"),
     ):
         with pytest.raises(Invalid, match=message):
-            audiences.create_customer_list(scope, name, ids)
+            lists.create_customer_list(scope, name, ids)
 
 
 def test_a_series_stands_for_its_campaigns(scope: Scope) -> None:
@@ -306,19 +309,19 @@ def test_a_series_stands_for_its_campaigns(scope: Scope) -> None:
     rows = [(date(2026, 3, 20), campaign, one, 504, action, scheduled) for campaign, one, action in sent]
     scope.warehouse.insert("campaign_recipients", columns, rows)
     of_series = {"history": "campaigns", "where": {"series": 7, "outcome": "targeted"}, "window": {"days": 30}}
-    assert sorted(audiences.sample_now(scope, parse(of_series), 10)) == ["C0001", "C0002"]
+    assert sorted(audience_counting.sample_now(scope, parse(of_series), 10)) == ["C0001", "C0002"]
     nothing = {"history": "campaigns", "where": {"series": 7}}
-    assert audiences.size_now(scope, parse(nothing)) == 0, "none of them was sent"
+    assert audience_counting.size_now(scope, parse(nothing)) == 0, "none of them was sent"
 
 
 def test_sentences_use_aliases_and_names(scope: Scope) -> None:
-    group = audiences.create_target_group(scope, "Named", {"all": []})
-    told = audiences.readable(scope, parse({"all": [GERMAN, {"not": {"group": group.id}}]}))
+    group = groups.create_target_group(scope, "Named", {"all": []})
+    told = groups.readable(scope, parse({"all": [GERMAN, {"not": {"group": group.id}}]}))
     assert told == "Country is 'De' and not (in target group 'Named')"
 
 
 def test_choices_have_examples_but_none_of_personal_data(scope: Scope) -> None:
-    choices = {choice.name: choice for choice in audiences.attribute_choices(scope)}
+    choices = {choice.name: choice for choice in building.attribute_choices(scope)}
     assert set(choices["COUNTRY"].examples) == {"DE", "de", "FR", "US"}
     assert choices["EMAIL"].examples == []
     assert choices["REGISTRATION_DATE"].kind == "date"
@@ -327,13 +330,15 @@ def test_choices_have_examples_but_none_of_personal_data(scope: Scope) -> None:
 
 def test_another_tenant_sees_nothing(scope: Scope, stores) -> None:  # type: ignore[no-untyped-def]
     from rapport.access.service import create_tenant
+    from rapport.audiences import counting as audience_counting
+    from rapport.audiences import groups
 
-    group = audiences.create_target_group(scope, "Mine", GERMAN)
+    group = groups.create_target_group(scope, "Mine", GERMAN)
     other = create_tenant(stores, f"other-{group.id}-{scope.tenant_id}")
-    assert audiences.target_groups(other) == []
+    assert groups.target_groups(other) == []
     with pytest.raises(NotFound):
-        audiences.target_group(other, group.id)
-    assert audiences.size_now(other, parse(GERMAN)) == 0
+        groups.target_group(other, group.id)
+    assert audience_counting.size_now(other, parse(GERMAN)) == 0
     with scope.records() as session:
         assert session.get(TargetGroup, (other.tenant_id, group.id)) is None
 
@@ -354,6 +359,6 @@ def test_consent_is_asked_for_in_any_word(scope: Scope, word: object) -> None:
         value = [word, "Unknown"] if operator == "in" else word
         definition = {"attribute": "ALLOW_EMAIL", "operator": operator, "value": value}
         name = f"{operator} {type(word).__name__} {str(word).encode().hex()}"
-        group = audiences.create_target_group(scope, name, definition)
-        audiences.compute_members(scope, group.id, DATA_DATE)
+        group = groups.create_target_group(scope, name, definition)
+        membership.compute_members(scope, group.id, DATA_DATE)
         assert stored(scope, group.id) == expected, operator

@@ -10,7 +10,7 @@ from sqlalchemy import update
 
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope
-from rapport.audiences import service as audiences
+from rapport.audiences import groups
 from rapport.campaigns.models import Occurrence
 from rapport.conditions import parsing
 
@@ -195,7 +195,7 @@ def test_operators_are_shown_by_one_name(api: httpx.Client, scope: Scope) -> Non
     plain = {"any": [{**GERMAN, "operator": "not_equals"}, {"attribute": "EMAIL", "operator": "is_empty"}]}
     made = api.post(MANAGE, json={"name": "Other words", "definition": odd}).json()
     assert made["definition"] == plain
-    saved_before = audiences.create_target_group(scope, "Other words, before", odd)
+    saved_before = groups.create_target_group(scope, "Other words, before", odd)
     assert api.get(f"{MANAGE}/{saved_before.id}").json()["definition"] == plain
 
 

@@ -11,8 +11,8 @@ from sqlalchemy import update
 
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope
-from rapport.audiences import exports
-from rapport.audiences import service as audiences
+from rapport.audiences import exports, groups
+from rapport.audiences.models import TargetGroup
 
 DATA_DATE = date(2026, 3, 28)
 # Of the last three a spreadsheet would carry out two.
@@ -23,7 +23,7 @@ EXPECTED = [[f"C{n:03}", f"c{n}@example.com", NASTY[n % 9] or ""] for n in range
 
 
 @pytest.fixture(scope="module", autouse=True)
-def group(scope: Scope) -> audiences.TargetGroup:
+def group(scope: Scope) -> TargetGroup:
     """A hundred Germans among two hundred customers."""
     scope.clock.set(datetime(2026, 3, 29, 8, tzinfo=UTC))
     rows = [(DATA_DATE, f"C{n:03}", ("DE", "FR")[n % 2], f"c{n}@example.com", NASTY[n % 9]) for n in range(200)]
@@ -31,11 +31,11 @@ def group(scope: Scope) -> audiences.TargetGroup:
     scope.warehouse.insert("profiles", ["data_date", "customer_id", "COUNTRY", "EMAIL", "CITY"], rows)
     with scope.records() as session:
         session.execute(update(Tenant).where(Tenant.id == scope.tenant_id).values(last_data_date=DATA_DATE))
-    return audiences.create_target_group(scope, "Germans", GERMAN)
+    return groups.create_target_group(scope, "Germans", GERMAN)
 
 
 def test_csv_and_parquet_hold_the_same_whatever_the_pieces(
-    group: audiences.TargetGroup, api: httpx.Client, monkeypatch: pytest.MonkeyPatch
+    group: TargetGroup, api: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(exports, "AT_ONCE", 7)
     path = f"/manage/v1/target-groups/{group.id}/members-file"
@@ -52,7 +52,7 @@ def test_csv_and_parquet_hold_the_same_whatever_the_pieces(
     assert [row[0] for row in csv.reader(io.StringIO(api.get(path).text))][1:] == [row[0] for row in EXPECTED]
 
 
-def test_what_cannot_be_read_is_refused_in_a_sentence(group: audiences.TargetGroup, api: httpx.Client) -> None:
+def test_what_cannot_be_read_is_refused_in_a_sentence(group: TargetGroup, api: httpx.Client) -> None:
     path = f"/manage/v1/target-groups/{group.id}/members-file"
     assert api.get(path, params={"attributes": "NOPE"}).status_code == 400
     assert api.get(path, params={"attributes": "EMAIL,email"}).status_code == 400
@@ -61,7 +61,7 @@ def test_what_cannot_be_read_is_refused_in_a_sentence(group: audiences.TargetGro
     assert api.get(path, params={"format": "xlsx"}).status_code == 400
 
 
-def test_an_export_of_attributes_is_in_the_audit_log(group: audiences.TargetGroup, api: httpx.Client) -> None:
+def test_an_export_of_attributes_is_in_the_audit_log(group: TargetGroup, api: httpx.Client) -> None:
     api.get(f"/manage/v1/target-groups/{group.id}/members-file", params={"attributes": "EMAIL"}).raise_for_status()
     entries = api.get("/manage/v1/audit-entries").json()
     assert any(one["action"] == "export" and "EMAIL" in str(one) for one in entries)

@@ -9,11 +9,13 @@ from sqlalchemy import update
 
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope
-from rapport.audiences import service as audiences
+from rapport.audiences import counting, groups
+from rapport.audiences import names as audience_names
 from rapport.audiences.models import TargetGroup
+from rapport.audiences.names import Definition
 from rapport.conditions import parse
 from rapport.errors import Invalid
-from rapport.insight import service as insight
+from rapport.insight import values
 from rapport.insight.snapshot import declare_attributes
 
 DATA_DATE = date(2026, 3, 28)
@@ -26,7 +28,7 @@ def data(scope: Scope) -> None:
     scope.clock.set(datetime(2026, 3, 29, 8, tzinfo=UTC))
     declare_attributes(scope)
     names = ["data_date", "customer_id", "LIFECYCLE_STAGE", "LIFECYCLE_STAGE_ID", "VALUE_SEGMENT", "VALUE_SEGMENT_ID"]
-    bands = {segment.id: segment.name for segment in insight.value_segments(scope)}
+    bands = {segment.id: segment.name for segment in values.value_segments(scope)}
     rows = [(DATA_DATE, f"C{n:03}", STAGES[n // 10 + 1], n // 10 + 1, bands[n % 4 + 1], n % 4 + 1) for n in range(50)]
     scope.warehouse.insert("customers", ["customer_id"], [(row[1],) for row in rows])
     scope.warehouse.insert("profiles", names, rows)
@@ -49,18 +51,18 @@ def ask(attribute: str, operator: str, value: Any) -> dict[str, Any]:
     ],
 )
 def test_names_are_kept_as_ids_wherever_they_stand(scope: Scope, given: Any, kept: Any) -> None:
-    assert audiences.with_ids(scope, given) == audiences.Definition(kept, parse(kept))
+    assert audience_names.with_ids(scope, given) == Definition(kept, parse(kept))
     nested = {"all": [{"not": given}, {"any": [{"all": [given]}]}]}
-    assert audiences.with_ids(scope, nested).raw == {"all": [{"not": kept}, {"any": [{"all": [kept]}]}]}
-    assert audiences.size_now(scope, audiences.with_ids(scope, given).condition) == audiences.size_now(
+    assert audience_names.with_ids(scope, nested).raw == {"all": [{"not": kept}, {"any": [{"all": [kept]}]}]}
+    assert counting.size_now(scope, audience_names.with_ids(scope, given).condition) == counting.size_now(
         scope, parse(kept)
     )
 
 
 def test_a_renamed_stage_keeps_its_groups(scope: Scope, api: httpx.Client) -> None:
-    lapsed = audiences.create_target_group(scope, "Lapsed", ask("LIFECYCLE_STAGE", "equals", "Churn"))
-    best = audiences.create_target_group(scope, "Best", ask("VALUE_SEGMENT", "equals", "Top"))
-    older = audiences.create_target_group(scope, "Saved before names were ids", {"all": []})
+    lapsed = groups.create_target_group(scope, "Lapsed", ask("LIFECYCLE_STAGE", "equals", "Churn"))
+    best = groups.create_target_group(scope, "Best", ask("VALUE_SEGMENT", "equals", "Top"))
+    older = groups.create_target_group(scope, "Saved before names were ids", {"all": []})
     with scope.records() as session:
         session.get_one(TargetGroup, (scope.tenant_id, older.id)).definition = ask("LIFECYCLE_STAGE", "in", ["Churn"])
     renamed = api.put("/manage/v1/lifecycle-stages", json=[{"kind": "churn", "name": "Sleeping"}])
@@ -72,13 +74,13 @@ def test_a_renamed_stage_keeps_its_groups(scope: Scope, api: httpx.Client) -> No
     assert set(examples["VALUE_SEGMENT"]) == {"Gold", "Rest"}
     scope.warehouse.execute("ALTER TABLE profiles UPDATE LIFECYCLE_STAGE = 'Sleeping' WHERE LIFECYCLE_STAGE_ID = 4")
     for group, expected in ((lapsed, 10), (best, 13), (older, 10)):
-        assert audiences.size_target_group(scope, group.id).size == expected, group.name
+        assert counting.size_target_group(scope, group.id).size == expected, group.name
     told = api.get(f"/manage/v1/target-groups/{lapsed.id}").json()
     assert told["sentence"] == "Lifecycle stage is 'Sleeping'"
     refused = api.put("/manage/v1/value-segments", json=[{"name": "All", "share": 1}])
     assert refused.status_code == 200, "the first band is still there"
-    second = audiences.create_target_group(scope, "Nothing left", ask("VALUE_SEGMENT_ID", "less", 9))
-    assert audiences.size_target_group(scope, second.id).size == 50
+    second = groups.create_target_group(scope, "Nothing left", ask("VALUE_SEGMENT_ID", "less", 9))
+    assert counting.size_target_group(scope, second.id).size == 50
     api.put("/manage/v1/lifecycle-stages", json=[{"kind": "churn", "name": "Churn"}])
     api.put("/manage/v1/value-segments", json=[{"name": "Top", "share": 0.1}, {"name": "Rest", "share": 0.9}])
 
@@ -86,10 +88,10 @@ def test_a_renamed_stage_keeps_its_groups(scope: Scope, api: httpx.Client) -> No
 def test_a_segment_that_is_asked_for_stays(scope: Scope, api: httpx.Client) -> None:
     bands = [{"name": name, "share": 0.25} for name in ("Top", "High", "Middle", "Base")]
     assert api.put("/manage/v1/value-segments", json=bands).status_code == 200
-    group = audiences.create_target_group(scope, "Basic", ask("VALUE_SEGMENT", "equals", "Base"))
+    group = groups.create_target_group(scope, "Basic", ask("VALUE_SEGMENT", "equals", "Base"))
     refused = api.put("/manage/v1/value-segments", json=[{"name": "All", "share": 1}])
     assert refused.status_code == 409 and f"target group {group.id} 'Basic'" in refused.json()["detail"]
-    audiences.archive_target_group(scope, group.id)
+    groups.archive_target_group(scope, group.id)
     assert api.put("/manage/v1/value-segments", json=[*bands[:1], {"name": "Rest", "share": 0.75}]).status_code == 200
 
 
@@ -122,9 +124,9 @@ def test_what_does_not_exist_is_refused_wherever_a_definition_is_taken(
 ) -> None:
     for nested in (definition, {"not": definition}):
         with pytest.raises(Invalid) as error:
-            audiences.create_target_group(scope, "Wrong", nested)
+            groups.create_target_group(scope, "Wrong", nested)
         assert said.split(".value")[-1] in error.value.message
     for path in ("size", "sample"):
         answer = api.post(f"/manage/v1/target-groups/{path}", json={"definition": definition})
         assert answer.status_code == 400 and answer.json()["detail"].startswith(said)
-    assert audiences.size_now(scope, parse({"history": "campaigns", "where": {"action": 1}})) == 0
+    assert counting.size_now(scope, parse({"history": "campaigns", "where": {"action": 1}})) == 0

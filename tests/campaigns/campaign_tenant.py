@@ -9,11 +9,12 @@ from sqlalchemy import update
 
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope
-from rapport.audiences import service as audiences
-from rapport.campaigns import service as campaigns
+from rapport.audiences import groups as audience_groups
+from rapport.campaigns import definitions
 from rapport.campaigns.models import Action, Occurrence, Series
+from rapport.campaigns.schemas import ActionBody, SeriesBody
 from rapport.channels import service as channels
-from rapport.messaging import service as messaging
+from rapport.messaging import templates
 
 DATA_DATE = date(2026, 3, 9)
 TODAY = date(2026, 3, 10)
@@ -73,18 +74,18 @@ def add_channels(scope: Scope, smtp_port: int = 25, **settings: Any) -> None:
     mail = {"host": "127.0.0.1", "port": smtp_port, "from_address": "shop@example.com", **settings}
     channels.create_channel(scope, "E-mail", "email", id=EMAIL, settings=mail)
     html = "<p>Dear [%FIRST_NAME:customer%], take [%PROMO_CODE%]</p>"
-    messaging.save_template(scope, EMAIL, "Hello", "Hi [%FIRST_NAME%]", html, id=1)
+    templates.save_template(scope, EMAIL, "Hello", "Hi [%FIRST_NAME%]", html, id=1)
 
 
 def add_action(scope: Scope, name: str = "Voucher", codes: tuple[str, ...] = ()) -> Action:
     """An action."""
-    return campaigns.create_action(scope, campaigns.ActionBody(name=name, promo_codes=list(codes)))
+    return definitions.create_action(scope, ActionBody(name=name, promo_codes=list(codes)))
 
 
 def add_group(scope: Scope, name: str, country: str, priority: int | None = None) -> int:
     """A target group of the customers of a country."""
     definition = {"attribute": "COUNTRY", "operator": "equals", "value": country}
-    return audiences.create_target_group(scope, name, definition, priority).id
+    return audience_groups.create_target_group(scope, name, definition, priority).id
 
 
 def group(action: int, *places: tuple[int, int], share: float = 1.0, time: str | None = None, **more: Any) -> Any:
@@ -104,7 +105,7 @@ def add_series(scope: Scope, target_group: int, groups: list[Any], **more: Any) 
         "groups": groups,
         **more,
     }
-    return campaigns.create_series(scope, campaigns.SeriesBody.model_validate(body))
+    return definitions.create_series(scope, SeriesBody.model_validate(body))
 
 
 def outcomes(scope: Scope, campaign: Occurrence | int) -> list[Outcome]:

@@ -17,8 +17,8 @@ from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope, scope_of
 from rapport.access.service import create_tenant
-from rapport.campaigns import service as campaigns
 from rapport.campaigns.cycle import tasks
+from rapport.campaigns.runs import clearance
 from rapport.settings import Settings
 from rapport.stores import Stores, open_stores
 from rapport.stores.records import Records
@@ -40,7 +40,7 @@ def begin(stores: Stores) -> Scope:
     scope.clock.set(DEADLINE.replace(minute=0))
     number = on_hold(scope, CUSTOMERS, CONTROL, CHANNELS)
     for call in CALLS:
-        campaigns.report(scope, number, call)
+        clearance.report(scope, number, call)
     return scope
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from rapport.access.scope import Scope
-from rapport.campaigns import service as campaigns
+from rapport.campaigns import occurrences
 from rapport.campaigns.models import Occurrence, OccurrenceChannel
 from rapport.campaigns.states import RunState
 from rapport.stores.records import next_id
@@ -90,14 +90,14 @@ def found(scope: Scope, number: int) -> dict[str, Any]:
         " WHERE campaign_id = {c:UInt32} AND channel_id > 0",
         c=number,
     )
-    campaign = campaigns.occurrence(scope, number)
+    campaign = occurrences.occurrence(scope, number)
     return {
         "left": sorted(left),
         "out": sorted(out),
         "state": campaign.state,
         "test_size": campaign.test_size,
         "counts": campaign.counts,
-        "channels": [(row.channel_id, row.recipients, row.state) for row in campaigns.channel_rows(scope, number)],
+        "channels": [(row.channel_id, row.recipients, row.state) for row in occurrences.channel_rows(scope, number)],
     }
 
 

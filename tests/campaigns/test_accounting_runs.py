@@ -27,9 +27,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rapport.access.scope import Scope
-from rapport.campaigns import service as campaigns
+from rapport.campaigns import occurrences
 from rapport.campaigns.occurrences import plan_next_run
-from rapport.campaigns.runs import processing
+from rapport.campaigns.runs import by_hand, processing
 
 NUMBERS = count(1)
 FLAGS = st.fixed_dictionaries(
@@ -89,7 +89,7 @@ def test_everybody_is_accounted_for_once(tenant: Scope, flags: list[Any], places
     processing.prepare_members(tenant, campaign, DATA_DATE)
     state = processing.process(tenant, campaign, DATA_DATE)
     found, decided, sent_to = (
-        campaigns.occurrence(tenant, campaign),
+        occurrences.occurrence(tenant, campaign),
         outcomes(tenant, campaign),
         recipients(tenant, campaign),
     )
@@ -112,4 +112,4 @@ def test_everybody_is_accounted_for_once(tenant: Scope, flags: list[Any], places
     if set(places) == {((EMAIL, 1),)}:
         assert not any(fault(by_id[who]) for who, _, outcome, _ in decided if outcome == "control")
     if state == "scheduled":  # nothing of this is to be sent
-        campaigns.cancel(tenant, campaign)
+        by_hand.cancel(tenant, campaign)

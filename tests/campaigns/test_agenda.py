@@ -13,14 +13,14 @@ from sqlalchemy import event, update
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope, scope_of
 from rapport.access.service import create_tenant
-from rapport.campaigns import service as campaigns
-from rapport.campaigns.cycle import cycles
+from rapport.campaigns import occurrences
+from rapport.campaigns.cycle import cycles, measuring
 from rapport.campaigns.cycle.agenda import Agenda, agendas
 from rapport.campaigns.cycle.scheduler import Alarms, Scheduler
 from rapport.campaigns.leases import lease
 from rapport.campaigns.models import Cycle, Occurrence, OccurrenceChannel
 from rapport.campaigns.states import CycleState, RunState
-from rapport.customers import service as customers
+from rapport.customers.importing import imports
 from rapport.delivery.models import OutboxMessage
 from rapport.stores import Stores
 from rapport.stores.workflows import work
@@ -155,7 +155,7 @@ def running(stores: Stores) -> Iterator[Scheduler]:
 
 def wait_for(scope: Scope, number: int, state: str) -> None:
     pause = threading.Event()
-    while campaigns.occurrence(scope, number).state != state:
+    while occurrences.occurrence(scope, number).state != state:
         pause.wait(0.05)
 
 
@@ -168,7 +168,7 @@ def test_a_slow_tenant_holds_up_no_other(tenant: Scope) -> None:
         held.enter_context(lease(tenant, "clear/1"))  # its decision takes as long as this is held
         with running(tenant.stores):
             wait_for(other, 1, RunState.NOT_RUN)
-            assert campaigns.occurrence(tenant, 1).state == RunState.AWAITING_CLEARANCE
+            assert occurrences.occurrence(tenant, 1).state == RunState.AWAITING_CLEARANCE
             held.close()
             wait_for(tenant, 1, RunState.NOT_RUN)
 
@@ -183,7 +183,7 @@ def test_a_day_begins_as_soon_as_its_data_are_loaded(tenant: Scope, tmp_path: Pa
         while (tenant.tenant_id, "cycle") not in begun._rests:  # it was looked for data in vain
             pause.wait(0.02)
         assert cycles.state_of(tenant, TODAY) == ""
-        assert customers.import_file(tenant, "transactions", file).loaded == 1
+        assert imports.import_file(tenant, "transactions", file).loaded == 1
         while not cycles.state_of(tenant, TODAY):
             pause.wait(0.05)
     work.wait(cycles.key(tenant, TODAY, 0))
@@ -212,7 +212,7 @@ def test_an_alarm_is_given_again_after_a_quarter_of_an_hour_whatever_the_clock_s
 
 
 def test_what_is_about_to_leave_is_counted(tenant: Scope, stores: Stores) -> None:
-    before = campaigns.pending_sends(stores)
+    before = measuring.pending_sends(stores)
     add_run(tenant, 1, RunState.SCHEDULED, NOON)
     add_run(tenant, 2, RunState.EXECUTING, NOON)
     add_run(tenant, 3, RunState.CANCELED, NOON)
@@ -225,7 +225,7 @@ def test_what_is_about_to_leave_is_counted(tenant: Scope, stores: Stores) -> Non
         place = {"tenant_id": tenant.tenant_id, "channel_id": 7, "recipient_group_id": 1, **of_run}
         for customer_id, state in (("A", "sent"), ("B", "failed"), ("C", "pending")):
             session.add(OutboxMessage(**place, customer_id=customer_id, message_id=customer_id, state=state))
-    now = campaigns.pending_sends(stores)
+    now = measuring.pending_sends(stores)
     assert now.messages - before.messages == 10 + 8
     named = {f"{tenant.tenant_id}/{number}" for number in (1, 2)}
     assert {one for one in now.campaigns if one.startswith(f"{tenant.tenant_id}/")} == named

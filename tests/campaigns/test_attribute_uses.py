@@ -12,7 +12,9 @@ from sqlalchemy import update
 
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope
-from rapport.customers import service as customers
+from rapport.customers import attributes, changes
+from rapport.customers.attributes import AttributeInfo
+from rapport.customers.importing import imports
 from rapport.stores.warehouse import identifier
 
 ATTRIBUTES = "/manage/v1/attributes"
@@ -26,10 +28,10 @@ def filled(scope: Scope, tmp_path: Path) -> Callable[..., None]:
 
     def load(name: str, *texts: str, type_: str = "") -> None:
         if type_:
-            customers.create_attribute(scope, customers.AttributeInfo(name, name, "", type_, "batch"))
+            changes.create_attribute(scope, AttributeInfo(name, name, "", type_, "batch"))
         path = tmp_path / f"{name}.csv"
         path.write_text(f"{HEADER},{name}\n" + "".join(f"R{n},2025-01-02,{one}\n" for n, one in enumerate(texts)))
-        assert customers.import_file(scope, "customers", path).state == "loaded"
+        assert imports.import_file(scope, "customers", path).state == "loaded"
         for day in DAYS:
             scope.warehouse.execute(f"ALTER TABLE profiles DROP PARTITION '{day}'")
             scope.warehouse.execute(
@@ -111,10 +113,10 @@ def test_values_that_do_not_convert_are_told_and_nothing_changes(
     told: str,
 ) -> None:
     filled(name, *texts)
-    before, type_before = stored(scope, name), customers.attributes(scope)[name].field_type
+    before, type_before = stored(scope, name), attributes.attributes(scope)[name].field_type
     answer = patch(api, name, field_type)
     assert answer.status_code == 409 and told in answer.json()["detail"], answer.text
-    assert (stored(scope, name), customers.attributes(scope)[name].field_type) == (before, type_before)
+    assert (stored(scope, name), attributes.attributes(scope)[name].field_type) == (before, type_before)
 
 
 def test_after_a_change_files_are_held_to_the_new_type(
@@ -124,7 +126,7 @@ def test_after_a_change_files_are_held_to_the_new_type(
     assert patch(api, "postcode", "Nvarchar").status_code == 200
     path = tmp_path / "later.csv"
     path.write_text(f"{HEADER},Postcode\nR9,2025-01-02,01067\n")
-    assert customers.import_file(scope, "customers", path).state == "loaded"
+    assert imports.import_file(scope, "customers", path).state == "loaded"
     sql = "SELECT POSTCODE FROM customers WHERE customer_id = 'R9'"
     assert scope.warehouse.value(sql) == "01067"
     scope.warehouse.execute("DELETE FROM customers WHERE customer_id = 'R9'")
@@ -152,7 +154,7 @@ def test_a_file_that_was_loaded_before_brings_a_deleted_attribute_again(
 
 
 def test_what_is_built_in_or_computed_stays(api: httpx.Client, scope: Scope) -> None:
-    customers.declare(scope, [customers.AttributeInfo("ORDERS_TOTAL", "", "", "Bigint", "calculated")])
+    attributes.declare(scope, [AttributeInfo("ORDERS_TOTAL", "", "", "Bigint", "calculated")])
     for name in ("EMAIL", "registration_date", "orders_total"):
         assert api.delete(f"{ATTRIBUTES}/{name}").status_code == 400, name
         assert patch(api, name, "Bigint").status_code == 400, name

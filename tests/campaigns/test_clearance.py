@@ -34,10 +34,11 @@ from sqlalchemy import update
 
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope, scope_of
-from rapport.campaigns import service as campaigns
+from rapport.campaigns import occurrences
 from rapport.campaigns.cycle import scheduler, tasks
+from rapport.campaigns.cycle import tasks as campaign_tasks
 from rapport.campaigns.occurrences import plan_next_run
-from rapport.campaigns.runs import clearance_deadline, processing
+from rapport.campaigns.runs import by_hand, clearance, clearance_deadline, processing
 from rapport.campaigns.runs.guard import past_sizes
 from rapport.errors import Invalid
 from rapport.notifications import service as notifications
@@ -73,9 +74,9 @@ def fresh(tenant: Scope, box: Mailbox) -> Iterator[None]:
     tenant.clock.set(NOW)
     box.to.clear()
     yield
-    for one in campaigns.occurrences(tenant, limit=1000):
+    for one in occurrences.occurrences(tenant, limit=1000):
         if one.state in ("planned", "awaiting clearance", "awaiting confirmation", "scheduled"):
-            campaigns.cancel(tenant, one.id)
+            by_hand.cancel(tenant, one.id)
 
 
 def processed(scope: Scope, *places: tuple[int, int], time: str | None = "12:00", **more: Any) -> int:
@@ -116,7 +117,7 @@ def test_a_run_is_cleared_on_every_channel_and_then_goes_out_like_any_other(
         [("stranger", True), (min(control), True)],
     ]
     for call in calls:
-        campaigns.report(tenant, number, call, datetime(2026, 3, 10, 9))
+        clearance.report(tenant, number, call, datetime(2026, 3, 10, 9))
     verdicts = decided(customers, calls)
     cleared = {who for who, reason in verdicts.items() if not reason}
     assert customers[0] in cleared and customers[1] not in cleared
@@ -140,20 +141,20 @@ def test_a_run_is_cleared_on_every_channel_and_then_goes_out_like_any_other(
         for channel in (EMAIL, EXTERNAL)
     ]
     tenant.clock.set(DEADLINE - timedelta(seconds=1))
-    assert campaigns.execute_due(tenant) == 0
-    assert campaigns.occurrence(tenant, number).state == "awaiting clearance"
+    assert campaign_tasks.execute_due(tenant) == 0
+    assert occurrences.occurrence(tenant, number).state == "awaiting clearance"
     tenant.clock.set(DEADLINE)
-    assert campaigns.execute_due(tenant) == 0
-    assert campaigns.occurrence(tenant, number).state == "scheduled"
+    assert campaign_tasks.execute_due(tenant) == 0
+    assert occurrences.occurrence(tenant, number).state == "scheduled"
     assert recipients(tenant, number) == [row for row in before if row[0] in cleared or not row[1]]
     assert api.get("/current/customers/GetProcessedCampaignCustomers", params={"CampaignID": number}).json() == []
     late = api.get(f"{home}/clearance").json()
     assert late == {**standing, "state": "scheduled", "cleared_at": "2026-03-10T10:30:00Z"}
 
     tenant.clock.set(DEADLINE + timedelta(minutes=30))
-    assert campaigns.execute_due(tenant) == 2
+    assert campaign_tasks.execute_due(tenant) == 2
     assert {address.split("@")[0].upper() for address in box.to} == cleared
-    done = campaigns.occurrence(tenant, number)
+    done = occurrences.occurrence(tenant, number)
     out = [(who, c, "excluded", why) for who, why in verdicts.items() if why for c in (EMAIL, EXTERNAL)]
     sent = [(who, EMAIL, "sent", "") for who in cleared] + [(who, EXTERNAL, "sent", "listed") for who in cleared]
     kept = [(who, 0, "control", "") for who in control]
@@ -182,15 +183,15 @@ def test_a_run_is_cleared_on_every_channel_and_then_goes_out_like_any_other(
 
 def test_silence_means_no(tenant: Scope) -> None:
     number = processed(tenant, (EXTERNAL, 4), control_share=0.25)
-    size = campaigns.occurrence(tenant, number).test_size
+    size = occurrences.occurrence(tenant, number).test_size
     tenant.clock.set(DEADLINE)
-    campaigns.execute_due(tenant)
-    done = campaigns.occurrence(tenant, number)
+    campaign_tasks.execute_due(tenant)
+    done = occurrences.occurrence(tenant, number)
     assert (done.state, done.error) == ("not run", "No customer was approved before the deadline.")
     assert done.counts == {"control": 40 - size, "excluded": size} and done.targeted == 40
     assert {row[1] for row in recipients(tenant, number)} == {0}
     tenant.clock.set(DEADLINE + timedelta(hours=1))
-    assert campaigns.execute_due(tenant) == 0 and [body["EventTypeID"] for body in told(tenant, number)] == [5]
+    assert campaign_tasks.execute_due(tenant) == 0 and [body["EventTypeID"] for body in told(tenant, number)] == [5]
 
 
 def test_a_late_run_leaves_time_for_the_review_and_sends_later(tenant: Scope, api: httpx.Client) -> None:
@@ -206,18 +207,18 @@ def test_a_late_run_leaves_time_for_the_review_and_sends_later(tenant: Scope, ap
         rules=ALL,
         control_share=0.25,
     )
-    number = campaigns.run_now(tenant, series.id, wait=True).id
-    found_run = campaigns.occurrence(tenant, number)
+    number = by_hand.run_now(tenant, series.id, wait=True).id
+    found_run = occurrences.occurrence(tenant, number)
     assert found_run.clearance_by == datetime(2026, 3, 10, 8, 1, tzinfo=UTC)
     assert told(tenant, number)[0]["ClearanceRequiredBy"] == "2026-03-10 09:01:00"
-    times = {row.channel_id: row.scheduled_time for row in campaigns.channel_rows(tenant, number)}
+    times = {row.channel_id: row.scheduled_time for row in occurrences.channel_rows(tenant, number)}
     assert times == {EXTERNAL: datetime(2026, 3, 10, 9, 31), EMAIL: datetime(2026, 3, 10, 18)}
     who = next(row[0] for row in recipients(tenant, number) if row[1])
     shown = api.get(f"/manage/v1/campaigns/{number}/customers/{who}").json()["places"]
     assert [place["scheduled_time"] for place in shown] == ["2026-03-10 18:00:00", "2026-03-10 09:31:00"]
-    campaigns.report(tenant, number, [(who, True)])
+    clearance.report(tenant, number, [(who, True)])
     tenant.clock.set(found_run.clearance_by)
-    assert campaigns.execute_due(tenant) == 0
+    assert campaign_tasks.execute_due(tenant) == 0
     rows = api.get(
         "/current/customers/GetCustomerSendDetailsByChannel", params={"CampaignID": number, "ChannelID": EXTERNAL}
     ).json()
@@ -228,7 +229,7 @@ def test_a_late_run_leaves_time_for_the_review_and_sends_later(tenant: Scope, ap
     )
     assert tenant.warehouse.rows(sql, c=number) == [("2026-03-10 09:31:00",)]
     tenant.clock.set(datetime(2026, 3, 10, 8, 31, tzinfo=UTC))
-    assert campaigns.execute_due(tenant) == 1
+    assert campaign_tasks.execute_due(tenant) == 1
 
 
 def test_a_run_that_the_guard_stopped_is_asked_about_when_it_is_confirmed(tenant: Scope) -> None:
@@ -242,9 +243,9 @@ def test_a_run_that_the_guard_stopped_is_asked_about_when_it_is_confirmed(tenant
     processing.prepare_members(strict, number, DATA_DATE)
     assert processing.process(strict, number, DATA_DATE) == "awaiting confirmation" and not told(strict, number)
     with pytest.raises(Invalid, match="is awaiting confirmation and does not wait for clearance"):
-        campaigns.report(strict, number, [("C00001", True)])
+        clearance.report(strict, number, [("C00001", True)])
     strict.clock.set(NOW + timedelta(hours=3))
-    asked = campaigns.confirm(strict, number)
+    asked = by_hand.confirm(strict, number)
     assert asked.state == "awaiting clearance" and asked.clearance_by == NOW + timedelta(hours=3, minutes=30)
     with tenant.records() as session:
         session.execute(update(Tenant).where(Tenant.id == tenant.tenant_id).values(settings=tenant.settings))
@@ -260,36 +261,36 @@ def test_what_cannot_be_reported_is_refused_with_its_reason(tenant: Scope) -> No
         (number, [(str(n), True) for n in range(10_001)], "must not have more than 10000 customers"),
     ]:
         with pytest.raises(Invalid, match=sentence):
-            campaigns.report(tenant, campaign, statuses)
-    campaigns.report(tenant, number, [])
+            clearance.report(tenant, campaign, statuses)
+    clearance.report(tenant, number, [])
     tenant.clock.set(DEADLINE)
     with pytest.raises(Invalid, match=r"The deadline of campaign \d+ has passed"):
-        campaigns.report(tenant, number, [("A", True)])
+        clearance.report(tenant, number, [("A", True)])
     clearance_deadline.clear(tenant, number)
     tenant.clock.set(NOW)  # a clock that is behind changes nothing once the decision was made
     with pytest.raises(Invalid, match="has passed"):
-        campaigns.report(tenant, number, [("A", True)])
-    assert campaigns.clearance(tenant, number).unreported == 2
+        clearance.report(tenant, number, [("A", True)])
+    assert clearance.clearance(tenant, number).unreported == 2
     canceled = on_hold(tenant, ["A"])
-    campaigns.cancel(tenant, canceled)
+    by_hand.cancel(tenant, canceled)
     with pytest.raises(Invalid, match="is canceled and does not wait for clearance"):
-        campaigns.report(tenant, canceled, [("A", True)])
+        clearance.report(tenant, canceled, [("A", True)])
     kept = "SELECT count() FROM campaign_clearances WHERE campaign_id IN {c:Array(UInt32)}"
     assert tenant.warehouse.value(kept, c=[other, number, canceled]) == 0
     with pytest.raises(Exception, match="is not conditional: it does not wait for approval"):
-        campaigns.clearance(tenant, other)
+        clearance.clearance(tenant, other)
 
 
 def test_ten_thousand_at_a_time(tenant: Scope) -> None:
     customers = [f"X{n}" for n in range(25_000)]
     number = on_hold(tenant, customers)
     for first in range(0, 25_000, 10_000):
-        campaigns.report(tenant, number, [(who.lower(), who[-1] != "7") for who in customers[first : first + 10_000]])
-    standing = campaigns.clearance(tenant, number)
+        clearance.report(tenant, number, [(who.lower(), who[-1] != "7") for who in customers[first : first + 10_000]])
+    standing = clearance.clearance(tenant, number)
     assert (standing.customers, standing.approved, standing.refused) == (25_000, 22_500, 2_500)
     tenant.clock.set(DEADLINE)
     clearance_deadline.clear(tenant, number)
-    done = campaigns.occurrence(tenant, number)
+    done = occurrences.occurrence(tenant, number)
     assert (done.state, done.test_size, done.counts) == ("scheduled", 22_500, {"excluded": 2_500})
 
 
@@ -306,7 +307,7 @@ def test_any_reports_come_to_the_last_status_of_each(
     tenant.clock.set(NOW)
     number = on_hold(tenant, IDS, ["kept"], channels)
     for call in calls:
-        campaigns.report(tenant, number, call)
+        clearance.report(tenant, number, call)
     tenant.clock.set(DEADLINE)
     clearance_deadline.clear(tenant, number)
     if again:
@@ -323,7 +324,7 @@ def test_two_deciders_and_many_reporters_at_once_lose_nothing_accepted(tenant: S
     def reporter(first: int) -> None:
         for who in customers[first::4]:
             try:
-                campaigns.report(tenant, number, [(who, True)])
+                clearance.report(tenant, number, [(who, True)])
             except Invalid:
                 refused.append(who)
             else:
@@ -348,14 +349,14 @@ def test_two_deciders_and_many_reporters_at_once_lose_nothing_accepted(tenant: S
 
 def test_canceling_while_waiting_and_while_the_decision_is_under_way(tenant: Scope) -> None:
     waits = on_hold(tenant, ["A", "B"], ["C"])
-    campaigns.report(tenant, waits, [("A", True)])
-    done = campaigns.cancel(tenant, waits)
+    clearance.report(tenant, waits, [("A", True)])
+    done = by_hand.cancel(tenant, waits)
     assert done.state == "canceled" and done.counts == {"control": 1, "skipped": 2}
     begun = on_hold(tenant, ["A", "B"], ["C"])
-    campaigns.report(tenant, begun, [("A", True)])
+    clearance.report(tenant, begun, [("A", True)])
     tenant.clock.set(DEADLINE)
     assert clearance_deadline._end_reports(tenant, begun)  # and the decider was killed then
-    done = campaigns.cancel(tenant, begun)
+    done = by_hand.cancel(tenant, begun)
     assert done.state == "canceled" and done.counts == {"control": 1, "skipped": 1, "excluded": 1}
     assert outcomes(tenant, begun) == [
         ("A", 505, "skipped", "canceled"),
@@ -364,14 +365,14 @@ def test_canceling_while_waiting_and_while_the_decision_is_under_way(tenant: Sco
     ]
     tenant.clock.set(DEADLINE + timedelta(hours=1))
     clearance_deadline.clear(tenant, begun)
-    assert campaigns.occurrence(tenant, begun).state == "canceled"
+    assert occurrences.occurrence(tenant, begun).state == "canceled"
 
 
 def test_a_decision_that_fails_holds_up_nothing_else_and_is_an_alarm(
     tenant: Scope, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bad, good = on_hold(tenant, ["A"]), on_hold(tenant, ["B"])
-    campaigns.report(tenant, good, [("B", True)])
+    clearance.report(tenant, good, [("B", True)])
     whole = clearance_deadline._leave_out
 
     def broken(scope: Scope, run: Any) -> None:
@@ -382,20 +383,20 @@ def test_a_decision_that_fails_holds_up_nothing_else_and_is_an_alarm(
     monkeypatch.setattr(clearance_deadline, "_leave_out", broken)
     tenant.clock.set(DEADLINE + timedelta(minutes=31))
     tasks._due(tenant)
-    assert campaigns.occurrence(tenant, good).state == "scheduled"
+    assert occurrences.occurrence(tenant, good).state == "scheduled"
     assert f"Campaign {bad} waits for the decision on its clearance." in scheduler.overdue(tenant)
     monkeypatch.undo()
     tasks._due(tenant)
-    assert campaigns.occurrence(tenant, bad).state == "not run"
+    assert occurrences.occurrence(tenant, bad).state == "not run"
     assert f"Campaign {bad} waits for the decision on its clearance." not in scheduler.overdue(tenant)
 
 
 def test_later_runs_are_measured_by_whom_was_asked_about(tenant: Scope) -> None:
     number = processed(tenant, (EXTERNAL, 4), control_share=0)
-    campaigns.report(tenant, number, [("C00001", True)])
+    clearance.report(tenant, number, [("C00001", True)])
     tenant.clock.set(DEADLINE)
     clearance_deadline.clear(tenant, number)
-    done = campaigns.occurrence(tenant, number)
+    done = occurrences.occurrence(tenant, number)
     assert done.test_size == 1
-    later = campaigns.occurrence(tenant, plan_next_run(tenant, done.series_id, TODAY))
+    later = occurrences.occurrence(tenant, plan_next_run(tenant, done.series_id, TODAY))
     assert past_sizes(tenant, later)[0] == 40

@@ -22,11 +22,16 @@ from campaign_tenant import (
 )
 
 from rapport.access.scope import Scope
-from rapport.audiences import service as audiences
-from rapport.campaigns import service as campaigns
+from rapport.audiences import groups as audience_groups
+from rapport.campaigns import definitions, occurrences
 from rapport.campaigns.cycle import cycles, daily, tasks
+from rapport.campaigns.cycle import cycles as campaign_cycles
+from rapport.campaigns.cycle import daily as campaign_daily
+from rapport.campaigns.cycle import tasks as campaign_tasks
+from rapport.campaigns.measurement import results
 from rapport.campaigns.models import Series
-from rapport.customers import service as customers
+from rapport.campaigns.runs import by_hand
+from rapport.customers.importing import load_checks
 from rapport.errors import RapportError
 from rapport.notifications import service as notifications
 from rapport.stores.workflows import work
@@ -51,7 +56,7 @@ def tenant(scope: Scope) -> Scope:
     add_series(scope, 3, one, name="Weekly", schedule={"kind": "weekly", "start_date": "2026-03-09"})
     for event in (1, 2, 3, 13):
         notifications.register_listener(scope, event, "http://127.0.0.1:9/events")
-    campaigns.run_cycle(scope, DATA_DATE)
+    campaign_daily.run_cycle(scope, DATA_DATE)
     return scope
 
 
@@ -72,21 +77,21 @@ def test_a_cycle_processes_the_day_in_order_and_a_rerun_keeps_it(tenant: Scope) 
     names = [step["name"] for step in result.steps]
     assert names[0] == "load checks" and "features" in names
     assert tenant.data_date() == DATA_DATE
-    day = campaigns.occurrences(tenant, execution_date=TODAY)
+    day = occurrences.occurrences(tenant, execution_date=TODAY)
     low, high = (next(found for found in day if (found.series_id, found.run) == (number, 0)) for number in (1, 2))
     groups = ["target groups of triggers", "sizes of target groups"]
     assert names[-6:] == ["publish", "target groups", f"campaign {high.id}", f"campaign {low.id}", *groups]
-    sizes = {one.id: (one.size, one.size_date) for one in audiences.target_groups(tenant)}
+    sizes = {one.id: (one.size, one.size_date) for one in audience_groups.target_groups(tenant)}
     assert len(sizes) >= 3 and all(when == DATA_DATE and size is not None for size, when in sizes.values())
     assert {found.series_id for found in day if found.run == 0 and found.series_id <= 3} == {1, 2}
     assert (high.state, low.state) == ("scheduled", "successful")
     # Everybody is in the campaign of the group that goes first.
     assert {row[2:] for row in outcomes(tenant, low)} == {("excluded", "in a running campaign")}
     before = [outcomes(tenant, found) for found in (low, high)]
-    again = campaigns.run_cycle(tenant, DATA_DATE)
+    again = campaign_daily.run_cycle(tenant, DATA_DATE)
     assert again.run > 0 and again.state == "finished"
     assert [outcomes(tenant, found) for found in (low, high)] == before
-    again_planned = [found for found in campaigns.occurrences(tenant, execution_date=TODAY) if found.series_id <= 3]
+    again_planned = [found for found in occurrences.occurrences(tenant, execution_date=TODAY) if found.series_id <= 3]
     assert sorted(found.id for found in again_planned) == sorted(found.id for found in day if found.series_id <= 3)
     assert [event[0] for event in told(tenant) if event[0] in (2, 3)] == [2, 3]
     # In the order in which they were told: the campaigns, the end of the campaigns, the end of the day.
@@ -100,14 +105,14 @@ def test_a_cycle_that_an_earlier_release_began_is_carried_on(tenant: Scope, rele
     run = cycles.begin(tenant, DATA_DATE)
     given = (tenant.tenant_id, DATA_DATE.isoformat(), run, *([False] if release == "second" else []))
     work.run(cycles.key(tenant, DATA_DATE, run), daily.daily_cycle, *given)
-    carried_on, usual = cycles.result(tenant, DATA_DATE, run), campaigns.run_cycle(tenant, DATA_DATE)
+    carried_on, usual = cycles.result(tenant, DATA_DATE, run), campaign_daily.run_cycle(tenant, DATA_DATE)
     assert carried_on.state == "finished"
     of_both = {step["name"] for step in carried_on.steps} | {"target groups"}
     assert of_both == {step["name"] for step in usual.steps} and "recommendations" in of_both
 
 
 def test_a_resumed_cycle_keeps_the_times_of_steps_that_it_does_not_repeat(tenant: Scope) -> None:
-    run = campaigns.run_cycle(tenant, DATA_DATE).run
+    run = campaign_daily.run_cycle(tenant, DATA_DATE).run
     before = cycles.result(tenant, DATA_DATE, run).steps
     cycles.note_all(tenant, DATA_DATE, run, {before[0]["name"]: 1000.0})
     cycles.note_all(tenant, DATA_DATE, run, {"one more": 2.5})
@@ -115,18 +120,18 @@ def test_a_resumed_cycle_keeps_the_times_of_steps_that_it_does_not_repeat(tenant
 
 
 def test_a_failed_load_check_stops_the_day_loudly(tenant: Scope) -> None:
-    customers.set_load_checks(tenant, {"transactions": {"missing": "fail"}})
+    load_checks.set_load_checks(tenant, {"transactions": {"missing": "fail"}})
     following, before = DATA_DATE + timedelta(days=1), tenant.data_date()
     tenant.clock.set(NOW + timedelta(days=1))
     try:
         with pytest.raises(RapportError, match="No file of transactions came"):
-            campaigns.run_cycle(tenant, following)
+            campaign_daily.run_cycle(tenant, following)
     finally:
         tenant.clock.set(NOW)
-    customers.set_load_checks(tenant, {})
-    assert campaigns.cycle(tenant, following).state == "failed"
+    load_checks.set_load_checks(tenant, {})
+    assert campaign_cycles.result(tenant, following).state == "failed"
     assert tenant.data_date() == before
-    assert not campaigns.occurrences(tenant, execution_date=TODAY + timedelta(days=1))
+    assert not occurrences.occurrences(tenant, execution_date=TODAY + timedelta(days=1))
 
 
 def test_a_run_that_cannot_be_processed_fails_alone(tenant: Scope, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +146,7 @@ def test_a_run_that_cannot_be_processed_fails_alone(tenant: Scope, monkeypatch: 
     try:
         with tenant.records() as session:
             session.get_one(Series, (tenant.tenant_id, made.id)).products = 2
-        found = campaigns.run_now(tenant, made.id, wait=True)
+        found = by_hand.run_now(tenant, made.id, wait=True)
     finally:
         tenant.warehouse.execute("RENAME TABLE away TO product_recommendations")
     assert (found.state, found.error) == ("failed", "An engine failed: see the log.")
@@ -151,8 +156,8 @@ def test_results_against_plain_python(tenant: Scope) -> None:
     made = add_series(
         tenant, 1, [group(2, (EXTERNAL, 3), time="06:00")], rules={"include_all": True}, control_share=0.4, duration=3
     )
-    found = campaigns.run_now(tenant, made.id, wait=True)
-    campaigns.execute_due(tenant)
+    found = by_hand.run_now(tenant, made.id, wait=True)
+    campaign_tasks.execute_due(tenant)
     rows = tenant.warehouse.rows(
         "SELECT customer_id, recipient_group_id FROM campaign_recipients WHERE campaign_id = {id:UInt32} ORDER BY 1",
         id=found.id,
@@ -179,7 +184,7 @@ def test_results_against_plain_python(tenant: Scope) -> None:
         )
     names = ["transaction_id", "customer_id", "transaction_time", "amount", "type", "status"]
     tenant.warehouse.insert("transactions", names, insert)
-    result = campaigns.results(tenant, found.id)
+    result = results.results(tenant, found.id)
     assert (str(result.window_start), str(result.window_end)) == ("2026-03-10 06:00:00", "2026-03-13 06:00:00")
     assert [one.recipient_group_id for one in result.groups] == [0, 1]
     for one in result.groups:
@@ -220,7 +225,7 @@ def test_management_from_action_to_results(api: httpx.Client, tenant: Scope) -> 
     assert post("/series", 404, {**body, "target_group_id": 99})["detail"] == "There is no target group 99."
     campaign = post(f"/series/{made['id']}/runs", 201)
     tasks.work.wait(f"run:{tenant.tenant_id}:{campaign['id']}")
-    campaigns.execute_due(tenant)
+    campaign_tasks.execute_due(tenant)
     tasks.work.wait(f"send:{tenant.tenant_id}:{campaign['id']}:{EXTERNAL}:1")
     path = f"/manage/v1/campaigns/{campaign['id']}"
     detail = api.get(path).json()
@@ -268,8 +273,8 @@ def test_a_draft_is_counted_and_runs_only_when_it_is_active(api: httpx.Client, t
     assert (told["targeted"], told["not_reached"], told["objection"]) == (40, [], "")
     refused = api.post(f"/manage/v1/series/{made['id']}/runs")
     assert refused.status_code == 409 and "is paused: make it active first" in refused.json()["detail"]
-    assert made["id"] not in {tenant_series.series_id for tenant_series in campaigns.occurrences(tenant)}
-    assert made["id"] not in {one.id for one in campaigns.all_series(tenant, "active")}
+    assert made["id"] not in {tenant_series.series_id for tenant_series in occurrences.occurrences(tenant)}
+    assert made["id"] not in {one.id for one in definitions.all_series(tenant, "active")}
     strict = {**body, "name": "Strict", "rules": {}, "status": "active", "duration": 3}
     (warning,) = api.post("/manage/v1/series", json={**strict, "status": "paused"}).json()["warnings"]
     assert "a customer is not reached by every run" in warning
@@ -287,7 +292,7 @@ def test_one_time_campaign_on_a_list(api: httpx.Client, tenant: Scope) -> None:
     assert answer.status_code == 201 and answer.json()["is_one_time"]
     number = answer.json()["id"]
     tasks.work.wait(f"run:{tenant.tenant_id}:{number}")
-    campaigns.execute_due(tenant)
+    campaign_tasks.execute_due(tenant)
     tasks.work.wait(f"send:{tenant.tenant_id}:{number}:{EXTERNAL}:1")
     assert outcomes(tenant, number) == [
         ("C00001", EXTERNAL, "sent", "listed"),
@@ -295,8 +300,8 @@ def test_one_time_campaign_on_a_list(api: httpx.Client, tenant: Scope) -> None:
         ("nobody", 0, "excluded", "unknown customer"),
     ]
     assert (1, number, 0) in told(tenant) and (13, number, EXTERNAL) in told(tenant)
-    series_id = campaigns.occurrence(tenant, number).series_id
+    series_id = occurrences.occurrence(tenant, number).series_id
     refused = api.post(f"/manage/v1/series/{series_id}/runs")
     assert refused.status_code == 409 and "is of a one-time campaign, which runs once" in refused.json()["detail"]
-    assert [one.id for one in campaigns.occurrences(tenant, series_id=series_id)] == [number]
+    assert [one.id for one in occurrences.occurrences(tenant, series_id=series_id)] == [number]
     assert api.post("/manage/v1/campaigns/one-time", json={**body, "execution_date": "2026-03-01"}).status_code == 409

@@ -24,9 +24,9 @@ from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from rapport.access.scope import Scope
-from rapport.campaigns import service as campaigns
+from rapport.campaigns import occurrences
 from rapport.campaigns.occurrences import locked, plan_next_run
-from rapport.campaigns.runs import processing
+from rapport.campaigns.runs import dry_runs, processing
 from rapport.campaigns.runs.splits import draw_of, held_back
 
 SIZES = {"AT": 1, "BE": 2, "CH": 3, "DE": 11, "ES": 30, "FR": 127}
@@ -91,7 +91,7 @@ def test_the_lowest_lots_are_held_back_and_the_next_are_group_by_group(
     tenant: Scope, country: str, share: float, groups: int
 ) -> None:
     number, size = run(tenant, country, share, groups), SIZES[country]
-    found = campaigns.occurrence(tenant, number)
+    found = occurrences.occurrence(tenant, number)
     lots = {who: (drawn, lot) for who, drawn, lot in tenant.warehouse.rows(LOTS, id=number)}
     in_order = sorted(lots, key=lambda who: lots[who][1])
     (held,) = held_back([size], share)
@@ -141,7 +141,7 @@ def test_a_draw_is_the_same_again_and_another_for_each_campaign(tenant: Scope) -
     assert [len(one) for one in drawn] == [38] * 2
     # Of 38 and 38 of 127 about 11 are in both by chance; the bounds are five standard deviations away.
     assert 1 <= len(drawn[0] & drawn[1]) <= 22
-    told = campaigns.dry_run(tenant, campaigns.occurrence(tenant, numbers[0]).series_id)
+    told = dry_runs.dry_run(tenant, occurrences.occurrence(tenant, numbers[0]).series_id)
     assert (told.addressed, told.control) == (89, 38)
     with tenant.records() as session:
         for number in numbers:

@@ -29,15 +29,16 @@ from sqlalchemy import update
 
 from rapport.access.pseudonyms import pseudonym
 from rapport.access.scope import Scope
-from rapport.campaigns import erasure
-from rapport.campaigns import service as campaigns
-from rapport.campaigns.delivery import engagements
+from rapport.campaigns import erasure, occurrences
+from rapport.campaigns.cycle import tasks
+from rapport.campaigns.delivery import engagements, webhooks
+from rapport.campaigns.delivery import engagements as campaign_engagements
 from rapport.campaigns.delivery.units import Unit
 from rapport.campaigns.models import Engagement, Webhook
 from rapport.campaigns.occurrences import plan_next_run
 from rapport.campaigns.runs import processing
 from rapport.channels import service as channels
-from rapport.customers import service as customers
+from rapport.customers.privacy import persons
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.notifications import service as notifications
 from rapport.notifications.secret_members import with_secrets
@@ -69,7 +70,7 @@ def morning(tenant: Scope) -> Iterator[None]:
 
 def executed(scope: Scope, rows: int, at: str | None = None, attributes: Sequence[str] = ("first_name",)) -> int:
     """A campaign whose channel has a webhook, with so few customers a file as a person could not set."""
-    campaigns.set_webhook(scope, EXTERNAL, URL, "texts", 10_000, list(attributes))
+    webhooks.set_webhook(scope, EXTERNAL, URL, "texts", 10_000, list(attributes))
     with scope.records() as session:
         session.execute(update(Webhook).where(Webhook.tenant_id == scope.tenant_id).values(rows_per_file=rows))
     where = group(2, (EXTERNAL, 4), time=at)
@@ -78,7 +79,7 @@ def executed(scope: Scope, rows: int, at: str | None = None, attributes: Sequenc
     processing.prepare_members(scope, number, DATA_DATE)
     processing.process(scope, number, DATA_DATE)
     scope.clock.set(NOW + timedelta(hours=1))
-    assert campaigns.execute_due(scope) == (0 if at else 1)
+    assert tasks.execute_due(scope) == (0 if at else 1)
     return number
 
 
@@ -92,10 +93,10 @@ def told(scope: Scope, number: int) -> list[dict[str, Any]]:
 def files(scope: Scope, event: dict[str, Any]) -> list[list[dict[str, Any]]]:
     """The customers of every file of an engagement."""
     key, found = event["DecryptionKey"], []
-    metadata = orjson.loads(campaigns.engagement_file(scope, event["BucketName"], event["MetadataFilePath"], key))
+    metadata = orjson.loads(campaign_engagements.read_file(scope, event["BucketName"], event["MetadataFilePath"], key))
     for number in range(1, metadata["NumberOfFiles"] + 1):
         path = f"{event['CustomersFolderPath']}/customers_file{number:03}.deflate.avro"
-        found.append(list(records(campaigns.engagement_file(scope, event["BucketName"], path, key))))
+        found.append(list(records(campaign_engagements.read_file(scope, event["BucketName"], path, key))))
     assert metadata["NumberOfCustomers"] == sum(map(len, found))
     return found
 
@@ -119,7 +120,7 @@ def test_customers_are_divided_among_files_in_order_and_a_repetition_changes_not
     names = dict(tenant.warehouse.rows("SELECT customer_id, FIRST_NAME FROM customers"))  # others may have been erased
     assert rows == [{"CustomerID": who, **place, "FIRST_NAME": names.get(who)} for who in everybody]
     assert len([row for row in rows if row["FIRST_NAME"] == row["CustomerID"]]) >= len(rows) - 2
-    unit = Unit(campaigns.occurrence(tenant, number), EXTERNAL, 1)
+    unit = Unit(occurrences.occurrence(tenant, number), EXTERNAL, 1)
     engagements.hand_over(tenant, unit)
     assert told(tenant, number) == [event] and files(tenant, event) == found
 
@@ -129,14 +130,14 @@ def test_a_person_who_is_erased_leaves_the_files(tenant: Scope) -> None:
     (event,) = told(tenant, number)
     (before,) = files(tenant, event)
     gone = before[3]["CustomerID"]
-    customers.erase(tenant, gone, going(tenant))
+    persons.erase(tenant, gone, going(tenant))
     erasure.clear_accounts(tenant, pseudonym(tenant, gone))
     (after,) = files(tenant, event)
     assert len(after) == len(before) and gone not in {row["CustomerID"] for row in after}
     assert [row for row in before if row["CustomerID"] != gone] == [row for row in after if row in before]
     (alias,) = [row for row in after if row not in before]
     assert alias["CustomerID"].startswith("erased-") and alias["FIRST_NAME"] is None
-    campaigns.delete_webhook(tenant, EXTERNAL)
+    webhooks.delete_webhook(tenant, EXTERNAL)
     engagements.write_again(tenant, {(number, EXTERNAL, 1)})
     with pytest.raises(NotFound):
         files(tenant, event)
@@ -162,27 +163,27 @@ def test_who_is_erased_between_the_event_and_the_send_is_not_in_the_files(tenant
     (event,) = told(tenant, number)
     (before,) = files(tenant, event)
     gone = before[2]["CustomerID"]
-    customers.erase(tenant, gone, going(tenant))
+    persons.erase(tenant, gone, going(tenant))
     erasure.clear_accounts(tenant, pseudonym(tenant, gone))
     assert files(tenant, event) == [[row for row in before if row["CustomerID"] != gone]]
     tenant.clock.set(NOW + timedelta(hours=15))
-    assert campaigns.execute_due(tenant) == 1
-    found = campaigns.occurrence(tenant, number)
+    assert tasks.execute_due(tenant) == 1
+    found = occurrences.occurrence(tenant, number)
     assert found.state == "successful" and found.counts["skipped"] == 1
     assert found.counts["sent"] == len(before) - 1
 
 
 def test_a_channel_without_a_webhook_has_no_files(tenant: Scope) -> None:
-    if campaigns.webhook(tenant, EXTERNAL):
-        campaigns.delete_webhook(tenant, EXTERNAL)
+    if webhooks.webhook(tenant, EXTERNAL):
+        webhooks.delete_webhook(tenant, EXTERNAL)
     with pytest.raises(NotFound, match="has no webhook"):
-        campaigns.delete_webhook(tenant, EXTERNAL)
+        webhooks.delete_webhook(tenant, EXTERNAL)
     notifications.register_listener(tenant, 14, URL, EXTERNAL)  # by the call: with what nobody set
-    found = campaigns.webhook(tenant, EXTERNAL)
+    found = webhooks.webhook(tenant, EXTERNAL)
     assert found is not None and (found.name, found.rows_per_file, found.attributes) == ("hook505", 10_000, [])
-    campaigns.delete_webhook(tenant, EXTERNAL)
+    webhooks.delete_webhook(tenant, EXTERNAL)
     series = add_series(tenant, 1, [group(2, (EXTERNAL, 4))], rules={"include_all": True})
-    unit = Unit(campaigns.occurrence(tenant, plan_next_run(tenant, series.id, TODAY)), EXTERNAL, 1)
+    unit = Unit(occurrences.occurrence(tenant, plan_next_run(tenant, series.id, TODAY)), EXTERNAL, 1)
     engagements.hand_over(tenant, unit)
     with tenant.records() as session:
         found_rows = session.query(Engagement).filter_by(tenant_id=tenant.tenant_id, campaign_id=unit.campaign.id)
@@ -191,12 +192,12 @@ def test_a_channel_without_a_webhook_has_no_files(tenant: Scope) -> None:
 
 def test_what_a_webhook_cannot_be(tenant: Scope) -> None:
     channels.create_channel(tenant, "Other texts", "external", id=550)
-    campaigns.set_webhook(tenant, EXTERNAL, URL, "texts", 10_000, [])
+    webhooks.set_webhook(tenant, EXTERNAL, URL, "texts", 10_000, [])
     with pytest.raises(Conflict, match="There is a webhook named 'texts' already"):
-        campaigns.set_webhook(tenant, 550, URL, "texts", 10_000, [])
+        webhooks.set_webhook(tenant, 550, URL, "texts", 10_000, [])
     with pytest.raises(Invalid, match="only external channels have webhooks"):
-        campaigns.set_webhook(tenant, EMAIL, URL, "mail", 10_000, [])
+        webhooks.set_webhook(tenant, EMAIL, URL, "mail", 10_000, [])
     with pytest.raises(Invalid, match="ChannelID is required with EventTypeID 14"):
         notifications.register_listener(tenant, 14, URL)
     with pytest.raises(NotFound):
-        campaigns.set_webhook(tenant, 999, URL, "none", 10_000, [])
+        webhooks.set_webhook(tenant, 999, URL, "none", 10_000, [])

@@ -30,19 +30,21 @@ from sqlalchemy import delete, func, select, text, update
 
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope, scope_of
-from rapport.campaigns import service as campaigns
+from rapport.campaigns import occurrences
+from rapport.campaigns.cycle import tasks
 from rapport.campaigns.cycle.tasks import dispatch
 from rapport.campaigns.delivery import ledger, sending
 from rapport.campaigns.delivery.send_tasks import send_unit_as_before
 from rapport.campaigns.delivery.units import Unit
 from rapport.campaigns.leases import LeaseLost, lease
 from rapport.campaigns.occurrences import plan_next_run
-from rapport.campaigns.runs import processing
+from rapport.campaigns.runs import by_hand, processing
 from rapport.channels import service as channels
-from rapport.channels.service import Receipt
+from rapport.channels.messages import Receipt
 from rapport.delivery.models import OutboxMessage
 from rapport.errors import Away
-from rapport.messaging import service as messaging
+from rapport.messaging import templates
+from rapport.messaging.contactability import suppressions
 from rapport.messaging.models import SoftBounce, SuppressedAddress, Suppression
 from rapport.notifications import service as notifications
 
@@ -116,13 +118,13 @@ def ledger_rows(scope: Scope, campaign_id: int) -> int:
 def test_external_and_email_to_the_end(tenant: Scope, box: Mailbox) -> None:
     made = add_series(tenant, 1, [group(2, (EXTERNAL, 4), (EMAIL, 1))], rules=ALL, control_share=0.2)
     number = process(tenant, made.id)
-    assert campaigns.execute_due(tenant) == 0
+    assert tasks.execute_due(tenant) == 0
     listed = [(1, None), (13, EXTERNAL)]  # told before anything is due
     assert [(body["EventTypeID"], body.get("ChannelID")) for body in told(tenant, number)] == listed
-    assert campaigns.occurrence(tenant, number).state == "scheduled"
+    assert occurrences.occurrence(tenant, number).state == "scheduled"
     tenant.clock.set(DUE)
-    assert campaigns.execute_due(tenant) == 2
-    found, rows = campaigns.occurrence(tenant, number), outcomes(tenant, number)
+    assert tasks.execute_due(tenant) == 2
+    found, rows = occurrences.occurrence(tenant, number), outcomes(tenant, number)
     assert (found.state, found.error) == ("successful", "")
     assert found.counts == tally(rows) and sum(found.counts.values()) == found.targeted == len(rows)
     given = {row[0] for row in recipients(tenant, number) if row[1] == EMAIL}
@@ -150,18 +152,18 @@ def test_units_that_an_earlier_release_began_are_carried_on(tenant: Scope, box: 
     tenant.clock.set(DUE)
     for channel in (EXTERNAL, EMAIL):
         send_unit_as_before(tenant.tenant_id, number, channel, 1)
-    carried_on, rows = campaigns.occurrence(tenant, number), outcomes(tenant, number)
+    carried_on, rows = occurrences.occurrence(tenant, number), outcomes(tenant, number)
     assert (carried_on.state, carried_on.error) == ("successful", "")
     assert carried_on.counts == tally(rows) and sum(carried_on.counts.values()) == carried_on.targeted == len(rows)
-    assert ledger_rows(tenant, number) == 0 and campaigns.execute_due(tenant) == 0
+    assert ledger_rows(tenant, number) == 0 and tasks.execute_due(tenant) == 0
 
 
 def test_temporary_refusals_end_as_failed_after_the_last_retry(tenant: Scope, box: Mailbox) -> None:
     box.refusals = 99
     number = process(tenant, add_series(tenant, 1, [group(2, (EMAIL, 1))], rules=ALL, control_share=0).id)
     tenant.clock.set(DUE)
-    campaigns.execute_due(tenant)
-    found, rows = campaigns.occurrence(tenant, number), outcomes(tenant, number)
+    tasks.execute_due(tenant)
+    found, rows = occurrences.occurrence(tenant, number), outcomes(tenant, number)
     late = {row[0] for row in rows if row[2] == "failed"}
     assert late == {f"C{n:05d}" for n in (*range(100, 103), *range(200, 208))}
     assert found.state == "successful" and tally(rows) == {"sent": 40, "failed": 11}
@@ -170,34 +172,34 @@ def test_temporary_refusals_end_as_failed_after_the_last_retry(tenant: Scope, bo
 
 def test_cancel_before_and_after_processing(tenant: Scope, box: Mailbox) -> None:
     number = process(tenant, add_series(tenant, 1, [group(2, (EMAIL, 1))], rules=ALL, control_share=0).id)
-    found = campaigns.cancel(tenant, number)
+    found = by_hand.cancel(tenant, number)
     assert found.state == "canceled" and found.canceled_at == NOW
     assert found.counts == {"skipped": 51} and {row[3] for row in outcomes(tenant, number)} == {"canceled"}
     assert [body["EventTypeID"] for body in told(tenant, number)] == [4]
     tenant.clock.set(DUE)
-    assert campaigns.execute_due(tenant) == 0 and not box.to
+    assert tasks.execute_due(tenant) == 0 and not box.to
     planned = plan_next_run(tenant, found.series_id, TODAY)
-    assert campaigns.cancel(tenant, planned).state == "canceled" and not told(tenant, planned)
+    assert by_hand.cancel(tenant, planned).state == "canceled" and not told(tenant, planned)
     with pytest.raises(Exception, match="is canceled and cannot be canceled"):
-        campaigns.cancel(tenant, planned)
+        by_hand.cancel(tenant, planned)
 
 
 def test_cancel_in_the_middle_loses_nobody(tenant: Scope, box: Mailbox) -> None:
     box.shut_after = 3
     number = process(tenant, add_series(tenant, 1, [group(2, (EMAIL, 1))], rules=ALL, control_share=0).id)
     tenant.clock.set(DUE)
-    sender = threading.Thread(target=campaigns.execute_due, args=(tenant,))
+    sender = threading.Thread(target=tasks.execute_due, args=(tenant,))
     sender.start()
     while box.gate.is_set():
         threading.Event().wait(0.01)
-    campaigns.cancel(tenant, number)
+    by_hand.cancel(tenant, number)
     box.gate.set()
     sender.join()
     rows = outcomes(tenant, number)
     sent = {row[0] for row in rows if row[2] == "sent"}
     assert len({row[0] for row in rows}) == len(rows) == 51 and 0 < len(sent) < 40
     assert {address.split("@")[0].upper() for address in box.to if address[0] == "c"} <= sent
-    assert campaigns.occurrence(tenant, number).counts == tally(rows)
+    assert occurrences.occurrence(tenant, number).counts == tally(rows)
 
 
 def test_what_another_began_to_send_is_waited_for_too(tenant: Scope, box: Mailbox) -> None:
@@ -207,42 +209,42 @@ def test_what_another_began_to_send_is_waited_for_too(tenant: Scope, box: Mailbo
     dispatch(tenant)
     while box.gate.is_set():
         threading.Event().wait(0.01)
-    assert campaigns.occurrence(tenant, number).state == "executing"
+    assert occurrences.occurrence(tenant, number).state == "executing"
     opening = threading.Timer(0.5, box.gate.set)
     opening.start()
-    assert campaigns.execute_due(tenant) == 0
+    assert tasks.execute_due(tenant) == 0
     opening.join()
-    assert campaigns.occurrence(tenant, number).state == "successful"
+    assert occurrences.occurrence(tenant, number).state == "successful"
 
 
 def test_who_unsubscribes_between_processing_and_sending_gets_nothing(tenant: Scope, box: Mailbox) -> None:
     number = process(tenant, add_series(tenant, 2, [group(2, (EMAIL, 1))], rules=ALL, control_share=0).id)
-    messaging.suppress(tenant, "C00301", EMAIL)
+    suppressions.suppress(tenant, "C00301", EMAIL)
     tenant.clock.set(DUE)
-    campaigns.execute_due(tenant)
+    tasks.execute_due(tenant)
     assert outcomes(tenant, number) == [
         ("C00300", EMAIL, "sent", ""),
         ("C00301", EMAIL, "suppressed", "suppression list"),
     ]
-    messaging.allow(tenant, "C00301", EMAIL)
+    suppressions.allow(tenant, "C00301", EMAIL)
     assert list(box.to) == ["c00300@example.com"]
 
 
 def test_a_server_that_cannot_be_used_fails_the_run_with_its_reason(tenant: Scope, box: Mailbox) -> None:
     wrong = {"host": "127.0.0.1", "port": box.port, "security": "starttls"}  # which this server does not offer
     channels.create_channel(tenant, "Dead mail", "email", id=600, settings=wrong)
-    messaging.save_template(tenant, 600, "Hello", "Hi", "<p>Hi</p>", id=1)
+    templates.save_template(tenant, 600, "Hello", "Hi", "<p>Hi</p>", id=1)
     number = process(tenant, add_series(tenant, 2, [group(2, (600, 1))], rules=ALL, control_share=0).id)
     tenant.clock.set(DUE)
-    campaigns.execute_due(tenant)
-    found = campaigns.occurrence(tenant, number)
+    tasks.execute_due(tenant)
+    found = occurrences.occurrence(tenant, number)
     assert found.state == "failed" and found.error.startswith("Channel 600: ")
     assert found.counts == {"failed": 2} and found.targeted == 2 and not told(tenant, number)
 
 
 def test_a_batch_begun_again_sends_only_what_is_in_doubt(tenant: Scope, box: Mailbox) -> None:
     number = process(tenant, add_series(tenant, 2, [group(2, (EMAIL, 1))], rules=ALL, control_share=0).id)
-    unit = Unit(campaigns.occurrence(tenant, number), EMAIL, 1)
+    unit = Unit(occurrences.occurrence(tenant, number), EMAIL, 1)
     assert sending.begin(tenant, unit)
     with lease(tenant, unit.lease_name) as held:
         first, _ = ledger.claim(tenant, held, unit, unit.start + 1, ["C00300", "C00301"])
@@ -251,12 +253,12 @@ def test_a_batch_begun_again_sends_only_what_is_in_doubt(tenant: Scope, box: Mai
     assert sending.send_batch(tenant, unit, 1, "", "C99999")
     assert list(box.to.items()) == [("c00301@example.com", 1)]
     assert outcomes(tenant, number) == [("C00300", EMAIL, "sent", ""), ("C00301", EMAIL, "sent", "")]
-    campaigns.cancel(tenant, number)
+    by_hand.cancel(tenant, number)
 
 
 def test_a_late_worker_cannot_write(tenant: Scope) -> None:
     number = process(tenant, add_series(tenant, 2, [group(2, (EMAIL, 1))], rules=ALL, control_share=0).id)
-    unit = Unit(campaigns.occurrence(tenant, number), EMAIL, 1)
+    unit = Unit(occurrences.occurrence(tenant, number), EMAIL, 1)
     with lease(tenant, unit.lease_name) as held:
         late = ledger.claim(tenant, held, unit, unit.start + 1, ["C00300"])
         newer = ledger.claim(tenant, held, unit, unit.start + 1, ["C00300"])
@@ -272,12 +274,12 @@ def test_a_late_worker_cannot_write(tenant: Scope) -> None:
         with pytest.raises(LeaseLost):
             ledger.settle(tenant, held, unit, {newer[0]: Receipt("", "sent")}, last=False)
     assert outcomes(tenant, number) == [("C00300", EMAIL, "sent", ""), ("C00301", EMAIL, "failed", "given up")]
-    campaigns.cancel(tenant, number)
+    by_hand.cancel(tenant, number)
 
 
 def test_who_lost_the_lock_cannot_claim(tenant: Scope) -> None:
     number = process(tenant, add_series(tenant, 2, [group(2, (EMAIL, 1))], rules=ALL, control_share=0).id)
-    unit = Unit(campaigns.occurrence(tenant, number), EMAIL, 1)
+    unit = Unit(occurrences.occurrence(tenant, number), EMAIL, 1)
     with lease(tenant, unit.lease_name) as held:
         mine = held.connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
         with tenant.records() as session:
@@ -285,7 +287,7 @@ def test_who_lost_the_lock_cannot_claim(tenant: Scope) -> None:
         with lease(tenant, unit.lease_name), pytest.raises(Away):
             ledger.claim(tenant, held, unit, unit.start + 1, ["C00300"])
     assert ledger_rows(tenant, number) == 0
-    campaigns.cancel(tenant, number)
+    by_hand.cancel(tenant, number)
 
 
 def test_two_workers_take_turns(tenant: Scope) -> None:

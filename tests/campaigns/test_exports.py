@@ -31,11 +31,12 @@ from rapport.access.pseudonyms import pseudonym
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
 from rapport.campaigns import erasure
-from rapport.campaigns import service as campaigns
-from rapport.campaigns.measurement import exports
+from rapport.campaigns.cycle import tasks
+from rapport.campaigns.measurement import exports, interactions
+from rapport.campaigns.measurement.interactions import ReportedInteraction
 from rapport.campaigns.occurrences import plan_next_run
 from rapport.campaigns.runs import processing
-from rapport.customers import service as customers
+from rapport.customers.privacy import persons
 from rapport.persons.declared import going
 from rapport.stores import migrations
 
@@ -61,10 +62,10 @@ def tenant(scope: Scope) -> Iterator[Scope]:
     for name in ("First", "=Second"):
         run(scope, name)
     scope.clock.set(NOW + timedelta(hours=1))
-    campaigns.execute_due(scope)
+    tasks.execute_due(scope)
     reached = [row[1] for row in scope.warehouse.rows(ALL) if row[4] == "sent" and row[0] == 1]
-    click = [campaigns.ReportedInteraction(1, EXTERNAL, 4, event, who, NOW) for who in reached for event in (1, 2, 3)]
-    campaigns.add_interactions(scope, click)
+    click = [ReportedInteraction(1, EXTERNAL, 4, event, who, NOW) for who in reached for event in (1, 2, 3)]
+    interactions.add_interactions(scope, click)
     yield scope
 
 
@@ -153,13 +154,13 @@ def test_only_what_was_written_since_comes_again_and_nothing_is_lost(
     assert pulled(api, "outcomes", since=cursor) == []
     time.sleep(0.002)
     number = run(tenant, "Third")
-    campaigns.execute_due(tenant)
+    tasks.execute_due(tenant)
     came = pulled(api, "outcomes", since=cursor)
     assert {row["campaign_id"] for row in came} == {number} and len(came) == 23
     assert len(pulled(api, "outcomes")) == len(before) + len(came)
     gone = next(row["customer_id"] for row in came if row["outcome"] == "sent")
     cursor = api.get(f"{PATH}/outcomes", params={"since": cursor}).headers["x-next-since"]
-    customers.erase(tenant, gone, going(tenant))
+    persons.erase(tenant, gone, going(tenant))
     erasure.clear_accounts(tenant, pseudonym(tenant, gone))
     renamed = pulled(api, "outcomes", since=cursor)
     assert len(renamed) == 3 and all(row["customer_id"].startswith("erased-") for row in renamed)

@@ -23,10 +23,12 @@ from campaign_tenant import (
 from scipy import stats
 
 from rapport.access.scope import Scope
-from rapport.audiences import service as audiences
-from rapport.campaigns import service as campaigns
+from rapport.audiences import groups as audience_groups
+from rapport.campaigns import definitions, occurrences
+from rapport.campaigns.measurement import results, series_results
 from rapport.campaigns.measurement.responses import past_responses
 from rapport.campaigns.measurement.statistics import CANNOT_CLICK
+from rapport.campaigns.models import Series
 from rapport.campaigns.occurrences import plan_next_run
 from rapport.campaigns.runs import processing
 from rapport.campaigns.runs.splits import Tally
@@ -59,7 +61,7 @@ class World:
     """What a run of a series did to whom, and what these bought and clicked."""
 
     scope: Scope
-    series: campaigns.Series
+    series: Series
     campaign: int
     groups: dict[str, int]
     drawn: dict[str, int]
@@ -186,7 +188,7 @@ GOALS: list[tuple[str, Goal, Callable[[Bought], float]]] = [
 
 @pytest.mark.parametrize(("goal", "of"), [row[1:] for row in GOALS], ids=[row[0] for row in GOALS])
 def test_a_goal_is_counted_as_by_hand(world: World, goal: Goal, of: Callable[[Bought], float]) -> None:
-    found = campaigns.results(world.scope, world.campaign, goal)
+    found = results.results(world.scope, world.campaign, goal)
     end = FIRST_SEND + timedelta(days=DURATION)
     made = world.counted(lambda one: of(one) or (1e-12 if goal.kind == "margin" else 0), FIRST_SEND, end)
     for row in found.groups:
@@ -202,7 +204,7 @@ def test_the_verdict_of_an_amount_goes_by_the_money(world: World) -> None:
     """Two comparisons, so that the smaller p-value counts twice and the larger one no less (Holm 1979)."""
     publish(world.scope, LATER)
     try:
-        found = campaigns.results(world.scope, world.campaign, PlainGoal(kind="value"))
+        found = results.results(world.scope, world.campaign, PlainGoal(kind="value"))
     finally:
         publish(world.scope)
     compared = [row.against_control for row in found.groups if row.against_control]
@@ -221,8 +223,8 @@ def test_a_click_compares_groups_with_each_other(world: World) -> None:
     publish(world.scope, LATER)
     try:
         one, whole = (
-            campaigns.results(world.scope, world.campaign, PlainGoal(kind="click")),
-            campaigns.series_results(world.scope, world.series, PlainGoal(kind="click")),
+            results.results(world.scope, world.campaign, PlainGoal(kind="click")),
+            series_results.series_results(world.scope, world.series, PlainGoal(kind="click")),
         )
     finally:
         publish(world.scope)
@@ -243,7 +245,7 @@ def test_a_click_compares_groups_with_each_other(world: World) -> None:
 
 def test_the_split_learns_from_the_goal(world: World) -> None:
     """What a later run would learn: of control and both groups how many, and sum and squares of the margin."""
-    later = campaigns.occurrence(world.scope, world.campaign)
+    later = occurrences.occurrence(world.scope, world.campaign)
     later.id, later.execution_date = later.id + 1000, date(2026, 3, 12)
     end = FIRST_SEND + timedelta(days=DURATION)
     for kind, goal, of in GOALS:
@@ -264,10 +266,10 @@ def test_the_split_learns_from_the_goal(world: World) -> None:
 
 
 def test_an_amount_is_learned_with_its_squares(world: World) -> None:
-    later = campaigns.occurrence(world.scope, world.campaign)
+    later = occurrences.occurrence(world.scope, world.campaign)
     later.id, later.execution_date = later.id + 1000, date(2026, 3, 12)
     later.plan = later.plan.model_copy(update={"goal": MarginGoal(kind="margin", property="MARGIN")})
-    cap = campaigns.results(world.scope, world.campaign, MarginGoal(kind="margin", property="MARGIN")).cap
+    cap = results.results(world.scope, world.campaign, MarginGoal(kind="margin", property="MARGIN")).cap
     assert cap is not None
     made = world.counted(lambda one: float(one.margin or 0), FIRST_SEND, FIRST_SEND + timedelta(days=DURATION))
     (run,) = past_responses(world.scope, later)
@@ -278,7 +280,7 @@ def test_an_amount_is_learned_with_its_squares(world: World) -> None:
 
 
 def body(world: World, **more: Any) -> dict[str, Any]:
-    found = campaigns.series(world.scope, world.series.id)
+    found = definitions.series(world.scope, world.series.id)
     groups = [group.model_dump(mode="json") for group in found.groups[: more.pop("number", 2)]]
     groups = [{**one, "share": 1 / len(groups)} for one in groups]
     kind = "A/B" if len(groups) == 2 else "Test/Control"
@@ -316,12 +318,12 @@ def test_a_run_keeps_the_goal_that_it_was_planned_with(world: World, api: httpx.
     made = api.post("/manage/v1/series", json=body(world, name="Coffee drinkers", goal=coffee)).json()
     assert made["goal"] == coffee
     scope = world.scope
-    plan = campaigns.occurrence(scope, plan_next_run(scope, made["id"], date(2026, 9, 1))).plan
+    plan = occurrences.occurrence(scope, plan_next_run(scope, made["id"], date(2026, 9, 1))).plan
     assert plan.goal is not None and plan.goal.model_dump() == coffee
     change = body(world, name="Coffee drinkers", goal={"kind": "value"}) | {"version": made["version"]}
     del change["status"]
     assert api.put(f"/manage/v1/series/{made['id']}", json=change).json()["goal"] == {"kind": "value"}
-    plan = campaigns.occurrence(scope, plan_next_run(scope, made["id"], date(2026, 9, 1))).plan
+    plan = occurrences.occurrence(scope, plan_next_run(scope, made["id"], date(2026, 9, 1))).plan
     assert plan.goal == PlainGoal(kind="value")
     publish(scope, LATER)
     try:
@@ -337,30 +339,30 @@ def test_a_run_keeps_the_goal_that_it_was_planned_with(world: World, api: httpx.
 
 
 def test_a_one_time_campaign_has_a_goal_and_is_checked_as_others(world: World, api: httpx.Client) -> None:
-    group = campaigns.series(world.scope, world.series.id).groups[0]
+    group = definitions.series(world.scope, world.series.id).groups[0]
     channels = [{"channel_id": EXTERNAL, "template_id": 1}]
     given = {"customer_ids": ["C00001"], "action_id": group.action_id, "channels": channels}
     given |= {"execution_date": "2026-09-01", "goal": {"kind": "category", "category": "Tea"}}
     made = api.post("/manage/v1/campaigns/one-time", json={"name": "Tea", **given})
     assert made.status_code == 201, made.text
-    assert campaigns.occurrence(world.scope, made.json()["id"]).plan.goal.model_dump() == given["goal"]
+    assert occurrences.occurrence(world.scope, made.json()["id"]).plan.goal.model_dump() == given["goal"]
     for goal, told in (({"kind": "click"}, "two groups are needed"), ({"kind": "product", "product_id": "Z"}, "'Z'")):
         refused = api.post("/manage/v1/campaigns/one-time", json={"name": "Bad", **given, "goal": goal})
         assert refused.status_code == 400 and told in refused.json()["detail"]
-    many = len(campaigns.all_series(world.scope))
+    many = len(definitions.all_series(world.scope))
     twice = api.post("/manage/v1/campaigns/one-time", json={"name": "Bad", **given, "channels": channels * 2})
     assert twice.status_code == 400 and "channels names a channel twice" in twice.json()["detail"]
     rules = {"exclude_target_group_ids": [99]}
     unknown = api.post("/manage/v1/campaigns/one-time", json={"name": "Bad", **given, "rules": rules})
     assert (unknown.status_code, unknown.json()["detail"]) == (404, "There is no target group 99.")
-    assert len(campaigns.all_series(world.scope)) == many
+    assert len(definitions.all_series(world.scope)) == many
 
 
 def test_an_archived_group_is_refused_as_an_excluded_one(world: World, api: httpx.Client) -> None:
     gone = add_group(world.scope, "Gone", "FR")
     given = body(world, name="Kept out", rules={"exclude_target_group_ids": [gone]})
     assert api.post("/manage/v1/series", json=given).status_code == 201
-    audiences.archive_target_group(world.scope, gone)
+    audience_groups.archive_target_group(world.scope, gone)
     refused = api.post("/manage/v1/series", json=given | {"name": "Later"})
     told = f"rules.exclude_target_group_ids names target group {gone}, which is archived."
     assert (refused.status_code, refused.json()["detail"]) == (400, told)

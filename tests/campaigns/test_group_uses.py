@@ -5,7 +5,7 @@ import pytest
 from campaign_tenant import EXTERNAL, NOW, add_action, add_channels, add_group, add_series, group
 
 from rapport.access.scope import Scope
-from rapport.customers import service as customers
+from rapport.customers import event_types
 
 GROUPS = "/manage/v1/target-groups"
 
@@ -15,7 +15,7 @@ def tenant(scope: Scope) -> Scope:
     scope.clock.set(NOW)
     add_channels(scope)
     add_action(scope)
-    customers.declare_event_type(scope, "visit", {})
+    event_types.declare_event_type(scope, "visit", {})
     return scope
 
 

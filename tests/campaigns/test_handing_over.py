@@ -33,15 +33,19 @@ from sqlalchemy.orm import Session
 
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope, scope_of
-from rapport.campaigns import service as campaigns
+from rapport.campaigns import occurrences
 from rapport.campaigns.cycle import tasks
-from rapport.campaigns.delivery import handing_over
+from rapport.campaigns.cycle import tasks as campaign_tasks
+from rapport.campaigns.delivery import handing_over, webhooks
+from rapport.campaigns.measurement import interactions
+from rapport.campaigns.measurement.interactions import ReportedInteraction
 from rapport.campaigns.models import Webhook
 from rapport.campaigns.occurrences import plan_next_run
-from rapport.campaigns.runs import processing
+from rapport.campaigns.runs import by_hand, clearance, processing
 from rapport.channels import service as channels
 from rapport.channels.models import Channel
-from rapport.messaging import service as messaging
+from rapport.messaging import templates
+from rapport.messaging.contactability import preferences, suppressions
 from rapport.notifications import service as notifications
 from rapport.notifications.models import Delivery
 from rapport.notifications.secret_members import with_secrets
@@ -78,7 +82,7 @@ def tenant(scope: Scope, box: Mailbox) -> Scope:
     channels.create_channel(scope, "Push", "external", id=PUSH)
     wrong = {"host": "127.0.0.1", "port": box.port, "security": "starttls"}  # which this server does not offer
     channels.create_channel(scope, "Dead mail", "email", id=DEAD_MAIL, settings=wrong)
-    messaging.save_template(scope, DEAD_MAIL, "Hello", "Hi", "<p>Hi</p>", id=1)
+    templates.save_template(scope, DEAD_MAIL, "Hello", "Hi", "<p>Hi</p>", id=1)
     add_group(scope, "Dutch", "NL")
     add_group(scope, "Belgian", "BE")
     add_group(scope, "Nobody", "XX")
@@ -93,9 +97,9 @@ def morning(tenant: Scope, box: Mailbox) -> Iterator[None]:
     tenant.clock.set(NOW)
     box.to.clear()
     yield
-    for one in campaigns.occurrences(tenant, limit=1000):
+    for one in occurrences.occurrences(tenant, limit=1000):
         if one.state in ("awaiting clearance", "awaiting confirmation", "scheduled", "executing"):
-            campaigns.cancel(tenant, one.id)
+            by_hand.cancel(tenant, one.id)
 
 
 def processed(scope: Scope, *groups: Any, target_group: int = 1, state: str = "scheduled", **more: Any) -> int:
@@ -135,7 +139,7 @@ def test_two_times_on_two_channels_are_told_at_once_and_keep_their_times(tenant:
     ]
     number = processed(tenant, *groups)
     assert details(api, number)["Status"] == "Scheduled"
-    assert campaigns.execute_due(tenant) == 0  # nothing is due
+    assert campaign_tasks.execute_due(tenant) == 0  # nothing is due
     assert told(tenant, number) == [(13, EXTERNAL), (13, PUSH), (1, 0)]
     assert details(api, number)["Status"] == "Successful"
     query = {"CampaignID": number, "ChannelID": EXTERNAL, "$top": 1000}
@@ -146,13 +150,13 @@ def test_two_times_on_two_channels_are_told_at_once_and_keep_their_times(tenant:
     }
     assert len(rows) == 20 and not outcomes(tenant, number)
     tenant.clock.set(AT_TEN)
-    assert campaigns.execute_due(tenant) == 1
+    assert campaign_tasks.execute_due(tenant) == 1
     sent = {row[0] for row in outcomes(tenant, number)}
     assert sent == {row["CustomerID"] for row in rows if row["TemplateID"] == 4}
-    assert campaigns.occurrence(tenant, number).state == "executing"
+    assert occurrences.occurrence(tenant, number).state == "executing"
     tenant.clock.set(AT_NIGHT)
-    assert campaigns.execute_due(tenant) == 2
-    found = campaigns.occurrence(tenant, number)
+    assert campaign_tasks.execute_due(tenant) == 2
+    found = occurrences.occurrence(tenant, number)
     assert found.state == "successful" and found.counts == tally(outcomes(tenant, number))
     assert told(tenant, number) == [(13, EXTERNAL), (13, PUSH), (1, 0)]  # nothing is told twice
 
@@ -160,13 +164,13 @@ def test_two_times_on_two_channels_are_told_at_once_and_keep_their_times(tenant:
 def test_own_channels_are_told_when_they_are_done(tenant: Scope, api: httpx.Client, box: Mailbox) -> None:
     mail = processed(tenant, group(2, (EMAIL, 1), time=EVENING))
     mixed = processed(tenant, group(2, (EMAIL, 1), (EXTERNAL, 4), time=EVENING))
-    assert campaigns.execute_due(tenant) == 0 and not box.to
+    assert campaign_tasks.execute_due(tenant) == 0 and not box.to
     assert told(tenant, mail) == [] and told(tenant, mixed) == [(13, EXTERNAL), (1, 0)]
     assert details(api, mail)["Status"] == "Scheduled" and details(api, mixed)["Status"] == "Successful"
     tenant.clock.set(AT_NIGHT - timedelta(seconds=1))
-    assert campaigns.execute_due(tenant) == 0 and not box.to  # mail leaves at its time, not before
+    assert campaign_tasks.execute_due(tenant) == 0 and not box.to  # mail leaves at its time, not before
     tenant.clock.set(AT_NIGHT)
-    assert campaigns.execute_due(tenant) == 3
+    assert campaign_tasks.execute_due(tenant) == 3
     assert set(box.to.values()) == {2} and len(box.to) == 20
     assert sorted(told(tenant, mail)) == [(1, 0), (13, EMAIL)]
     assert sorted(told(tenant, mixed)) == [(1, 0), (13, EMAIL), (13, EXTERNAL)]
@@ -176,20 +180,20 @@ def test_own_channels_are_told_when_they_are_done(tenant: Scope, api: httpx.Clie
 @pytest.mark.parametrize("first", [EXTERNAL, EMAIL])
 def test_a_channel_that_failed_is_told_of_in_the_error(tenant: Scope, api: httpx.Client, first: int) -> None:
     number = processed(tenant, group(2, (first, 1), (DEAD_MAIL, 1), time=MORNING))
-    campaigns.execute_due(tenant)
+    campaign_tasks.execute_due(tenant)
     tenant.clock.set(AT_TEN)
-    campaigns.execute_due(tenant)
+    campaign_tasks.execute_due(tenant)
     assert sorted(told(tenant, number)) == [(1, 0), (13, first)]
     found = details(api, number)
     assert found["Status"] == "Successful"
     assert found["Error"].startswith(f"Channel {DEAD_MAIL}: ") and str(first) not in found["Error"]
-    assert campaigns.occurrence(tenant, number).counts == {"sent": 20, "failed": 20}
+    assert occurrences.occurrence(tenant, number).counts == {"sent": 20, "failed": 20}
 
 
 def test_a_run_whose_channels_all_failed_has_failed(tenant: Scope, api: httpx.Client) -> None:
     number = processed(tenant, group(2, (DEAD_MAIL, 1), time=MORNING))
     tenant.clock.set(AT_TEN)
-    campaigns.execute_due(tenant)
+    campaign_tasks.execute_due(tenant)
     found = details(api, number)
     assert found["Status"] == "Failed" and found["Error"].startswith(f"Channel {DEAD_MAIL}: ")
     assert told(tenant, number) == []
@@ -198,14 +202,14 @@ def test_a_run_whose_channels_all_failed_has_failed(tenant: Scope, api: httpx.Cl
 @pytest.mark.parametrize("kind", ["email", "external"])
 def test_a_unit_whose_channel_is_gone_ends_with_that_and_the_others_go_out(tenant: Scope, kind: str) -> None:
     gone = channels.create_channel(tenant, f"Gone {kind}", kind).id  # type: ignore[arg-type]
-    messaging.save_template(tenant, gone, "Hello", "Hi", "<p>Hi</p>", id=1)
+    templates.save_template(tenant, gone, "Hello", "Hi", "<p>Hi</p>", id=1)
     number = processed(tenant, group(2, (EXTERNAL, 4), (EMAIL, 1), (gone, 1), time=MORNING))
     with tenant.records() as session:
         session.query(Channel).filter_by(tenant_id=tenant.tenant_id, id=gone).delete()
-    campaigns.execute_due(tenant)
+    campaign_tasks.execute_due(tenant)
     tenant.clock.set(AT_TEN)
-    campaigns.execute_due(tenant)
-    ended = campaigns.occurrence(tenant, number)
+    campaign_tasks.execute_due(tenant)
+    ended = occurrences.occurrence(tenant, number)
     assert (ended.state, ended.error) == ("successful", f"Channel {gone}: There is no channel {gone}.")
     assert ended.counts == {"sent": 40, "failed": 20}
     assert {row[-2:] for row in outcomes(tenant, number) if gone in row} == {("failed", f"There is no channel {gone}.")}
@@ -213,7 +217,7 @@ def test_a_unit_whose_channel_is_gone_ends_with_that_and_the_others_go_out(tenan
 
 def test_an_empty_group_is_not_told(tenant: Scope, api: httpx.Client) -> None:
     number = processed(tenant, group(2, (EXTERNAL, 4), time=MORNING), target_group=3, state="not run")
-    campaigns.execute_due(tenant)
+    campaign_tasks.execute_due(tenant)
     assert told(tenant, number) == []
     found = details(api, number)
     assert (found["Status"], found["Error"]) == ("Failed", "The target group has no members.")
@@ -221,13 +225,13 @@ def test_an_empty_group_is_not_told(tenant: Scope, api: httpx.Client) -> None:
     groups = [group(2, (EXTERNAL, 4), share=0.999999, time=MORNING), group(2, (EXTERNAL, 5), share=0.000001)]
     number = processed(tenant, *groups)
     assert {row[2] for row in recipients(tenant, number)} == {1}
-    campaigns.execute_due(tenant)
+    campaign_tasks.execute_due(tenant)
     assert told(tenant, number) == [(13, EXTERNAL), (1, 0)]
 
 
 def test_a_list_is_told_on_the_day_of_processing_and_sent_after_the_lead_time(tenant: Scope, api: httpx.Client) -> None:
     number = processed(tenant, group(2, (EXTERNAL, 4), time=MORNING), lead_time=5, duration=3)
-    campaigns.execute_due(tenant)
+    campaign_tasks.execute_due(tenant)
     assert told(tenant, number) == [(13, EXTERNAL), (1, 0)]
     # Ended deliveries are dropped after a week: what was told then must not be told again at the send.
     with tenant.records() as session:
@@ -244,14 +248,14 @@ def test_a_list_is_told_on_the_day_of_processing_and_sent_after_the_lead_time(te
         tenant.clock.set(NOW + timedelta(days=days))
         assert targeted() == expected
     tenant.clock.set(AT_TEN + timedelta(days=5))
-    assert campaigns.execute_due(tenant) == 1
+    assert campaign_tasks.execute_due(tenant) == 1
     assert told(tenant, number) == [] and tally(outcomes(tenant, number)) == {"sent": 20}
 
 
 def test_who_opts_out_after_the_event_leaves_the_list_at_its_time(tenant: Scope, api: httpx.Client) -> None:
     number = processed(tenant, group(2, (EXTERNAL, 4), time=EVENING))
-    messaging.set_preference(tenant, EXTERNAL, ["C00001"], 2, None)
-    campaigns.execute_due(tenant)
+    preferences.set_preference(tenant, EXTERNAL, ["C00001"], 2, None)
+    campaign_tasks.execute_due(tenant)
 
     def listed() -> set[str]:
         query = {"CampaignID": number, "ChannelID": EXTERNAL, "$top": 1000}
@@ -261,25 +265,25 @@ def test_who_opts_out_after_the_event_leaves_the_list_at_its_time(tenant: Scope,
     everybody = {f"C{n:05d}" for n in range(20)}
     assert listed() == everybody - {"C00001"}  # between processing and the event
     # The vendor sends early to the third, who then unsubscribes; the second opts out before anything was sent.
-    got = campaigns.ReportedInteraction(number, EXTERNAL, 4, 4, "C00003", tenant.clock.now())
-    assert campaigns.add_interactions(tenant, [got]) == 1
-    messaging.set_preference(tenant, EXTERNAL, ["C00002"], 2, None)
+    got = ReportedInteraction(number, EXTERNAL, 4, 4, "C00003", tenant.clock.now())
+    assert interactions.add_interactions(tenant, [got]) == 1
+    preferences.set_preference(tenant, EXTERNAL, ["C00002"], 2, None)
     assert listed() == everybody - {"C00001"}
     tenant.clock.set(AT_NIGHT)
-    assert campaigns.execute_due(tenant) == 1
+    assert campaign_tasks.execute_due(tenant) == 1
     assert listed() == everybody - {"C00001", "C00002"}
     suppressed = {row[0] for row in outcomes(tenant, number) if row[2] == "suppressed"}
     assert suppressed == {"C00001", "C00002"}
     assert tally(outcomes(tenant, number)) == {"sent": 18, "suppressed": 2}
-    assert campaigns.occurrence(tenant, number).state == "successful"
-    messaging.set_preference(tenant, EXTERNAL, ["C00001", "C00002"], 1, None)
-    messaging.allow(tenant, "C00003", EXTERNAL)
+    assert occurrences.occurrence(tenant, number).state == "successful"
+    preferences.set_preference(tenant, EXTERNAL, ["C00001", "C00002"], 1, None)
+    suppressions.allow(tenant, "C00003", EXTERNAL)
 
 
 def test_a_campaign_can_be_canceled_after_it_was_told(tenant: Scope, api: httpx.Client) -> None:
-    campaigns.set_webhook(tenant, PUSH, "http://127.0.0.1:9/files", "pushes", 10_000, [])
+    webhooks.set_webhook(tenant, PUSH, "http://127.0.0.1:9/files", "pushes", 10_000, [])
     number = processed(tenant, group(2, (PUSH, 4), time=EVENING))
-    campaigns.execute_due(tenant)
+    campaign_tasks.execute_due(tenant)
     assert told(tenant, number) == [(14, PUSH), (13, PUSH), (1, 0)]
     (file,) = (
         orjson.loads(with_secrets(tenant.stores, tenant.tenant_id, 14, row.body))
@@ -289,7 +293,7 @@ def test_a_campaign_can_be_canceled_after_it_was_told(tenant: Scope, api: httpx.
     path = f"/v1/files/{file['BucketName']}/{file['MetadataFilePath']}"
     key = {"X-Decryption-Key": file["DecryptionKey"]}
     assert api.get(path, headers=key).status_code == 200
-    campaigns.cancel(tenant, number)
+    by_hand.cancel(tenant, number)
     assert told(tenant, number) == [(14, PUSH), (13, PUSH), (1, 0), (4, 0)]
     assert tally(outcomes(tenant, number)) == {"skipped": 20}
     canceled = api.get("/current/customers/GetCanceledCampaignCustomers", params={"CampaignID": number}).json()
@@ -299,13 +303,13 @@ def test_a_campaign_can_be_canceled_after_it_was_told(tenant: Scope, api: httpx.
     assert answer["Status"] == "Canceled"
     assert api.get(path, headers=key).status_code == 404
     tenant.clock.set(AT_NIGHT)
-    assert campaigns.execute_due(tenant) == 0
-    campaigns.delete_webhook(tenant, PUSH)
+    assert campaign_tasks.execute_due(tenant) == 0
+    webhooks.delete_webhook(tenant, PUSH)
 
 
 def test_held_runs_are_told_when_they_may_go_on(tenant: Scope, api: httpx.Client) -> None:
     for _ in range(3):
-        campaigns.cancel(tenant, processed(tenant, group(2, (EXTERNAL, 4), time=EVENING), target_group=2))
+        by_hand.cancel(tenant, processed(tenant, group(2, (EXTERNAL, 4), time=EVENING), target_group=2))
     with tenant.records() as session:
         settings = {"campaigns": {"messages_per_day": 1, "retry_delays": []}}
         session.execute(update(Tenant).where(Tenant.id == tenant.tenant_id).values(settings=settings))
@@ -314,21 +318,21 @@ def test_held_runs_are_told_when_they_may_go_on(tenant: Scope, api: httpx.Client
     number = processed(held, group(2, (EXTERNAL, 4), time=EVENING), target_group=2, state="awaiting confirmation")
     with tenant.records() as session:
         session.execute(update(Tenant).where(Tenant.id == tenant.tenant_id).values(settings=tenant.settings))
-    campaigns.execute_due(tenant)
+    campaign_tasks.execute_due(tenant)
     assert told(tenant, first) == [(13, EXTERNAL), (1, 0)] and told(tenant, number) == []
-    campaigns.confirm(tenant, number)
-    campaigns.execute_due(tenant)
+    by_hand.confirm(tenant, number)
+    campaign_tasks.execute_due(tenant)
     assert told(tenant, number) == [(13, EXTERNAL), (1, 0)]
 
 
 def test_conditional_runs_are_told_after_the_clearance(tenant: Scope, api: httpx.Client) -> None:
     where = group(2, (EXTERNAL, 4), (EMAIL, 1), time=EVENING)
     number = processed(tenant, where, conditional=True, state="awaiting clearance")
-    campaigns.execute_due(tenant)
+    campaign_tasks.execute_due(tenant)
     assert told(tenant, number) == [(5, 0)]
-    campaigns.report(tenant, number, [("C00004", True), ("C00005", True)])
+    clearance.report(tenant, number, [("C00004", True), ("C00005", True)])
     tenant.clock.set(AT_NIGHT - timedelta(minutes=30))
-    assert campaigns.execute_due(tenant) == 0  # the deadline: half an hour before anything is sent
+    assert campaign_tasks.execute_due(tenant) == 0  # the deadline: half an hour before anything is sent
     assert told(tenant, number) == [(5, 0), (13, EXTERNAL), (1, 0)]
     query = {"CampaignID": number, "ChannelID": EXTERNAL}
     rows = api.get("/current/customers/GetCustomerSendDetailsByChannel", params=query).json()
@@ -336,30 +340,30 @@ def test_conditional_runs_are_told_after_the_clearance(tenant: Scope, api: httpx
     assert api.get("/current/customers/GetProcessedCampaignCustomers", params=query).json() == []
     nobody = processed(tenant, where, conditional=True, state="awaiting clearance")
     tenant.clock.set(AT_NIGHT)
-    campaigns.execute_due(tenant)
+    campaign_tasks.execute_due(tenant)
     tenant.clock.set(AT_NIGHT + timedelta(hours=2))
-    campaigns.execute_due(tenant)
-    assert campaigns.occurrence(tenant, nobody).state == "not run"
+    campaign_tasks.execute_due(tenant)
+    assert occurrences.occurrence(tenant, nobody).state == "not run"
     assert told(tenant, nobody) == [(5, 0)]
     assert details(api, nobody)["Status"] == "Failed"
 
 
 def test_a_list_that_cannot_be_made_ready_fails_alone(tenant: Scope, api: httpx.Client) -> None:
-    campaigns.set_webhook(tenant, PUSH, "http://127.0.0.1:9/files", "pushes", 10_000, ["FIRST_NAME"])
+    webhooks.set_webhook(tenant, PUSH, "http://127.0.0.1:9/files", "pushes", 10_000, ["FIRST_NAME"])
     with tenant.records() as session:
         session.execute(update(Webhook).where(Webhook.tenant_id == tenant.tenant_id).values(attributes=["GONE"]))
     number = processed(tenant, group(2, (EXTERNAL, 4), (PUSH, 5), time=EVENING))
-    campaigns.execute_due(tenant)
+    campaign_tasks.execute_due(tenant)
     assert told(tenant, number) == [(13, EXTERNAL), (1, 0)]
     found = details(api, number)
     assert found["Status"] == "Successful" and found["Error"].startswith(f"Channel {PUSH}: ")
     assert "GONE" in found["Error"]
     tenant.clock.set(AT_NIGHT)
-    campaigns.execute_due(tenant)
-    assert campaigns.occurrence(tenant, number).state == "successful"
+    campaign_tasks.execute_due(tenant)
+    assert occurrences.occurrence(tenant, number).state == "successful"
     assert tally(outcomes(tenant, number)) == {"sent": 20, "failed": 20}
     assert details(api, number)["Error"] == found["Error"]
-    campaigns.delete_webhook(tenant, PUSH)
+    webhooks.delete_webhook(tenant, PUSH)
 
 
 def test_handing_over_again_tells_nothing_again(tenant: Scope) -> None:
@@ -379,10 +383,10 @@ class Killed(BaseException):
 
 
 def test_stopped_after_any_write_nothing_is_lost_or_told_twice(tenant: Scope, monkeypatch: pytest.MonkeyPatch) -> None:
-    campaigns.set_webhook(tenant, PUSH, "http://127.0.0.1:9/files", "pushes", 10_000, [])
+    webhooks.set_webhook(tenant, PUSH, "http://127.0.0.1:9/files", "pushes", 10_000, [])
     groups = [group(2, (EXTERNAL, 4), (PUSH, 5), share=0.5, time=MORNING), group(2, (PUSH, 6), share=0.5, time=EVENING)]
     number = processed(tenant, *groups)
-    messaging.set_preference(tenant, PUSH, ["C00007"], 2, None)
+    preferences.set_preference(tenant, PUSH, ["C00007"], 2, None)
     writes = count()
     execute, session = Database.execute, Records.session
     last = 0
@@ -424,14 +428,14 @@ def test_stopped_after_any_write_nothing_is_lost_or_told_twice(tenant: Scope, mo
         ("C00007", PUSH, "suppressed", "channel preference")
     ]
     tenant.clock.set(AT_NIGHT)
-    campaigns.execute_due(tenant)
-    assert campaigns.occurrence(tenant, number).state == "successful"
-    messaging.set_preference(tenant, PUSH, ["C00007"], 1, None)
-    campaigns.delete_webhook(tenant, PUSH)
+    campaign_tasks.execute_due(tenant)
+    assert occurrences.occurrence(tenant, number).state == "successful"
+    preferences.set_preference(tenant, PUSH, ["C00007"], 1, None)
+    webhooks.delete_webhook(tenant, PUSH)
 
 
 def test_a_run_by_hand_is_told_by_the_work_that_processes_it(tenant: Scope) -> None:
     series = add_series(tenant, 1, [group(2, (EXTERNAL, 4), time=EVENING)], rules=ALL, control_share=0)
-    found = campaigns.run_now(tenant, series.id, wait=True)
+    found = by_hand.run_now(tenant, series.id, wait=True)
     assert work.exists(f"run:{tenant.tenant_id}:{found.id}")
     assert found.state == "scheduled" and told(tenant, found.id) == [(13, EXTERNAL), (1, 0)]

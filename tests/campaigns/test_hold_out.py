@@ -30,12 +30,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rapport.access.scope import Scope
-from rapport.campaigns import service as campaigns
+from rapport.campaigns.measurement import series_results
 from rapport.campaigns.measurement.programme import compared, programme_results
 from rapport.campaigns.occurrences import plan_next_run
-from rapport.campaigns.runs import processing
+from rapport.campaigns.runs import by_hand, dry_runs, processing
 from rapport.campaigns.runs.hold_out import held_out_sql, hold_out_parameters, is_held_out
-from rapport.campaigns.schemas import OneTimeBody
+from rapport.campaigns.schemas import OneTimeBody, PlainGoal
 from rapport.campaigns.settings import HoldOut
 from rapport.errors import Conflict
 
@@ -106,7 +106,7 @@ def test_no_run_writes_to_the_hold_out(tenant: Scope) -> None:
     lead = add_series(scope, 1, [group(2, (EXTERNAL, 1))], lead_time=1, control_share=0, rules={"include_all": True})
     ahead = processed(scope, plan_next_run(scope, lead.id, TODAY))
     assert {row[0] for row in recipients(scope, ahead)} == everybody - kept
-    dry = campaigns.dry_run(with_hold_out(tenant, 0.2, TODAY), series.id)
+    dry = dry_runs.dry_run(with_hold_out(tenant, 0.2, TODAY), series.id)
     assert [one.units for one in dry.not_reached if (one.outcome, one.reason) == KEPT_BACK] == [len(kept)]
 
 
@@ -116,7 +116,7 @@ def test_no_list_reaches_the_hold_out(tenant: Scope) -> None:
     place = {"channel_id": EXTERNAL, "template_id": 1}
     body = {"name": "Sorry", "customer_ids": chosen, "action_id": 2, "channels": [place]}
     later = {**body, "execution_date": (TODAY + timedelta(days=1)).isoformat()}
-    found = processed(scope, campaigns.one_time(scope, OneTimeBody.model_validate(later)).id)
+    found = processed(scope, by_hand.one_time(scope, OneTimeBody.model_validate(later)).id)
     assert {row[0].lower() for row in recipients(scope, found)} == {one for one in chosen if not held(one, 0.5)}
 
 
@@ -223,7 +223,7 @@ def test_the_sum_of_the_series_stands_beside(tenant: Scope, bought: list[tuple[s
     publish(tenant, date(2026, 3, 16))
     try:
         found = programme_results(scope)
-        own = campaigns.series_results(scope, series, campaigns.PlainGoal(kind="value"))
+        own = series_results.series_results(scope, series, PlainGoal(kind="value"))
     finally:
         publish(tenant)
         tenant.warehouse.execute("DELETE FROM transactions WHERE startsWith(transaction_id, 'more')")

@@ -21,7 +21,8 @@ from campaign_tenant import (
 from rapport.access.scope import Scope
 from rapport.campaigns.occurrences import plan_next_run
 from rapport.campaigns.runs import processing
-from rapport.customers import service as customers
+from rapport.customers import attributes, consent_marks
+from rapport.customers.attributes import AttributeInfo
 
 KINDS = [("Nvarchar", ["ja", "Nein", "since May", None]), ("Bigint", [1, 0, 2, None])]
 
@@ -38,8 +39,8 @@ def tenant(scope: Scope) -> Scope:
 @pytest.mark.parametrize(("field_type", "said"), KINDS)
 def test_a_mark_of_the_tenants_own_keeps_off(tenant: Scope, field_type: str, said: list[object]) -> None:
     name, place = f"LEFT_{field_type.upper()}", KINDS.index((field_type, said))
-    customers.declare(tenant, [customers.AttributeInfo(name, name, "", field_type, "batch")])
-    customers.mark_consent(tenant, name, "blocked")
+    attributes.declare(tenant, [AttributeInfo(name, name, "", field_type, "batch")])
+    consent_marks.mark(tenant, name, "blocked")
     people = [f"C{place * 10 + n:05d}" for n in range(4)]
     add_profiles(tenant, [customer(place * 10 + n, COUNTRY=field_type) for n in range(4)])
     for who, value in zip(people, said, strict=True):

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from sqlalchemy import text
 
 from rapport.access.scope import Scope
-from rapport.campaigns import service as campaigns
+from rapport.campaigns import occurrences
 from rapport.campaigns.goals import goal_of
 from rapport.campaigns.models import ORDERS, Occurrence
 from rapport.campaigns.plans import Plan
@@ -99,14 +99,14 @@ def test_plans_of_earlier_releases_load_and_are_written_as_they_were(
     keep(scope, number)
     assert stored(scope, number) == {}
     write_json(scope, number, dumps(shape | {"of_no_release": 1}))
-    plan = campaigns.occurrence(scope, number).plan
+    plan = occurrences.occurrence(scope, number).plan
     assert plan == Plan.model_validate(shape)
     with scope.records() as session:
         held = session.get(Occurrence, (scope.tenant_id, number))
         assert held is not None
         held.plan = plan.with_asked(7)
     assert stored(scope, number) == shape | {"asked": 7}
-    assert campaigns.occurrence(scope, number).plan.asked == 7
+    assert occurrences.occurrence(scope, number).plan.asked == 7
 
 
 def test_a_member_that_is_absent_has_what_it_meant_then() -> None:

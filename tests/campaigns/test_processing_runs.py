@@ -25,15 +25,19 @@ from campaign_tenant import (
 )
 
 from rapport.access.scope import Scope
-from rapport.campaigns import service as campaigns
+from rapport.campaigns import definitions, occurrences
+from rapport.campaigns.cycle import tasks
 from rapport.campaigns.delivery.lateness import late_by
+from rapport.campaigns.measurement import results as campaign_results
+from rapport.campaigns.measurement import series_results
 from rapport.campaigns.measurement.windows import window
 from rapport.campaigns.models import CONTROL_ACTION_ID
 from rapport.campaigns.occurrences import locked, plan_next_run
-from rapport.campaigns.runs import processing
+from rapport.campaigns.runs import addressed, by_hand, dry_runs, processing
+from rapport.campaigns.schemas import SeriesBody
 from rapport.campaigns.states import RunState
 from rapport.channels import service as channels
-from rapport.messaging import service as messaging
+from rapport.messaging.contactability import suppressions
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +56,7 @@ def tenant(scope: Scope) -> Scope:
     add_profiles(scope, [customer(number) for number in range(1000)] + special + belgians)
     publish(scope)
     add_channels(scope)
-    messaging.suppress(scope, "c09007", EMAIL)
+    suppressions.suppress(scope, "c09007", EMAIL)
     add_group(scope, "Dutch", "NL")
     add_group(scope, "Belgian", "BE")
     for name in ("First", "Second", "Third"):
@@ -65,9 +69,9 @@ def nothing_left(tenant: Scope) -> Iterator[None]:
     """Runs of one test neither address nor count for another."""
     yield
     tenant.clock.set(NOW)
-    for found in campaigns.occurrences(tenant):
+    for found in occurrences.occurrences(tenant):
         if found.state in ("scheduled", "awaiting clearance", "awaiting confirmation"):
-            campaigns.cancel(tenant, found.id)
+            by_hand.cancel(tenant, found.id)
 
 
 def process(scope: Scope, series_id: int, day: date = TODAY) -> int:
@@ -80,7 +84,7 @@ def process(scope: Scope, series_id: int, day: date = TODAY) -> int:
 def test_everybody_has_one_place_or_a_reason(tenant: Scope) -> None:
     made = add_series(tenant, 1, [group(2, (EMAIL, 1))], rules={"include_all": True}, control_share=0.2)
     number = process(tenant, made.id)
-    found, rows = campaigns.occurrence(tenant, number), outcomes(tenant, number)
+    found, rows = occurrences.occurrence(tenant, number), outcomes(tenant, number)
     given = recipients(tenant, number)
     reasons = {row[0]: row[1:] for row in rows}
     assert reasons["C09001"] == (0, "excluded", "test account")
@@ -157,7 +161,7 @@ def test_shares_channels_and_codes(tenant: Scope) -> None:
     # Permission and address are of the e-mail channel: on the external one these are reached all the same.
     unreached = [row for row in outcomes(tenant, number) if row[2] in ("suppressed", "no address")]
     assert sizes[1, EXTERNAL] == sizes[1, EMAIL] + len(unreached)
-    rows = {(row.recipient_group_id, row.channel_id): row for row in campaigns.channel_rows(tenant, number)}
+    rows = {(row.recipient_group_id, row.channel_id): row for row in occurrences.channel_rows(tenant, number)}
     assert [rows[place].promo_code for place in ((1, EMAIL), (2, EXTERNAL), (3, EXTERNAL))] == [
         "FIRST",
         "A1,B2",
@@ -188,7 +192,7 @@ def test_running_campaigns_excluded_groups_and_caps(tenant: Scope) -> None:
     # In the window everybody, control too, is kept out of other campaigns; after it nobody is.
     inside = process(tenant, add_series(tenant, 2, one).id, TODAY + timedelta(days=2))
     assert {row[2:] for row in outcomes(tenant, inside)} == {("excluded", "in a running campaign")}
-    found = campaigns.occurrence(tenant, inside)
+    found = occurrences.occurrence(tenant, inside)
     assert (found.state, found.error) == (
         "successful",
         "Nobody was left to write to: in a running campaign (40).",
@@ -205,7 +209,7 @@ def test_running_campaigns_excluded_groups_and_caps(tenant: Scope) -> None:
     assert {row[0] for row in outcomes(tenant, capped) if row[2] == "capped"} == busy
     twice = [group(2, (EXTERNAL, 4), (EMAIL, 1))]
     process(tenant, add_series(tenant, 2, twice, rules={"include_all": True}, control_share=0.5).id)
-    assert campaigns.scheduled_messages(tenant, sorted(busy), TODAY) == dict.fromkeys(busy, 3)
+    assert addressed.scheduled_messages(tenant, sorted(busy), TODAY) == dict.fromkeys(busy, 3)
 
 
 @pytest.mark.parametrize(
@@ -221,9 +225,9 @@ def test_a_run_that_is_processed_after_its_send_day_is_measured_from_then(
 ) -> None:
     made = add_series(tenant, 2, [group(2, (EXTERNAL, 4))], duration=3, rules={"include_all": True})
     tenant.clock.set(processed)
-    found = campaigns.occurrence(tenant, process(tenant, made.id))
+    found = occurrences.occurrence(tenant, process(tenant, made.id))
     assert window(tenant, found) == (begins, begins + timedelta(days=3))
-    results = campaigns.results(tenant, found.id)
+    results = campaign_results.results(tenant, found.id)
     assert (results.window_start, results.is_complete) == (begins, False)
 
 
@@ -235,10 +239,10 @@ def test_a_run_that_is_confirmed_after_its_send_day_is_measured_from_then(tenant
         stopped = locked(tenant, session, number)
         stopped.state, stopped.error = "awaiting confirmation", "It is large."
     tenant.clock.set(datetime(2026, 3, 14, 10, 0, 5, tzinfo=UTC))
-    confirmed = campaigns.confirm(tenant, number)
+    confirmed = by_hand.confirm(tenant, number)
     assert confirmed.confirmed_at == tenant.clock.now()
     assert window(tenant, confirmed)[0] == datetime(2026, 3, 14, 11, 0, 5)
-    (row,) = campaigns.channel_rows(tenant, number)
+    (row,) = occurrences.channel_rows(tenant, number)
     tenant.clock.set(datetime(2026, 3, 14, 10, 30, 5, tzinfo=UTC))
     assert late_by(tenant, confirmed, row) == timedelta(minutes=30), "before it was confirmed it could not leave"
 
@@ -247,7 +251,7 @@ def test_the_window_in_which_a_run_keeps_its_customers_is_that_of_its_results(te
     """Whatever lead times two campaigns have: they share customers only when no day belongs to both windows."""
     one = [group(2, (EXTERNAL, 4))]
     number = process(tenant, add_series(tenant, 2, one, duration=3, lead_time=10).id)
-    begin, end = window(tenant, campaigns.occurrence(tenant, number))
+    begin, end = window(tenant, occurrences.occurrence(tenant, number))
     days = {(begin + timedelta(days=day)).date() for day in range((end - begin).days)}
     for lead_time in (0, 4):
         for sent in (5, 6, 7, 8, 9, 12, 13):
@@ -278,9 +282,9 @@ def test_runs_of_a_series_reach_its_customers_as_its_rule_says(
     plan = {**schedule, "start_date": TODAY.isoformat()}
     more = {"schedule": plan, "duration": duration, "rules": {"own_runs": rule}, "lead_time": 1}
     made = add_series(tenant, 2, [group(2, (EXTERNAL, 4))], **more)
-    told = campaigns.series_warnings(tenant, made)
+    told = definitions.series_warnings(tenant, made)
     assert len(told) == bool(warned) and all(warned in one for one in told)
-    days = campaigns.next_runs(tenant, made.id, 4)
+    days = definitions.next_runs(tenant, made.id, 4)
     runs = [process(tenant, made.id, day) for day in days]
     assert [tally(outcomes(tenant, run)).get("excluded", 0) for run in runs] == kept_out
     again = process(tenant, made.id, days[-1])
@@ -301,14 +305,14 @@ def test_a_dry_run_says_what_a_run_comes_to_and_leaves_nothing(tenant: Scope) ->
         "control_share": 0,
         "rules": {"include_all": True, "exclude_target_group_ids": [2]},
     }
-    made = campaigns.create_series(tenant, campaigns.SeriesBody.model_validate(body), "paused")
-    before = tenant.warehouse.rows("SELECT count() FROM campaign_recipients"), campaigns.occurrences(tenant)[:1]
-    told = campaigns.dry_run(tenant, made.id)
-    after = tenant.warehouse.rows("SELECT count() FROM campaign_recipients"), campaigns.occurrences(tenant)[:1]
+    made = definitions.create_series(tenant, SeriesBody.model_validate(body), "paused")
+    before = tenant.warehouse.rows("SELECT count() FROM campaign_recipients"), occurrences.occurrences(tenant)[:1]
+    told = dry_runs.dry_run(tenant, made.id)
+    after = tenant.warehouse.rows("SELECT count() FROM campaign_recipients"), occurrences.occurrences(tenant)[:1]
     assert [one.id for one in before[1]] == [one.id for one in after[1]] and before[0] == after[0]
     assert not [name for (name,) in tenant.warehouse.rows("SHOW TABLES") if "run_0" in name]
     number = process(tenant, made.id)
-    found = campaigns.occurrence(tenant, number)
+    found = occurrences.occurrence(tenant, number)
     reasons = Counter(row[1:] for row in outcomes(tenant, number))
     assert {(one.channel_id, one.outcome, one.reason): one.units for one in told.not_reached} == reasons
     assert reasons[0, "excluded", "test account"] == 1 and reasons[EMAIL, "suppressed", "suppression list"] == 1
@@ -320,7 +324,7 @@ def test_a_dry_run_says_what_a_run_comes_to_and_leaves_nothing(tenant: Scope) ->
         locked(tenant, session, number).state = "canceled"
     body |= {"name": "Halves", "campaign_type": "A/B"}
     halves = {**body, "groups": [group(2, (EXTERNAL, 4), share=0.5)] * 2, "control_share": 0.2}
-    told = campaigns.dry_run(tenant, campaigns.create_series(tenant, campaigns.SeriesBody.model_validate(halves)).id)
+    told = dry_runs.dry_run(tenant, definitions.create_series(tenant, SeriesBody.model_validate(halves)).id)
     assert 140 < told.control < 260 and told.control + told.addressed == 1004
     assert all(340 < one.customers < 460 for one in told.reached) and len(told.reached) == 2
 
@@ -332,31 +336,31 @@ def test_blast_guard_asks_before_an_unusual_run(tenant: Scope) -> None:
     made = add_series(guarded, add_group(guarded, "Luxembourgers", "LU"), one, rules=rules, control_share=0)
     add_profiles(guarded, [customer(20_000 + n, COUNTRY="LU") for n in range(50)])
     first = process(guarded, made.id)
-    assert campaigns.occurrence(guarded, first).state == "scheduled"
+    assert occurrences.occurrence(guarded, first).state == "scheduled"
     add_profiles(guarded, [customer(30_000 + n, COUNTRY="LU") for n in range(101)])
     second = process(guarded, made.id)
-    found = campaigns.occurrence(guarded, second)
+    found = occurrences.occurrence(guarded, second)
     assert found.state == "awaiting confirmation"
     assert found.error == "The run would address 151 customers, more than 3 times the usual 50 of its target group."
-    assert campaigns.confirm(guarded, second).state == "scheduled"
+    assert by_hand.confirm(guarded, second).state == "scheduled"
     third = process(guarded, made.id)
-    assert campaigns.occurrence(guarded, third).error == (
+    assert occurrences.occurrence(guarded, third).error == (
         "The run would bring a customer to 3 messages on 2026-03-10, more than the 2 that are allowed a day."
     )
     with pytest.raises(Exception, match="does not wait for a confirmation"):
-        campaigns.confirm(guarded, second)
+        by_hand.confirm(guarded, second)
 
 
 def test_conditional_run_waits_and_goes_to_nobody_unapproved(tenant: Scope) -> None:
     made = add_series(tenant, 2, [group(2, (EXTERNAL, 4), time="12:00")], conditional=True, rules={"include_all": True})
     number = process(tenant, made.id)
-    found = campaigns.occurrence(tenant, number)
+    found = occurrences.occurrence(tenant, number)
     assert found.state == "awaiting clearance" and found.clearance_by is not None
     assert found.clearance_by.isoformat() == "2026-03-10T10:30:00+00:00"
-    assert campaigns.execute_due(tenant) == 0
+    assert tasks.execute_due(tenant) == 0
     tenant.clock.set(found.clearance_by)
-    campaigns.execute_due(tenant)
-    found = campaigns.occurrence(tenant, number)
+    tasks.execute_due(tenant)
+    found = occurrences.occurrence(tenant, number)
     assert found.state == "not run"
     assert {row[2:] for row in outcomes(tenant, number)} <= {("control", ""), ("excluded", "not cleared")}
     assert len(outcomes(tenant, number)) == 40 == sum(found.counts.values())
@@ -367,14 +371,14 @@ def test_a_self_optimising_split_learns_from_past_runs(tenant: Scope) -> None:
     groups = [group(2, (EXTERNAL, 4), share=0.5), group(3, (EXTERNAL, 4), share=0.5)]
     made = add_series(tenant, 1, groups, split="thompson", min_share=0.1, rules={"include_all": True}, control_share=0)
     first = process(tenant, made.id)
-    assert campaigns.occurrence(tenant, first).plan.shares == pytest.approx([0.5, 0.5], abs=0.02)
+    assert occurrences.occurrence(tenant, first).plan.shares == pytest.approx([0.5, 0.5], abs=0.02)
     second_group = [row[0] for row in recipients(tenant, first) if row[2] == 2]
     bought = datetime(2026, 3, 11, 12, tzinfo=UTC)
     names = ["transaction_id", "customer_id", "transaction_time", "amount"]
     rows = [(f"t{who}", who, bought, 9.0) for who in second_group[::3]]
     tenant.warehouse.insert("transactions", names, rows)
     tomorrow = process(tenant, made.id, TODAY + timedelta(days=1))
-    shares = campaigns.occurrence(tenant, tomorrow).plan.shares
+    shares = occurrences.occurrence(tenant, tomorrow).plan.shares
     assert shares == pytest.approx([0.1, 0.9], abs=0.001)
     sizes = Counter(row[2] for row in recipients(tenant, tomorrow))
     assert sizes[1] / sizes.total() == pytest.approx(0.1, abs=0.035)
@@ -414,8 +418,8 @@ def test_a_group_is_compared_with_those_who_would_have_been_in_it(tenant: Scope)
         locked(tenant, session, first).state = "successful"
     publish(tenant, TODAY + timedelta(days=1))
     try:
-        found = campaigns.results(tenant, first)
-        alone = campaigns.series_results(tenant, made)
+        found = campaign_results.results(tenant, first)
+        alone = series_results.series_results(tenant, made)
     finally:
         publish(tenant)
     control, *others = found.groups
@@ -465,7 +469,7 @@ def test_a_series_has_one_result_over_its_runs(tenant: Scope) -> None:
             locked(tenant, session, number).state = "successful"
     publish(tenant, TODAY + timedelta(days=7))
     try:
-        found = campaigns.series_results(tenant, made)
+        found = series_results.series_results(tenant, made)
     finally:
         publish(tenant)
     assert (found.runs, found.first_date) == (2, TODAY + timedelta(days=4))

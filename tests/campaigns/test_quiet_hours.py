@@ -29,7 +29,8 @@ from sqlalchemy import update
 
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope, scope_of
-from rapport.campaigns import service as campaigns
+from rapport.campaigns import definitions, occurrences
+from rapport.campaigns.cycle import tasks
 from rapport.campaigns.cycle.scheduler import overdue
 from rapport.campaigns.delivery import quiet_hours
 from rapport.campaigns.occurrences import plan_next_run
@@ -86,7 +87,7 @@ def run(scope: Scope, channel: int = EMAIL, **rules: bool) -> int:
 
 
 def state(scope: Scope, number: int) -> tuple[str, dict[str, int]]:
-    return campaigns.occurrence(scope, number).state, tally(outcomes(scope, number))
+    return occurrences.occurrence(scope, number).state, tally(outcomes(scope, number))
 
 
 def waits_until(api: httpx.Client, *numbers: int) -> list[str | None]:
@@ -108,14 +109,14 @@ def test_what_was_not_begun_by_night_leaves_in_the_morning(tenant: Scope, box: M
     for at in (NIGHT, DAWN):
         tenant.clock.set(at)
         assert waits_until(api, held, at_any_hour, pulled) == ["2026-03-11T07:00:00Z", None, None]
-        campaigns.execute_due(tenant)
+        tasks.execute_due(tenant)
         assert state(tenant, held) == ("scheduled", {})
         assert state(tenant, at_any_hour) == state(tenant, pulled) == SENT
         late = [what for what in overdue(tenant) if what.startswith("Campaign ")]
         assert late == [], "what waits for the morning is not late"
     tenant.clock.set(MORNING)
     assert waits_until(api, held) == [None]
-    campaigns.execute_due(tenant)
+    tasks.execute_due(tenant)
     assert state(tenant, held) == SENT, "of the ten hours that it waited none counts as late"
 
 
@@ -143,7 +144,7 @@ def test_the_night_begins_in_the_middle_of_a_batch(
     monkeypatch.setattr(work, "_patience", night)
     tenant.clock.set(EVENING)
     box.shut_after = shut_after
-    sender = threading.Thread(target=campaigns.execute_due, args=(tenant,))
+    sender = threading.Thread(target=tasks.execute_due, args=(tenant,))
     sender.start()
     while sender.is_alive() and len(box.messages) < shut_after:
         time.sleep(0.01)
@@ -159,7 +160,7 @@ def test_a_send_time_in_quiet_hours_is_told(tenant: Scope) -> None:
     groups = [group(2, (channel, 1), time=at, share=1 / 3) for at, channel in times]
     series = add_series(tenant, 1, groups, schedule={"kind": "once", "start_date": TODAY.isoformat()})
     told = "07:59 is in the quiet hours: messages of that time leave at 08:00."
-    assert campaigns.series_warnings(tenant, series) == [f"{told} rules.any_hour lets them leave at their time."]
+    assert definitions.series_warnings(tenant, series) == [f"{told} rules.any_hour lets them leave at their time."]
 
 
 def test_that_clicks_in_mail_of_its_own_are_not_measured_is_told(tenant: Scope) -> None:
@@ -167,7 +168,7 @@ def test_that_clicks_in_mail_of_its_own_are_not_measured_is_told(tenant: Scope) 
     for channel, goal, told in ((EMAIL, "click", 1), (EXTERNAL, "click", 0), (EMAIL, "orders", 0)):
         groups = [group(2, (channel, 1), time="10:00", share=0.5) for _ in range(2)]
         made = add_series(tenant, 1, groups, schedule=once, goal={"kind": goal})
-        warned = campaigns.series_warnings(tenant, made)
+        warned = definitions.series_warnings(tenant, made)
         assert len(warned) == told and all(f"mail of channel {EMAIL} " in one for one in warned)
 
 
@@ -179,11 +180,11 @@ def test_that_what_a_goal_names_cannot_be_looked_for_yet_is_told(tenant: Scope) 
         ({"kind": "margin", "property": "MARGIN"}, "transactions"),
     ):
         made = add_series(tenant, 1, [group(2, (EXTERNAL, 1), time="10:00")], schedule=once, goal=goal)
-        (told,) = campaigns.series_warnings(tenant, made)
+        (told,) = definitions.series_warnings(tenant, made)
         assert told.startswith(f"goal {goal['kind']}: there are no {missing} yet, ")
     tenant.warehouse.insert("products", ["product_id", "category"], [("P1", "Tea")])
     made = add_series(tenant, 1, [group(2, (EXTERNAL, 1), time="10:00")], goal={"kind": "product", "product_id": "P1"})
-    assert not any(one.startswith("goal") for one in campaigns.series_warnings(tenant, made))
+    assert not any(one.startswith("goal") for one in definitions.series_warnings(tenant, made))
 
 
 @pytest.mark.parametrize(

@@ -23,13 +23,13 @@ from campaign_tenant import (
 
 from rapport import conditions
 from rapport.access.scope import Scope
-from rapport.audiences import service as audiences
+from rapport.audiences import counting, groups, membership, schema
 from rapport.campaigns.occurrences import plan_next_run
 from rapport.campaigns.runs import processing
 from rapport.channels import service as channels
-from rapport.customers import service as customers
+from rapport.customers import consent
 from rapport.errors import Invalid
-from rapport.messaging import service as messaging
+from rapport.messaging.contactability import preferences, suppressions
 
 BY_MAIL, BY_TEXT = {"reachable": {"channel": EMAIL}}, {"reachable": {"channel": EXTERNAL}}
 # What is against a mail to each; everybody else can be written to.
@@ -59,9 +59,9 @@ def tenant(scope: Scope) -> Iterator[Scope]:
     publish(scope)
     add_channels(scope)
     scope.warehouse.insert("customers", ["customer_id", "EMAIL"], [["C00008", "c00008@example.com"]])
-    messaging.suppress(scope, "c00008", EMAIL)
-    messaging.set_preference(scope, EMAIL, ["C00010"], 2)
-    messaging.suppress(scope, "C00011")
+    suppressions.suppress(scope, "c00008", EMAIL)
+    preferences.set_preference(scope, EMAIL, ["C00010"], 2)
+    suppressions.suppress(scope, "C00011")
     add_group(scope, "Dutch", "NL")
     add_action(scope)
     yield scope
@@ -69,11 +69,11 @@ def tenant(scope: Scope) -> Iterator[Scope]:
 
 
 def everybody(scope: Scope) -> set[str]:
-    return set(audiences.sample_now(scope, conditions.parse({"all": []}), 1000))
+    return set(counting.sample_now(scope, conditions.parse({"all": []}), 1000))
 
 
 def selected(scope: Scope, definition: dict[str, object]) -> set[str]:
-    return set(audiences.sample_now(scope, conditions.parse(definition), 1000))
+    return set(counting.sample_now(scope, conditions.parse(definition), 1000))
 
 
 def test_a_condition_finds_whom_a_run_would_write_to(tenant: Scope) -> None:
@@ -92,25 +92,25 @@ def test_sizes_tell_how_many_each_channel_reaches(tenant: Scope, api: httpx.Clie
     some = {"customers": sorted(NOT_BY_MAIL | {"C00012", "C00020"})}
     told = api.post("/manage/v1/target-groups/size", json={"definition": some}).json()
     assert told == {"size": 13, "reachable": {str(EMAIL): 2, str(EXTERNAL): 9}}
-    made = audiences.create_target_group(tenant, "Some", some)
+    made = groups.create_target_group(tenant, "Some", some)
     counted = api.post(f"/manage/v1/target-groups/{made.id}/size").json()
     assert (counted["size"], counted["reachable"]) == (13, {str(EMAIL): 2, str(EXTERNAL): 9})
 
 
 def test_members_are_kept_and_the_sentence_names_the_channel(tenant: Scope) -> None:
-    made = audiences.create_target_group(tenant, "By mail", {"all": [BY_MAIL, {"customers": ["C00008", "C00020"]}]})
-    assert audiences.compute_members(tenant, made.id, DATA_DATE) == 1
-    assert audiences.members(tenant, made.id, DATA_DATE, 10) == ["C00020"]
-    assert audiences.readable(tenant, conditions.parse(BY_MAIL)) == "Reachable on channel 'E-mail'"
+    made = groups.create_target_group(tenant, "By mail", {"all": [BY_MAIL, {"customers": ["C00008", "C00020"]}]})
+    assert membership.compute_members(tenant, made.id, DATA_DATE) == 1
+    assert membership.members(tenant, made.id, DATA_DATE, 10) == ["C00020"]
+    assert groups.readable(tenant, conditions.parse(BY_MAIL)) == "Reachable on channel 'E-mail'"
     with pytest.raises(Invalid, match="definition names channel 999, which does not exist"):
-        audiences.create_target_group(tenant, "Nowhere", {"reachable": {"channel": 999}})
+        groups.create_target_group(tenant, "Nowhere", {"reachable": {"channel": 999}})
 
 
 def test_what_changes_counts_at_once(tenant: Scope) -> None:
     before, _ = selected(tenant, BY_TEXT), selected(tenant, BY_MAIL)
-    messaging.suppress(tenant, "C00021", EXTERNAL)
+    suppressions.suppress(tenant, "C00021", EXTERNAL)
     assert before - selected(tenant, BY_TEXT) == {"C00021"}
-    messaging.allow(tenant, "C00021", EXTERNAL)
+    suppressions.allow(tenant, "C00021", EXTERNAL)
     assert selected(tenant, BY_TEXT) == before
     channels.update_channel(tenant, EXTERNAL, permission_attribute="ALLOW_EMAIL")
     assert before - selected(tenant, BY_TEXT) == {"C00004"}
@@ -127,13 +127,13 @@ def test_conditions_of_triggers_ask_the_same(tenant: Scope) -> None:
     from rapport.realtime.matching.facts import Needs, load
     from rapport.realtime.matching.reachability import Reach, attributes_of
 
-    ids, on = sorted(everybody(tenant)), audiences.schema(tenant)
+    ids, on = sorted(everybody(tenant)), schema.schema(tenant)
     used = {one.id: one for one in channels.channels(tenant)}
     needs = Needs()
     for definition in (BY_MAIL, BY_TEXT):
         needs.of_condition(conditions.parse(definition))
     needs.attributes |= attributes_of(used, used)
-    reach = Reach(used, customers.consents(tenant))
+    reach = Reach(used, consent.consents(tenant))
     reach.known = load(tenant, on, DATA_DATE, ids, needs, TODAY)
     reach.find_reachable(tenant, needs.channels)
     for definition in (BY_MAIL, BY_TEXT):

@@ -24,14 +24,16 @@ from campaign_tenant import (
 )
 
 from rapport.access.scope import Scope
-from rapport.campaigns import service as campaigns
+from rapport.campaigns import definitions, occurrences
+from rapport.campaigns.measurement import series_results
 from rapport.campaigns.measurement.randomization import POWERS, Stratum, Sums, difference
 from rapport.campaigns.measurement.responses import responses
 from rapport.campaigns.measurement.returning import Sides, inflation
 from rapport.campaigns.models import Series
 from rapport.campaigns.occurrences import plan_next_run
+from rapport.campaigns.runs import by_hand as campaign_by_hand
 from rapport.campaigns.runs import processing
-from rapport.campaigns.schemas import PlainGoal
+from rapport.campaigns.schemas import PlainGoal, SeriesBody
 
 PEOPLE, RUNS = 300, 3
 BEGIN = datetime(2026, 3, 10, 9)
@@ -71,7 +73,7 @@ def world(scope: Scope) -> Iterator[Run]:
             campaign = plan_next_run(scope, one.id, TODAY)
             processing.prepare_members(scope, campaign, DATA_DATE)
             if processing.process(scope, campaign, DATA_DATE) == "awaiting confirmation":
-                campaigns.confirm(scope, campaign)
+                campaign_by_hand.confirm(scope, campaign)
             sql = "SELECT customer_id, recipient_group_id, drawn_group FROM campaign_recipients WHERE campaign_id = "
             rows = scope.warehouse.rows(sql + str(campaign))
             placed[one.id].append({str(who): (int(place), int(drawn)) for who, place, drawn in rows})
@@ -111,7 +113,7 @@ def by_hand(world: Run, series: Series, cap: float | None) -> float:
 @pytest.mark.parametrize("is_kept", [False, True])
 def test_what_a_customer_was_off_in_all_runs_is_added_up_as_by_hand(world: Run, is_kept: bool) -> None:
     series = world.kept if is_kept else world.anew
-    runs = campaigns.occurrences(world.scope, series.id)
+    runs = occurrences.occurrences(world.scope, series.id)
     done = responses(world.scope, runs, VALUE)
     found = inflation(world.scope, runs, VALUE, done, Sides(1, (1, 2), True))
     assert found.money == pytest.approx(by_hand(world, series, done.cap))
@@ -121,7 +123,7 @@ def test_what_a_customer_was_off_in_all_runs_is_added_up_as_by_hand(world: Run, 
 
 
 def test_runs_of_kept_groups_say_no_more_than_one_of_them(world: Run) -> None:
-    whole = campaigns.series_results(world.scope, world.kept)
+    whole = series_results.series_results(world.scope, world.kept)
     assert whole.runs == RUNS
     compared, (run, *_) = whole.groups[0].against_control, world.placed[world.kept.id]
     assert compared is not None and compared.money is not None
@@ -145,10 +147,10 @@ def test_a_customer_keeps_its_group_and_a_later_one_is_drawn_when_it_comes(world
     held_back = sum(place == 0 for place, _ in first.values())
     assert 0.3 * PEOPLE - 40 < held_back < 0.3 * PEOPLE + 40
     assert {place for place, _ in first.values()} == {0, 1, 2}
-    assert campaigns.body_of(world.kept)["keeps_groups"] and not campaigns.body_of(world.anew)["keeps_groups"]
+    assert definitions.body_of(world.kept)["keeps_groups"] and not definitions.body_of(world.anew)["keeps_groups"]
 
 
 def test_a_split_that_moves_customers_cannot_keep_them(world: Run) -> None:
-    body = campaigns.body_of(world.kept) | {"split": "thompson", "name": "Another"}
+    body = definitions.body_of(world.kept) | {"split": "thompson", "name": "Another"}
     with pytest.raises(ValueError, match="keeps_groups needs the split fixed"):
-        campaigns.SeriesBody.model_validate(body)
+        SeriesBody.model_validate(body)

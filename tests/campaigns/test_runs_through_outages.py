@@ -29,14 +29,15 @@ from sqlalchemy import update
 from engine_outages import hung, stopped
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope, scope_of
-from rapport.campaigns import service as campaigns
+from rapport.campaigns import occurrences
+from rapport.campaigns.cycle import tasks
 from rapport.campaigns.delivery import ledger, sending
 from rapport.campaigns.delivery.units import Unit
 from rapport.campaigns.leases import lease
 from rapport.campaigns.occurrences import plan_next_run
 from rapport.campaigns.runs import processing
 from rapport.channels import service as channels
-from rapport.channels.service import Receipt
+from rapport.channels.messages import Receipt
 from rapport.stores.records import connecting
 from rapport.stores.workflows import work
 
@@ -88,7 +89,7 @@ def due_run(scope: Scope) -> int:
 
 
 def sending_in_thread(scope: Scope) -> threading.Thread:
-    thread = threading.Thread(target=campaigns.execute_due, args=(scope,))
+    thread = threading.Thread(target=tasks.execute_due, args=(scope,))
     thread.start()
     return thread
 
@@ -101,7 +102,7 @@ def until(condition: Any) -> None:
 
 
 def everybody_was_sent(scope: Scope, number: int, box: Mailbox) -> None:
-    found = campaigns.occurrence(scope, number)
+    found = occurrences.occurrence(scope, number)
     assert (found.state, found.error, found.counts) == ("successful", "", {"sent": PEOPLE})
     assert tally(outcomes(scope, number)) == {"sent": PEOPLE}
     assert set(box.to) == {f"c{n:05d}@example.com" for n in range(PEOPLE)}
@@ -134,7 +135,7 @@ def test_a_blast_waits_for_its_mail_server(tenant: Scope) -> None:
     number = due_run(tenant)
     sender = sending_in_thread(tenant)
     time.sleep(3)
-    assert tally(outcomes(tenant, number)) == {} and campaigns.occurrence(tenant, number).state == "executing"
+    assert tally(outcomes(tenant, number)) == {} and occurrences.occurrence(tenant, number).state == "executing"
     with mailbox(port) as box:
         sender.join(MOST_WAIT)
         assert not sender.is_alive()
@@ -150,7 +151,7 @@ def test_a_blast_whose_mail_server_comes_back_too_late_is_not_sent(tenant: Scope
     time.sleep(2)
     tenant.clock.set(DUE + timedelta(hours=13))
     sender.join(MOST_WAIT)
-    found = campaigns.occurrence(tenant, number)
+    found = occurrences.occurrence(tenant, number)
     assert (found.state, found.counts) == ("failed", {"failed": PEOPLE})
     assert found.error == "Channel 504: Not sent: it could be sent only more than 12 hours late."
 
@@ -173,13 +174,13 @@ def test_an_hour_without_a_mail_server(tenant: Scope, patience: float) -> None:
     leading_to(tenant, port)
     number = due_run(tenant)
     sender = sending_in_thread(tenant)
-    until(lambda: campaigns.occurrence(tenant, number).state == "executing")
+    until(lambda: occurrences.occurrence(tenant, number).state == "executing")
     time.sleep(0.5)
     tenant.clock.set(DUE + timedelta(hours=1))
     if patience < 1:
         sender.join(MOST_WAIT)
-        assert campaigns.occurrence(tenant, number).counts == {"failed": PEOPLE}
-        assert campaigns.occurrence(tenant, number).error.endswith("more than 0.5 hours late.")
+        assert occurrences.occurrence(tenant, number).counts == {"failed": PEOPLE}
+        assert occurrences.occurrence(tenant, number).error.endswith("more than 0.5 hours late.")
         return
     with mailbox(port) as box:
         sender.join(MOST_WAIT)
@@ -202,7 +203,7 @@ def test_an_hour_without_records_in_the_middle_of_a_blast(tenant: Scope, box: Ma
         everybody_was_sent(tenant, number, box)
         return
     # The batch that had begun is ended: it was not held up by more than its own outage. The others are too late.
-    counts = campaigns.occurrence(tenant, number).counts
+    counts = occurrences.occurrence(tenant, number).counts
     assert counts == {"sent": len(box.messages), "failed": PEOPLE - len(box.messages)}
     assert counts["failed"] > 0 and set(box.to.values()) == {1}
 
@@ -211,14 +212,14 @@ def test_a_run_that_begins_too_late_is_not_sent(tenant: Scope, box: Mailbox) -> 
     leading_to(tenant, box.port)
     number = due_run(tenant)
     tenant.clock.set(DUE + timedelta(hours=13))
-    campaigns.execute_due(tenant)
-    assert campaigns.occurrence(tenant, number).state == "failed" and not box.messages
+    tasks.execute_due(tenant)
+    assert occurrences.occurrence(tenant, number).state == "failed" and not box.messages
 
 
 def test_what_left_before_a_unit_is_given_up_counts_as_sent(tenant: Scope, box: Mailbox) -> None:
     leading_to(tenant, box.port)
     number = due_run(tenant)
-    unit = Unit(campaigns.occurrence(tenant, number), EMAIL, 1)
+    unit = Unit(occurrences.occurrence(tenant, number), EMAIL, 1)
     assert sending.begin(tenant, unit)
     with lease(tenant, unit.lease_name) as held:
         claimed = ledger.claim(tenant, held, unit, unit.start + 1, ["C00000", "C00001", "C00002"])

@@ -22,10 +22,12 @@ from campaign_tenant import (
 )
 
 from rapport.access.scope import Scope
-from rapport.campaigns import service as campaigns
-from rapport.campaigns.cycle import cycles, scheduler, tasks
+from rapport.campaigns import occurrences
+from rapport.campaigns.cycle import cycles, daily, scheduler, tasks
+from rapport.campaigns.cycle import cycles as campaign_cycles
+from rapport.campaigns.cycle.scheduler import Scheduler
 from rapport.campaigns.occurrences import plan_next_run
-from rapport.campaigns.runs import processing
+from rapport.campaigns.runs import by_hand, processing
 from rapport.channels.messages import MESSAGES
 from rapport.stores.workers.base import running
 
@@ -59,9 +61,9 @@ def test_schedulers_at_once_start_one_cycle(tenant: Scope) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert [row.run for row in campaigns.cycles(tenant) if row.data_date == day] == [0]
+    assert [row.run for row in campaign_cycles.cycles(tenant) if row.data_date == day] == [0]
     tasks.work.wait(cycles.key(tenant, day, 0))
-    assert campaigns.cycle(tenant, day).state == "finished"
+    assert campaign_cycles.result(tenant, day).state == "finished"
     assert scheduler.due_cycle(tenant) is None
 
 
@@ -89,7 +91,7 @@ def test_a_run_by_hand_is_not_late_before_it_was_there(tenant: Scope) -> None:
     number = plan_next_run(tenant, midnight.id, day)
     processing.prepare_members(tenant, number, day - timedelta(days=1))
     assert processing.process(tenant, number, day - timedelta(days=1)) == "scheduled"
-    (row,) = campaigns.channel_rows(tenant, number)
+    (row,) = occurrences.channel_rows(tenant, number)
     assert row.scheduled_time == datetime(2026, 6, 2)
     said = f"Campaign {number} on channel {EXTERNAL} has not begun to be sent."
     assert said not in scheduler.overdue(tenant)
@@ -97,28 +99,28 @@ def test_a_run_by_hand_is_not_late_before_it_was_there(tenant: Scope) -> None:
     assert said not in scheduler.overdue(tenant)
     tenant.clock.set(datetime(2026, 6, 2, 12, 30, tzinfo=UTC))
     assert said in scheduler.overdue(tenant)
-    campaigns.cancel(tenant, number)
+    by_hand.cancel(tenant, number)
     assert said not in scheduler.overdue(tenant)
 
 
 def sent(tenant: Scope) -> int:
     """How many were written to until now, by all runs."""
-    return sum(tally(outcomes(tenant, run.id)).get("sent", 0) for run in campaigns.occurrences(tenant))
+    return sum(tally(outcomes(tenant, run.id)).get("sent", 0) for run in occurrences.occurrences(tenant))
 
 
 def test_due_sends_are_begun_by_the_thread(tenant: Scope) -> None:
     today = date(2026, 4, 2)
     tenant.clock.set(datetime(2026, 4, 2, 5, tzinfo=UTC))
-    campaigns.run_cycle(tenant, today - timedelta(days=1))
-    found = campaigns.occurrences(tenant, execution_date=today)[0]
+    daily.run_cycle(tenant, today - timedelta(days=1))
+    found = occurrences.occurrences(tenant, execution_date=today)[0]
     assert found.state == "scheduled"
     tenant.clock.set(datetime(2026, 4, 2, 8, 31, tzinfo=UTC))
     assert f"Campaign {found.id} on channel {EXTERNAL} has not begun to be sent." in scheduler.overdue(tenant)
     listed = MESSAGES.labels("external", "sent")
     counted, before = listed._value.get(), sent(tenant)
-    with running(campaigns.Scheduler(tenant.stores)):
+    with running(Scheduler(tenant.stores)):
         ended = threading.Event()
-        while scheduler.overdue(tenant) or campaigns.occurrence(tenant, found.id).state != "successful":
+        while scheduler.overdue(tenant) or occurrences.occurrence(tenant, found.id).state != "successful":
             ended.wait(0.05)
     assert sent(tenant) > before
     while listed._value.get() - counted < sent(tenant) - before:  # other tenants of this process are counted, too

@@ -32,17 +32,20 @@ from sqlalchemy import func, select, update
 
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope, scope_of
-from rapport.campaigns import service as campaigns
-from rapport.campaigns.delivery import sending
+from rapport.campaigns import occurrences
+from rapport.campaigns.cycle import tasks
+from rapport.campaigns.delivery import sending, unsubscribing
 from rapport.campaigns.delivery.send_tasks import send_unit
 from rapport.campaigns.delivery.units import Unit
 from rapport.campaigns.occurrences import plan_next_run
-from rapport.campaigns.runs import processing
+from rapport.campaigns.runs import by_hand, processing
+from rapport.channels import addresses
 from rapport.channels import service as channels
 from rapport.delivery.models import TakenAddress
 from rapport.errors import NotFound
-from rapport.messaging import service as messaging
-from rapport.messaging.contactability import suppressed_addresses
+from rapport.messaging import templates
+from rapport.messaging.contactability import preferences, suppressed_addresses, suppressions
+from rapport.messaging.contactability import suppressed_addresses as messaging_suppressed_addresses
 from rapport.messaging.contactability.kept_off import KeptOff, stand
 from rapport.messaging.erasure import forget
 
@@ -113,12 +116,12 @@ class Company:
     def send(self, number: int) -> dict[str, tuple[str, str]]:
         """Outcome and reason on the e-mail channel by customer, after everything was sent and added up."""
         self.scope.clock.set(DUE)
-        campaigns.execute_due(self.scope)
+        tasks.execute_due(self.scope)
         self.scope.clock.set(NOW)
         return self.told(number)
 
     def told(self, number: int, channel: int = EMAIL) -> dict[str, tuple[str, str]]:
-        found = campaigns.occurrence(self.scope, number)
+        found = occurrences.occurrence(self.scope, number)
         assert found.state == "successful" and found.error.partition(":")[0] in ("", "Nobody was left to write to")
         assert sum(found.counts.values()) == found.targeted
         return {who: (what, why) for who, at, what, why in outcomes(self.scope, number) if at == channel}
@@ -139,7 +142,7 @@ def test_punycode_and_letters_are_one_address(tenant: Scope) -> None:
     number = company.process()
     told = {who: (what, why) for who, _, what, why in outcomes(tenant, number)}
     assert told == {company.ids[1]: SAME}
-    campaigns.cancel(tenant, number)
+    by_hand.cancel(tenant, number)
 
 
 def test_whoever_cannot_be_reached_leaves_the_address_to_the_next(tenant: Scope) -> None:
@@ -157,7 +160,7 @@ def test_who_unsubscribes_by_link_takes_the_address_along(tenant: Scope, box: Ma
     token = mail["List-Unsubscribe"].strip("<>").rpartition("/")[2]
     # The record has another address by the time that the link is clicked.
     company.set("EMAIL", {company.ids[0]: "new@example.com"})
-    campaigns.unsubscribe(*messaging.read_token(tenant.stores, token))
+    unsubscribing.unsubscribe(*suppressions.read_token(tenant.stores, token))
     later = Company(tenant, ["Gone@EXAMPLE.com", "gone@example.com.", "free@example.com", "new@example.com"])
     box.to.clear()
     told = later.send(later.process())
@@ -170,7 +173,7 @@ def test_who_says_no_between_processing_and_sending_keeps_the_address_off(tenant
     company = Company(tenant, ["late@example.com", "on@example.com"])
     other = Company(tenant, ["LATE@example.com"])
     number = company.process()
-    messaging.suppress(tenant, other.ids[0], EMAIL, "complaint")
+    suppressions.suppress(tenant, other.ids[0], EMAIL, "complaint")
     assert company.send(number) == {company.ids[0]: LISTED, company.ids[1]: ("sent", "")}
     assert set(box.to) == {"on@example.com"}
 
@@ -179,10 +182,10 @@ def test_who_takes_an_address_that_is_kept_off_between_processing_and_sending_ge
     tenant: Scope, box: Mailbox
 ) -> None:
     other = Company(tenant, ["taken@example.com"])
-    messaging.suppress(tenant, other.ids[0], EMAIL, "complaint")
+    suppressions.suppress(tenant, other.ids[0], EMAIL, "complaint")
     company = Company(tenant, ["before@example.com", "calm@example.com"])
     number = company.process()
-    stood = campaigns.occurrence(tenant, number).plan.kept_off[f"{EMAIL}/1"]
+    stood = occurrences.occurrence(tenant, number).plan.kept_off[f"{EMAIL}/1"]
     assert stand(tenant, KeptOff(0, EMAIL, ""), DATA_DATE) == stood
     # As single values are written: without new parts of the whole table.
     taking = "UPDATE profiles SET EMAIL = 'Taken@example.com' WHERE customer_id = {c:String}"
@@ -195,13 +198,13 @@ def test_who_takes_an_address_that_is_kept_off_between_processing_and_sending_ge
 def test_who_takes_such_an_address_or_says_no_while_batches_leave_gets_nothing(tenant: Scope, box: Mailbox) -> None:
     company = Company(tenant, ["first@example.com", "second@example.com", "third@example.com"])
     number = company.process()
-    unit = Unit(campaigns.occurrence(tenant, number), EMAIL, 1)
+    unit = Unit(occurrences.occurrence(tenant, number), EMAIL, 1)
     assert sending.begin(tenant, unit)
     (last,) = sending.plan_batches(tenant, unit)
     taking = "UPDATE profiles SET EMAIL = 'WANTED@example.com' WHERE customer_id = {c:String}"
     tenant.warehouse.execute(taking, c=company.ids[0])
-    messaging.suppress_addresses(tenant, ["wanted@example.com"], EMAIL, "complaint")
-    messaging.set_preference(tenant, EMAIL, [company.ids[1]], 2)
+    suppressions.suppress_addresses(tenant, ["wanted@example.com"], EMAIL, "complaint")
+    preferences.set_preference(tenant, EMAIL, [company.ids[1]], 2)
     assert sending.send_batch(tenant, unit, 1, "", last)
     assert set(box.to) == {"third@example.com"}
     told = {who: (what, why) for who, at, what, why in outcomes(tenant, number) if at == EMAIL}
@@ -242,7 +245,7 @@ def test_whoever_comes_later_is_skipped_across_batches_and_tries(tenant: Scope, 
     company = Company(tenant, ["later-b@example.com", "moved@example.com", "x@example.com", "y@example.com"])
     number = company.process()
     first, second, third, fourth = company.ids
-    unit = Unit(campaigns.occurrence(tenant, number), EMAIL, 1)
+    unit = Unit(occurrences.occurrence(tenant, number), EMAIL, 1)
     assert sending.begin(tenant, unit)
     # One is to be tried again, the other has had it, and is at another address now.
     assert sending.send_batch(tenant, unit, 1, "", second)
@@ -263,7 +266,7 @@ def test_a_message_that_a_kill_interrupted_keeps_its_address(
 ) -> None:
     company = Company(tenant, ["killed@example.com", "after@example.com"])
     number = company.process()
-    unit = Unit(campaigns.occurrence(tenant, number), EMAIL, 1)
+    unit = Unit(occurrences.occurrence(tenant, number), EMAIL, 1)
     assert sending.begin(tenant, unit)
     with monkeypatch.context() as dying:
         dying.setattr(sending.ledger, "settle", lambda *given, **more: (_ for _ in ()).throw(KeyboardInterrupt))
@@ -293,33 +296,33 @@ def test_the_groups_of_a_campaign_go_to_an_address_once_whenever_each_is_sent(te
 
 def test_preferences_are_of_the_address_and_can_be_taken_back(tenant: Scope) -> None:
     company = Company(tenant, ["wish@example.com", "wish@example.com"])
-    messaging.set_preference(tenant, EMAIL, [company.ids[1]], 2)
+    preferences.set_preference(tenant, EMAIL, [company.ids[1]], 2)
     assert set(company.send(company.process()).values()) == {OPTED_OUT}
-    messaging.set_preference(tenant, EMAIL, [company.ids[1]], 1)
+    preferences.set_preference(tenant, EMAIL, [company.ids[1]], 1)
     assert company.send(company.process()) == {company.ids[0]: ("sent", ""), company.ids[1]: SAME}
 
 
 def test_an_address_is_let_in_again_with_all_who_have_it(tenant: Scope) -> None:
     company = Company(tenant, ["back@example.com", "back@example.com"])
-    messaging.suppress(tenant, company.ids[0], EMAIL)
-    messaging.suppress(tenant, company.ids[1], EMAIL)
-    messaging.allow(tenant, company.ids[1], EMAIL)
+    suppressions.suppress(tenant, company.ids[0], EMAIL)
+    suppressions.suppress(tenant, company.ids[1], EMAIL)
+    suppressions.allow(tenant, company.ids[1], EMAIL)
     assert company.send(company.process()) == {company.ids[0]: ("sent", ""), company.ids[1]: SAME}
     with pytest.raises(NotFound):
-        messaging.allow(tenant, company.ids[0], EMAIL)
+        suppressions.allow(tenant, company.ids[0], EMAIL)
 
 
 def test_an_address_that_somebody_suppressed_has_only_now_is_kept_with_the_day(tenant: Scope) -> None:
-    messaging.suppress(tenant, "not-loaded-yet", EMAIL)
+    suppressions.suppress(tenant, "not-loaded-yet", EMAIL)
     tenant.warehouse.insert("customers", ["customer_id", "EMAIL"], [["Not-Loaded-Yet", "fresh@example.com"]])
-    messaging.keep_again(tenant)
+    messaging_suppressed_addresses.keep_again(tenant)
     company = Company(tenant, ["fresh@example.com"])
     assert company.send(company.process()) == {company.ids[0]: LISTED}
 
 
 def test_an_erased_persons_address_stays_suppressed(tenant: Scope) -> None:
     company = Company(tenant, ["erased@example.com", "erased@example.com"])
-    messaging.suppress(tenant, company.ids[0], EMAIL)
+    suppressions.suppress(tenant, company.ids[0], EMAIL)
     forget(tenant, company.ids[0])
     assert company.send(company.process())[company.ids[1]] == LISTED
 
@@ -328,7 +331,7 @@ def test_phone_numbers_of_an_outside_channel_are_addresses_too(tenant: Scope) ->
     phones = ["+49 (0)30 1234567", "0049 30 1234567", "+49301234599", None, "+49301234500"]
     company = Company(tenant, [None] * 5, phones)
     other = Company(tenant, [None], ["+49 30 12345-99"])
-    messaging.suppress(tenant, other.ids[0], TEXTS, "complaint")
+    suppressions.suppress(tenant, other.ids[0], TEXTS, "complaint")
     number = company.process([group(2, (TEXTS, 1))])
     company.send(number)
     assert company.told(number, TEXTS) == {
@@ -350,10 +353,10 @@ def test_numbers_that_were_kept_by_their_digits_alone_still_get_nothing(tenant: 
     number = company.process([group(2, (TEXTS, 1))])
     company.send(number)
     assert list(company.told(number, TEXTS).values()) == [LISTED, LISTED, ("sent", "listed")]
-    assert messaging.unreachable(tenant, TEXTS, ["Somebody"], addresses={"Somebody": "0049170 12345678"})
+    assert preferences.unreachable(tenant, TEXTS, ["Somebody"], addresses={"Somebody": "0049170 12345678"})
     assert [channel for channel, _, _ in suppressed_addresses.of_address(tenant, digits)] == [TEXTS]
-    messaging.allow_address(tenant, digits, TEXTS)
-    assert not messaging.unreachable(tenant, TEXTS, ["Somebody"], addresses={"Somebody": digits})
+    suppressions.allow_address(tenant, digits, TEXTS)
+    assert not preferences.unreachable(tenant, TEXTS, ["Somebody"], addresses={"Somebody": digits})
 
 
 EMAILS = st.sampled_from(
@@ -375,10 +378,10 @@ def test_who_shares_an_address_is_on_one_side_of_every_split(
     for who, channel, side, *_ in recipients(tenant, number):
         email, phone = rows[company.ids.index(who)]
         for address in (email, phone if both else None):
-            if key := channels.address_key(address):
+            if key := addresses.address_key(address):
                 sides[key].add(side)
         if channel:
-            sent[channels.address_key(email if channel == EMAIL else phone), channel] += 1
+            sent[addresses.address_key(email if channel == EMAIL else phone), channel] += 1
     assert all(len(found) == 1 for found in sides.values())
     assert set(sent.values()) <= {1}
     # Somebody who has the address gets it, or would have as control.
@@ -386,10 +389,10 @@ def test_who_shares_an_address_is_on_one_side_of_every_split(
         (EMAIL, [email for email, _ in rows]),
         (TEXTS, [phone for _, phone in rows] if both else []),
     ):
-        for key in {channels.address_key(text) for text in texts} - {""}:
+        for key in {addresses.address_key(text) for text in texts} - {""}:
             assert (key, channel) in sent or sides[key] == {0}
-    if campaigns.occurrence(tenant, number).state == "scheduled":
-        campaigns.cancel(tenant, number)
+    if occurrences.occurrence(tenant, number).state == "scheduled":
+        by_hand.cancel(tenant, number)
 
 
 def test_a_country_of_external_lists_by_id_shares_nothing(tenant: Scope) -> None:
@@ -451,7 +454,7 @@ def test_a_server_without_other_letters_takes_the_others_and_nobody_is_suppresse
     with mailbox(international=False) as plain:
         settings = {"host": "127.0.0.1", "port": plain.port, "from_address": "shop@example.com"}
         mail = channels.create_channel(tenant, "Plain mail", "email", settings=settings).id
-        messaging.save_template(tenant, mail, "Hello", "Hi", "<p>Hi</p>", id=1)
+        templates.save_template(tenant, mail, "Hello", "Hi", "<p>Hi</p>", id=1)
         company = Company(tenant, ["m\u00fcller@b\u00fccher.example", "anna@b\u00fccher.example", "b+c@example.com"])
         for _ in range(2):
             number = company.process([group(2, (mail, 1))])

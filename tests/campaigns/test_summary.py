@@ -22,10 +22,12 @@ from campaign_tenant import (
 )
 
 from rapport.access.scope import Scope
-from rapport.campaigns import service as campaigns
+from rapport.campaigns.cycle import tasks
+from rapport.campaigns.measurement import interactions
+from rapport.campaigns.measurement.interactions import ReportedInteraction
 from rapport.campaigns.occurrences import plan_next_run
 from rapport.campaigns.runs import processing
-from rapport.messaging import service as messaging
+from rapport.messaging.contactability import suppressions
 
 WEEK_BEFORE = DATA_DATE - timedelta(days=7)
 # customer number: stage and segment a week before (none: no customer yet), and on the data date (none: gone).
@@ -70,10 +72,10 @@ def tenant(scope: Scope) -> Iterator[Scope]:
     processing.prepare_members(scope, number, DATA_DATE)
     processing.process(scope, number, DATA_DATE)
     scope.clock.set(NOW + timedelta(hours=1))
-    campaigns.execute_due(scope)
-    done = [campaigns.ReportedInteraction(number, EXTERNAL, 4, event, "C00001", NOW) for event in (2, 3)]
-    campaigns.add_interactions(scope, done)
-    messaging.suppress(scope, "C00002", EXTERNAL)
+    tasks.execute_due(scope)
+    done = [ReportedInteraction(number, EXTERNAL, 4, event, "C00001", NOW) for event in (2, 3)]
+    interactions.add_interactions(scope, done)
+    suppressions.suppress(scope, "C00002", EXTERNAL)
     yield scope
 
 

@@ -9,10 +9,12 @@ from campaign_tenant import EMAIL, EXTERNAL, add_action, add_channels, add_group
 from sqlalchemy import make_url, text
 
 from rapport.access.scope import Scope
-from rapport.campaigns import service as campaigns
-from rapport.customers import service as customers
-from rapport.messaging import service as messaging
-from rapport.messaging.service import Registered
+from rapport.campaigns import definitions
+from rapport.campaigns.runs import by_hand
+from rapport.campaigns.schemas import OneTimeBody, SeriesBody
+from rapport.customers import event_types
+from rapport.messaging import registration, templates
+from rapport.messaging.registration import Registered
 from rapport.stores import Stores, migrations
 from rapport.stores.records import Records
 
@@ -35,7 +37,7 @@ def tenant(scope: Scope) -> Scope:
     add_channels(scope)
     add_action(scope)
     add_group(scope, "Dutch", "NL")
-    customers.declare_event_type(scope, "seen", {})
+    event_types.declare_event_type(scope, "seen", {})
     return scope
 
 
@@ -73,11 +75,11 @@ def test_series_and_triggered_campaigns_are_lists_of_their_own(tenant: Scope, ap
 
 def test_one_time_campaigns_may_share_a_name(tenant: Scope) -> None:
     body = {"name": "Sorry", "customer_ids": ["C00001"], "action_id": 2, "channels": GROUP["channels"]}
-    one_time = campaigns.OneTimeBody.model_validate({**body, "execution_date": tenant.today().replace(year=2040)})
-    first, second = campaigns.one_time(tenant, one_time), campaigns.one_time(tenant, one_time)
+    one_time = OneTimeBody.model_validate({**body, "execution_date": tenant.today().replace(year=2040)})
+    first, second = by_hand.one_time(tenant, one_time), by_hand.one_time(tenant, one_time)
     assert first.series_id != second.series_id
-    named = campaigns.SeriesBody.model_validate({**SERIES, "name": "Sorry"})
-    assert campaigns.create_series(tenant, named).name == "Sorry"
+    named = SeriesBody.model_validate({**SERIES, "name": "Sorry"})
+    assert definitions.create_series(tenant, named).name == "Sorry"
 
 
 def test_templates_of_a_channel_have_names_of_their_own(tenant: Scope, api: httpx.Client) -> None:
@@ -96,10 +98,10 @@ def test_templates_of_a_channel_have_names_of_their_own(tenant: Scope, api: http
 
 
 def test_vendors_give_a_name_as_often_as_they_like(tenant: Scope) -> None:
-    messaging.register_templates(tenant, EXTERNAL, [Registered(31, "Offer"), Registered(32, "offer")])
-    messaging.register_templates(tenant, EXTERNAL, [Registered(33, "OFFER")])
-    assert messaging.save_template(tenant, EXTERNAL, "Offer", text="x", id=32).name == "Offer", "it keeps its name"
-    names = [one.name for one in messaging.listed_templates(tenant, EXTERNAL) if one.id in (31, 32, 33)]
+    registration.register_templates(tenant, EXTERNAL, [Registered(31, "Offer"), Registered(32, "offer")])
+    registration.register_templates(tenant, EXTERNAL, [Registered(33, "OFFER")])
+    assert templates.save_template(tenant, EXTERNAL, "Offer", text="x", id=32).name == "Offer", "it keeps its name"
+    names = [one.name for one in templates.listed_templates(tenant, EXTERNAL) if one.id in (31, 32, 33)]
     assert names == ["Offer", "Offer", "OFFER"]
 
 

@@ -23,12 +23,14 @@ from campaign_tenant import (
 )
 
 from rapport.access.scope import Scope
-from rapport.campaigns import service as campaigns
+from rapport.campaigns import definitions, occurrences
+from rapport.campaigns.measurement import results, series_results
 from rapport.campaigns.measurement.randomization import POWERS, Stratum, Sums, difference
 from rapport.campaigns.measurement.responses import past_responses
+from rapport.campaigns.models import Series
 from rapport.campaigns.occurrences import plan_next_run
 from rapport.campaigns.runs import processing
-from rapport.campaigns.schemas import ActionBody, CodeCost, ProductGoal
+from rapport.campaigns.schemas import ActionBody, CodeCost, PlainGoal, ProductGoal
 
 PEOPLE = 1500
 BEGIN, END = datetime(2026, 3, 10, 9), datetime(2026, 3, 17, 9)
@@ -40,7 +42,7 @@ class Run:
     """A run of two groups: a voucher that costs when it is redeemed, and a letter that costs when it is sent."""
 
     scope: Scope
-    series: campaigns.Series
+    series: Series
     campaign: int
     placed: dict[str, int]
     drawn: dict[str, int]
@@ -61,9 +63,9 @@ def run(scope: Scope) -> Iterator[Run]:
     publish(scope)
     add_channels(scope)
     code = CodeCost(amount=PER_CODE)
-    action = campaigns.create_action(scope, ActionBody(name="Voucher", promo_codes=["Save10", "SAVE,15"], cost=code))
+    action = definitions.create_action(scope, ActionBody(name="Voucher", promo_codes=["Save10", "SAVE,15"], cost=code))
     sent = CodeCost(amount=PER_CUSTOMER, per="sent")
-    letter = campaigns.create_action(scope, ActionBody(name="Letter", cost=sent))
+    letter = definitions.create_action(scope, ActionBody(name="Letter", cost=sent))
     target = add_group(scope, "Everybody", "NL")
     groups = [group(one.id, (EXTERNAL, 1), share=0.5, time="09:00") for one in (action, letter)]
     series = add_series(scope, target, groups, control_share=0.3, duration=7, goal={"kind": "value"})
@@ -71,7 +73,7 @@ def run(scope: Scope) -> Iterator[Run]:
     processing.prepare_members(scope, campaign, DATA_DATE)
     assert processing.process(scope, campaign, DATA_DATE) == "scheduled"
     # What an action costs later does not change what a run has cost.
-    campaigns.update_action(scope, action.id, ActionBody(name="Voucher", promo_codes=["Save10"]))
+    definitions.update_action(scope, action.id, ActionBody(name="Voucher", promo_codes=["Save10"]))
     sql = "SELECT customer_id, recipient_group_id, drawn_group FROM campaign_recipients WHERE campaign_id = {id:UInt32}"
     found = scope.warehouse.rows(sql, id=campaign)
     placed, drawn = {str(row[0]): int(row[1]) for row in found}, {str(row[0]): int(row[2]) for row in found}
@@ -106,11 +108,11 @@ def sums(pairs: list[tuple[float, float]]) -> Sums:
 def test_costs_and_what_is_left_are_as_by_hand(run: Run) -> None:
     publish(run.scope, date(2026, 3, 20))
     try:
-        one = campaigns.results(run.scope, run.campaign)
-        whole = campaigns.series_results(run.scope, run.series)
-        rates = campaigns.results(run.scope, run.campaign, campaigns.PlainGoal(kind="orders"))
-        unpaid = campaigns.results(run.scope, run.campaign, campaigns.PlainGoal(kind="click"))
-        of_product = campaigns.results(run.scope, run.campaign, ProductGoal(kind="product", product_id="P1"))
+        one = results.results(run.scope, run.campaign)
+        whole = series_results.series_results(run.scope, run.series)
+        rates = results.results(run.scope, run.campaign, PlainGoal(kind="orders"))
+        unpaid = results.results(run.scope, run.campaign, PlainGoal(kind="click"))
+        of_product = results.results(run.scope, run.campaign, ProductGoal(kind="product", product_id="P1"))
     finally:
         publish(run.scope)
     cap = one.cap
@@ -149,9 +151,9 @@ def test_costs_and_what_is_left_are_as_by_hand(run: Run) -> None:
 
 
 def test_the_split_learns_what_is_left(run: Run) -> None:
-    later = campaigns.occurrence(run.scope, run.campaign)
+    later = occurrences.occurrence(run.scope, run.campaign)
     later.id, later.execution_date = later.id + 1000, date(2026, 3, 12)
-    cap = campaigns.results(run.scope, run.campaign).cap
+    cap = results.results(run.scope, run.campaign).cap
     assert cap is not None
     (learned,) = past_responses(run.scope, later)
     for number in (0, 1, 2):

@@ -12,6 +12,8 @@ from rapport.access import keys
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
 from rapport.channels import opening, service
+from rapport.channels import opening as channel_opening
+from rapport.channels.messages import Message, Receipt
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.stores import Stores
 
@@ -177,10 +179,10 @@ def test_an_unreachable_server_is_told(client: httpx.Client) -> None:
 
 def test_an_external_channel_lists_and_sends_nothing(fresh: Scope, client: httpx.Client) -> None:
     made = service.create_channel(fresh, "SMS", "external")
-    transport = service.transport(fresh, made)
+    transport = channel_opening.transport(fresh, made)
     transport.check()
-    message = service.Message("m1", "Q1", "Q1", "", "")
-    assert list(transport.send([message])) == [service.Receipt("m1", "sent", "listed")]
+    message = Message("m1", "Q1", "Q1", "", "")
+    assert list(transport.send([message])) == [Receipt("m1", "sent", "listed")]
     transport.close()
     assert client.post("/manage/v1/channels/505/test-messages", json={"to": "Q1 "}).status_code == 400
 

@@ -28,17 +28,19 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from rapport.access import keys
 from rapport.access.scope import Scope
-from rapport.campaigns import service as campaigns
+from rapport.campaigns import definitions, occurrences
+from rapport.campaigns.cycle import tasks
 from rapport.campaigns.occurrences import plan_next_run
 from rapport.campaigns.runs import processing
+from rapport.channels import opening
 from rapport.channels import service as channels
 from rapport.channels.kinds.base import AddressForm, Bounce, ChannelKind, Secret
 from rapport.channels.kinds.registry import KINDS
+from rapport.channels.messages import Content, Message, Receipt, Transport
 from rapport.channels.models import Channel
-from rapport.channels.service import Content, Message, Receipt, Transport
-from rapport.delivery import service as delivery
+from rapport.delivery import transports
 from rapport.errors import Invalid
-from rapport.messaging import service as messaging
+from rapport.messaging.contactability import suppressions
 from rapport.realtime.matching import firings
 from rapport.realtime.sending import Sender
 from rapport.settings import Settings
@@ -198,12 +200,12 @@ def test_a_campaign_goes_out_by_its_transport(tenant: Scope) -> None:
     goal = {"kind": "click"}
     groups = [group(action, (PIGEON, 1), share=0.5), group(action, (PIGEON, 1), share=0.5)]
     series = add_series(tenant, 1, groups, rules={"include_all": True}, control_share=0, goal=goal)
-    assert f"clicks in any message of channel {PIGEON}" in campaigns.series_warnings(tenant, series)[0]
+    assert f"clicks in any message of channel {PIGEON}" in definitions.series_warnings(tenant, series)[0]
     number = plan_next_run(tenant, series.id, TODAY)
     processing.prepare_members(tenant, number, DATA_DATE)
     assert processing.process(tenant, number, DATA_DATE) == "scheduled"
     tenant.clock.set(NOW + timedelta(hours=1))
-    campaigns.execute_due(tenant)
+    tasks.execute_due(tenant)
     rows = outcomes(tenant, number)
     assert rows == [
         ("A", PIGEON, "sent", ""),
@@ -212,8 +214,8 @@ def test_a_campaign_goes_out_by_its_transport(tenant: Scope) -> None:
         ("D", PIGEON, "failed", "pigeon lost"),
         ("E", PIGEON, "no address", "not a ring number"),
     ]
-    assert campaigns.occurrence(tenant, number).counts == tally(rows)
-    listed = messaging.list_suppressions(tenant, channel_id=PIGEON)
+    assert occurrences.occurrence(tenant, number).counts == tally(rows)
+    listed = suppressions.list_suppressions(tenant, channel_id=PIGEON)
     assert [(one.customer_id, one.reason) for one in listed] == [("D", "bounced")]
     assert sorted(message.text for _, message in flown) == ["Coo, Name of A!", "Coo, Name of B!"]
     assert not any(message.headers or message.subject for _, message in flown)
@@ -266,11 +268,11 @@ def test_a_kind_that_is_gone_is_told_on_its_channel_and_others_go_on(
     action = add_action(tenant, f"Coo {time.time_ns()}").id
     few = add_group(tenant, f"Few {time.time_ns()}", "NL")
     made = add_series(tenant, few, [group(action, (PIGEON, 1))], rules={"include_all": True})
-    delivery.transports(tenant.stores).tidy(idle=0)  # a process of another release has none open
+    transports.transports(tenant.stores).tidy(idle=0)  # a process of another release has none open
     monkeypatch.delitem(KINDS, "pigeon")
     told = "The channel is of kind 'pigeon', which this release does not have: it has email, external."
     with pytest.raises(Invalid, match=re.escape(told)):
-        channels.transport(tenant, found)
+        opening.transport(tenant, found)
     with pytest.raises(Invalid, match="kind must be one of email, external, not 'pigeon'"):
         channels.create_channel(tenant, f"More post {time.time_ns()}", "pigeon")
     assert (channels.is_pulled(tenant, PIGEON), channels.is_pulled(tenant, other.id)) == (False, True)
@@ -282,7 +284,7 @@ def test_a_kind_that_is_gone_is_told_on_its_channel_and_others_go_on(
     processing.prepare_members(tenant, campaign_id, DATA_DATE)
     processing.process(tenant, campaign_id, DATA_DATE)
     tenant.clock.set(NOW + timedelta(hours=3))
-    campaigns.execute_due(tenant)
-    ended = campaigns.occurrence(tenant, campaign_id)
+    tasks.execute_due(tenant)
+    ended = occurrences.occurrence(tenant, campaign_id)
     assert ended.state == "failed", (ended.state, outcomes(tenant, campaign_id))
     assert told.removesuffix(".") in ended.error

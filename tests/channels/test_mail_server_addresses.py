@@ -17,8 +17,9 @@ from mail_server import MailServer, serving
 
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
-from rapport.channels import service
-from rapport.channels.service import Channel, Message, Receipt
+from rapport.channels import opening, service
+from rapport.channels.messages import Message, Receipt
+from rapport.channels.models import Channel
 from rapport.errors import Unavailable
 from rapport.stores import Stores
 
@@ -64,7 +65,7 @@ def channel(scope: Scope, server: MailServer, host: str, **more: object) -> Chan
 
 
 def send(scope: Scope, made: Channel, messages: int = 1) -> list[Receipt]:
-    transport = service.transport(scope, made)
+    transport = opening.transport(scope, made)
     try:
         return list(transport.send([Message(f"m{n}", "Q", "q@mail.example", "s", "t") for n in range(messages)]))
     finally:
@@ -73,7 +74,7 @@ def send(scope: Scope, made: Channel, messages: int = 1) -> list[Receipt]:
 
 def refusal(scope: Scope, made: Channel) -> str:
     """Why a channel's server cannot be used, as trying it out tells."""
-    with service.trying(scope, made) as transport, pytest.raises(Unavailable) as raised:
+    with opening.trying(scope, made) as transport, pytest.raises(Unavailable) as raised:
         transport.check()
     return raised.value.message
 

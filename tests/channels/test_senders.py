@@ -15,8 +15,8 @@ from rapport.access.models import Tenant
 from rapport.access.operator import OPERATOR_HEADER, TENANT_HEADER
 from rapport.access.scope import Scope
 from rapport.app import create_app
-from rapport.channels import service
-from rapport.channels.service import Message
+from rapport.channels import opening, service
+from rapport.channels.messages import Message
 from rapport.errors import Invalid
 from rapport.stores import Stores
 from served_app import serving as running_app
@@ -63,7 +63,7 @@ def server() -> Iterator[MailServer]:
 def sent(scope: Scope, server: MailServer, from_address: str) -> str:
     """Who a mail over the server's own mail server is from."""
     own = scope.stores.settings.model_copy(update={"smtp_url": f"smtp://127.0.0.1:{server.port}"})
-    transport = service.transport(
+    transport = opening.transport(
         dataclasses.replace(scope, stores=dataclasses.replace(scope.stores, settings=own)), service.channel(scope, 504)
     )
     try:

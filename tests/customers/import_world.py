@@ -6,7 +6,8 @@ from pathlib import Path
 
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
-from rapport.customers import service
+from rapport.customers.importing import imports
+from rapport.customers.importing.imports import ImportResult
 from rapport.stores import Stores
 
 NUMBERS = itertools.count()
@@ -17,11 +18,11 @@ def tenant(stores: Stores, time_zone: str = "Europe/Berlin") -> Scope:
     return create_tenant(stores, f"imports-{time.time_ns()}-{next(NUMBERS)}", time_zone, "EUR")
 
 
-def load(scope: Scope, folder: Path, kind: str, text: str | bytes, **more: object) -> service.ImportResult:
+def load(scope: Scope, folder: Path, kind: str, text: str | bytes, **more: object) -> ImportResult:
     """Import a text; `suffix` names the format."""
     path = folder / f"file-{next(NUMBERS)}.{more.pop('suffix', 'csv')}"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return service.import_file(scope, kind, path, **more)  # type: ignore[arg-type]
+    return imports.import_file(scope, kind, path, **more)  # type: ignore[arg-type]
 
 
 def values(scope: Scope, *names: str) -> list[tuple[object, ...]]:
@@ -30,6 +31,6 @@ def values(scope: Scope, *names: str) -> list[tuple[object, ...]]:
     return scope.warehouse.rows(f"SELECT {columns} FROM customers ORDER BY customer_id")
 
 
-def codes(result: service.ImportResult) -> dict[str, int]:
+def codes(result: ImportResult) -> dict[str, int]:
     """The warnings of an import: code to count."""
     return {one["code"]: one["count"] for one in result.warnings}

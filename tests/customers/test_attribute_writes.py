@@ -16,9 +16,10 @@ from sqlalchemy import update
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
-from rapport.customers import service
+from rapport.customers import attributes, event_types
 from rapport.customers.attributes import AttributeInfo
-from rapport.notifications import service as notifications
+from rapport.customers.writes import attribute_requests
+from rapport.notifications.deliverer import Deliverer
 from rapport.stores import Stores
 from rapport.stores.workers.base import running
 
@@ -58,7 +59,7 @@ class Receiver:
 
 @pytest.fixture(scope="module", autouse=True)
 def deliverer(stores: Stores) -> Iterator[None]:
-    with running(notifications.Deliverer(stores)):
+    with running(Deliverer(stores)):
         yield
 
 
@@ -72,7 +73,7 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture(scope="module", autouse=True)
 def people(scope: Scope) -> None:
-    service.declare(
+    attributes.declare(
         scope,
         [
             AttributeInfo("POINTS", "Points", "Points of loyalty", "Bigint", "batch", api_updatable=True),
@@ -224,9 +225,9 @@ def test_why_an_attribute_is_not_added(api: httpx.Client, receiver: Receiver) ->
 
 def test_at_most_forty(stores: Stores, receiver: Receiver) -> None:
     other = create_tenant(stores, f"forty-{time.time_ns()}")
-    service.declare(other, [AttributeInfo(f"API_{n}", "", "", "Int", "api") for n in range(39)])
+    attributes.declare(other, [AttributeInfo(f"API_{n}", "", "", "Int", "api") for n in range(39)])
     for name, error_id in (("FORTIETH", None), ("ONE_MORE", "1")):
-        service.add_attribute(other, name, "INT", None, receiver.url)
+        attribute_requests.add_attribute(other, name, "INT", None, receiver.url)
         assert receiver.wait()[0].get("errorId") == error_id
 
 
@@ -282,7 +283,7 @@ def test_changers(integrations_api: httpx.Client, scope: Scope) -> None:
 
 
 def test_activity_events_in_the_tenants_time(api: httpx.Client, scope: Scope) -> None:
-    (number,) = service.ensure_event_types(scope, ["cart_left"], ["total"]).values()
+    (number,) = event_types.ensure(scope, ["cart_left"], ["total"]).values()
     rows = [
         ("e1", number, "Ann", datetime.fromisoformat("2025-06-01 21:59:59+00:00"), {"total": "84.5", "a": "b"}),
         ("e2", number, "bob", datetime.fromisoformat("2025-06-01 22:00:00+00:00"), {}),

@@ -5,20 +5,22 @@ import threading
 import pytest
 
 from rapport.access.scope import Scope
-from rapport.customers import service
+from rapport.customers import attributes, changes
+from rapport.customers.attributes import AttributeInfo
+from rapport.customers.writes import locks
 from rapport.insight import snapshot
 
 SWAP = "CREATE TABLE aside CLONE AS profiles"
 
 
 def created(scope: Scope) -> None:
-    service.create_attribute(scope, service.AttributeInfo("SHOE_SIZE", "Shoe size", "", "Int", "batch"))
+    changes.create_attribute(scope, AttributeInfo("SHOE_SIZE", "Shoe size", "", "Int", "batch"))
 
 
 @pytest.mark.parametrize(("make", "column"), [(created, "SHOE_SIZE"), (snapshot.declare_attributes, "FUTURE_VALUE")])
 def test_a_column_survives_a_swap_that_was_under_way(scope: Scope, make: object, column: str) -> None:
     thread = threading.Thread(target=make, args=(scope,))  # type: ignore[arg-type]
-    with service.writing(scope):
+    with locks.writing(scope):
         scope.warehouse.execute(SWAP)
         thread.start()
         thread.join(timeout=1)
@@ -26,5 +28,5 @@ def test_a_column_survives_a_swap_that_was_under_way(scope: Scope, make: object,
         scope.warehouse.execute("DROP TABLE aside SYNC")
     thread.join(timeout=30)
     assert not thread.is_alive()
-    assert column in service.attributes(scope)
+    assert column in attributes.attributes(scope)
     assert column in scope.warehouse.columns("profiles")

@@ -12,10 +12,13 @@ from structlog.testing import capture_logs
 from rapport.access.models import AuditEntry, Tenant
 from rapport.access.scope import Scope, scope_of
 from rapport.channels import service as channels
-from rapport.customers import service
+from rapport.customers import attributes, consent_marks
 from rapport.customers.attributes import CONSENT, AttributeInfo
+from rapport.customers.importing import imports
+from rapport.customers.importing.imports import ImportResult
 from rapport.customers.models import ConsentConversion
-from rapport.customers.writes.attribute_writes import update_values, upsert_customer
+from rapport.customers.writes import attribute_writes, locks
+from rapport.customers.writes.attribute_writes import CustomerValues, update_values, upsert_customer
 from rapport.errors import Invalid
 from rapport.stores import Stores, progress
 
@@ -42,10 +45,10 @@ def scope(scope: Scope) -> Scope:
     return emptied(scope)
 
 
-def load(scope: Scope, folder: Path, text: str) -> service.ImportResult:
+def load(scope: Scope, folder: Path, text: str) -> ImportResult:
     path = folder / f"customers-{time.time_ns()}.csv"
     path.write_text(text)
-    return service.import_file(scope, "customers", path)
+    return imports.import_file(scope, "customers", path)
 
 
 def stored(scope: Scope, column: str) -> dict[str, str | None]:
@@ -78,8 +81,8 @@ def test_a_file_and_the_api_store_one_form(scope: Scope, tmp_path: Path) -> None
         assert upsert_customer(scope, who, [["ALLOW_EMAIL", value]]) == []
     (faults,) = update_values(scope, [[{"customer": "C1", "values": [["allow_email", "false"], ["IS_OPTIN", [1]]]}]])
     assert [fault.error for fault in faults] == ["INVALID_VALUE"]
-    with service.writing(scope):
-        service.overwrite(scope, [service.CustomerValues("C3", {"ALLOW_EMAIL": "opt-out", "IS_OPTIN": False})])
+    with locks.writing(scope):
+        attribute_writes.overwrite(scope, [CustomerValues("C3", {"ALLOW_EMAIL": "opt-out", "IS_OPTIN": False})])
     assert stored(scope, "ALLOW_EMAIL") == {
         "C1": "No",
         "C2": "No",
@@ -124,7 +127,7 @@ def test_what_was_stored_before_is_converted_and_told(
     monkeypatch.setattr(progress, "SECONDS", 0.0)
     for _ in range(2):
         with capture_logs() as logs:
-            service.convert_all(stores)
+            consent_marks.convert_all(stores)
     of_tenants = [one for one in logs if one["event"] == "attributes of consent are brought into one form"]
     assert [one["done"] for one in of_tenants] == list(range(of_tenants[0]["of"]))
     sql = "SELECT ALLOW_EMAIL FROM profiles WHERE data_date = {day:Date}"
@@ -143,7 +146,7 @@ def test_what_was_stored_before_is_converted_and_told(
             AuditEntry.tenant_id == scope.tenant_id, AuditEntry.action == "convert"
         )
         assert list(session.scalars(wanted)) == [{"customers": 5, "unread_customers": 2, "unread": {"perhaps": 2}}]
-    told = [one.detail for one in service.conversion_checks(stores) if f"tenant {scope.tenant_id}:" in one.detail]
+    told = [one.detail for one in consent_marks.conversion_checks(stores) if f"tenant {scope.tenant_id}:" in one.detail]
     assert len(told) == 1 and "2 values of ALLOW_EMAIL" in told[0] and "'perhaps'" in told[0]
 
 
@@ -159,8 +162,8 @@ def test_a_channels_permission_becomes_an_attribute_of_consent(scope: Scope, tmp
 
 
 def test_numbers_stay_numbers_and_are_marked_all_the_same(scope: Scope) -> None:
-    service.declare(scope, [AttributeInfo("NUM", "Num", "", "Int", "batch")])
-    assert service.mark_consent(scope, "NUM", "permission").consent_kind == "permission"
-    assert service.mark_consent(scope, "NUM", "").consent_kind == ""
+    attributes.declare(scope, [AttributeInfo("NUM", "Num", "", "Int", "batch")])
+    assert consent_marks.mark(scope, "NUM", "permission").consent_kind == "permission"
+    assert consent_marks.mark(scope, "NUM", "").consent_kind == ""
     with pytest.raises(Invalid, match="built in"):
-        service.mark_consent(scope, "IS_BLOCKED", "permission")
+        consent_marks.mark(scope, "IS_BLOCKED", "permission")

@@ -8,7 +8,7 @@ from import_world import load, tenant
 from sqlalchemy import text
 
 from rapport.access.scope import Scope
-from rapport.customers import retyping, service
+from rapport.customers import attributes, retyping
 from rapport.customers.writes import locks, ordering
 from rapport.stores import Stores
 
@@ -27,7 +27,7 @@ def cut_off(*_: Any) -> None:
 
 
 def types(scope: Scope) -> dict[str, str]:
-    return {info.real_field_name: info.field_type for info in service.attributes(scope).values()}
+    return {info.real_field_name: info.field_type for info in attributes.attributes(scope).values()}
 
 
 def enter_and_leave(scope: Scope) -> None:

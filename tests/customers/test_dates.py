@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
-from rapport.customers import service
+from rapport.customers import attributes, retyping
 from rapport.customers.formats.dates import Dates
+from rapport.customers.importing import imports
+from rapport.customers.importing.imports import ImportResult
 from rapport.errors import Invalid
 from rapport.stores import Stores
 from rapport.stores.clock import instant_of, instant_sql, wall_sql
@@ -37,18 +39,18 @@ def scope(scope: Scope) -> Scope:
 
 
 @pytest.fixture
-def load(scope: Scope, tmp_path: Path) -> Callable[..., service.ImportResult]:
+def load(scope: Scope, tmp_path: Path) -> Callable[..., ImportResult]:
     """Imports the text of a file into the tenant."""
 
-    def imported(kind: str, text: str, allow_rejects: bool = False, **mapping: object) -> service.ImportResult:
+    def imported(kind: str, text: str, allow_rejects: bool = False, **mapping: object) -> ImportResult:
         path = tmp_path / f"{kind}-{time.time_ns()}.csv"
         path.write_text(text)
-        return service.import_file(scope, kind, path, mapping, allow_rejects=allow_rejects)
+        return imports.import_file(scope, kind, path, mapping, allow_rejects=allow_rejects)
 
     return imported
 
 
-def reasons(result: service.ImportResult) -> list[str]:
+def reasons(result: ImportResult) -> list[str]:
     assert result.rejects_path is not None
     with result.rejects_path.open(newline="") as file:
         return [row["reason"] for row in csv.DictReader(file)]
@@ -58,7 +60,7 @@ def texts(scope: Scope, sql: str) -> list[tuple[str, ...]]:
     return [tuple(str(value) for value in row) for row in scope.warehouse.rows(sql)]
 
 
-def test_birthdays_before_1970_and_unpadded_dates(scope: Scope, load: Callable[..., service.ImportResult]) -> None:
+def test_birthdays_before_1970_and_unpadded_dates(scope: Scope, load: Callable[..., ImportResult]) -> None:
     head = "CustomerID,Registration_Date,Date_Of_Birth\n"
     rows = "B1,02/01/2025,31/12/1969\nB2,02/01/2025,15/06/1958\nB3,02/01/2025,15/06/1985\nB12,2/1/2025,15/6/1985\n"
     assert load("customers", head + rows, date_format="%d/%m/%Y").loaded == 4
@@ -72,7 +74,7 @@ def test_birthdays_before_1970_and_unpadded_dates(scope: Scope, load: Callable[.
     ]
 
 
-def test_times_with_unpadded_hours(scope: Scope, load: Callable[..., service.ImportResult]) -> None:
+def test_times_with_unpadded_hours(scope: Scope, load: Callable[..., ImportResult]) -> None:
     text = """InvoiceNo,CustomerID,InvoiceDate,Total,Description
 536365,17850,12/1/2010 8:26,15.30,WHITE LANTERN
 536366,17850,1/9/2011 18:05,22.20,"LANTERN, 2"
@@ -87,7 +89,7 @@ C536379,14527,12/1/2010 9:41,-27.50,Discount
     ]
 
 
-def test_the_first_of_several_forms_that_fits_counts(scope: Scope, load: Callable[..., service.ImportResult]) -> None:
+def test_the_first_of_several_forms_that_fits_counts(scope: Scope, load: Callable[..., ImportResult]) -> None:
     text = """CustomerID,Registration_Date,Date_Of_Birth,Last_Visit,Since
 F1,2025-01-02,15.06.85,2.1.2025 3:04:05 PM,2 January 2025
 F2,02.01.2025,1.2.31,2.1.2025 12:00:00 AM,3 January 2025
@@ -103,13 +105,11 @@ F4,"2 Jan, 2025",30.11.25,2.1.2025 12:30:00 pm,5 January 2025
         ("2025-01-02", "1926-12-31", "None", "2025-01-04"),
         ("2025-01-02", "2025-11-30", "2025-01-02 12:30:00", "2025-01-05"),
     ]
-    types = {info.real_field_name: info.field_type for info in service.attributes(scope).values()}
+    types = {info.real_field_name: info.field_type for info in attributes.attributes(scope).values()}
     assert (types["LAST_VISIT"], types["SINCE"]) == ("Datetime", "Date")
 
 
-def test_iso_times_with_an_offset_read_as_the_tenants_clock(
-    scope: Scope, load: Callable[..., service.ImportResult]
-) -> None:
+def test_iso_times_with_an_offset_read_as_the_tenants_clock(scope: Scope, load: Callable[..., ImportResult]) -> None:
     text = """Order_ID,Customer_ID,Order_Date,Amount
 1,C,2025-07-01T22:30:00Z,1
 2,C,2025-07-01T22:30:00.123456+02:00,1
@@ -133,7 +133,7 @@ def test_iso_times_with_an_offset_read_as_the_tenants_clock(
     assert days == [(date(2025, 7, 1),), (date(2025, 6, 30),)]
 
 
-def test_instants_of_events_by_offset_or_wall_clock(scope: Scope, load: Callable[..., service.ImportResult]) -> None:
+def test_instants_of_events_by_offset_or_wall_clock(scope: Scope, load: Callable[..., ImportResult]) -> None:
     text = """Event_ID,Event_Name,CustomerID,Event_Date
 DST1,visit,R1,2026-03-29 02:30:00
 DST2,visit,R1,2025-10-26 02:30:00
@@ -173,12 +173,12 @@ def test_times_of_transactions_that_the_clocks_skip_move_on(stores: Stores, tmp_
         path = tmp_path / f"{zone.replace('/', '-')}.csv"
         orders = "".join(f"{n},C,{given},1\n" for n, (given, _) in enumerate(told))
         path.write_text(f"Order_ID,Customer_ID,Order_Date,Amount\n{orders}")
-        assert service.import_file(scope, "transactions", path).loaded == len(told)
+        assert imports.import_file(scope, "transactions", path).loaded == len(told)
         sql = "SELECT toString(transaction_time) FROM transactions ORDER BY transaction_id"
         assert texts(scope, sql) == [(right,) for _, right in told], zone
 
 
-def test_reasons_name_the_form_that_was_asked_for(load: Callable[..., service.ImportResult]) -> None:
+def test_reasons_name_the_form_that_was_asked_for(load: Callable[..., ImportResult]) -> None:
     text = """Order_ID,Customer_ID,Order_Date,Amount
 1,C,2025-02-01,1
 2,C,31.02.2025,1
@@ -210,7 +210,7 @@ def test_reasons_name_the_form_that_was_asked_for(load: Callable[..., service.Im
     ]
 
 
-def test_days_of_years_that_no_column_holds_are_told_as_such(load: Callable[..., service.ImportResult]) -> None:
+def test_days_of_years_that_no_column_holds_are_told_as_such(load: Callable[..., ImportResult]) -> None:
     head = "CustomerID,Registration_Date,Date_Of_Birth\n"
     days = ["1850-01-01", "1899-12-31", "1896-02-29", "2300-01-01", "0000-05-05", "1850-01-01T10:00:00Z"]
     years = "is not between the years 1900 and 2299"
@@ -245,7 +245,7 @@ SECONDS_THEN = ["2025-03-04 10:00:00.250", "2025-03-04T10:00:00.999999Z", "2025-
     ],
 )  # fmt: skip
 def test_what_comes_later_into_a_new_attribute_loses_no_part_of_a_time(
-    load: Callable[..., service.ImportResult], first: str, good: list[str], bad: list[str], word: str
+    load: Callable[..., ImportResult], first: str, good: list[str], bad: list[str], word: str
 ) -> None:
     head = "CustomerID,Registration_Date,Seen\n"
     load("customers", f"{head}C0,2025-01-02,{first}\n")
@@ -255,10 +255,10 @@ def test_what_comes_later_into_a_new_attribute_loses_no_part_of_a_time(
     assert all(word in reason for reason in reasons(result))
 
 
-def test_a_type_that_holds_the_time_takes_it(scope: Scope, load: Callable[..., service.ImportResult]) -> None:
+def test_a_type_that_holds_the_time_takes_it(scope: Scope, load: Callable[..., ImportResult]) -> None:
     head = "CustomerID,Registration_Date,Seen\n"
     load("customers", f"{head}C0,2025-01-02,2025-01-02\n")
-    service.retype_attribute(scope, "SEEN", "Datetime")
+    retyping.retype(scope, "SEEN", "Datetime")
     load("customers", f"{head}C1,2025-01-02,2025-03-04 10:00:00\n")
     assert texts(scope, "SELECT toString(SEEN) FROM customers ORDER BY customer_id") == [
         ("2025-01-02 00:00:00",),
@@ -267,7 +267,7 @@ def test_a_type_that_holds_the_time_takes_it(scope: Scope, load: Callable[..., s
 
 
 def test_so_it_is_with_forms_of_the_mapping_and_not_with_birthdays(
-    load: Callable[..., service.ImportResult],
+    load: Callable[..., ImportResult],
 ) -> None:
     head, forms = "CustomerID,Registration_Date,Date_Of_Birth,Seen\n", ["%d.%m.%Y", "%d.%m.%Y %H:%M"]
     load("customers", f"{head}C0,02.01.2025,15.06.1958,03.01.2025\n", date_format=forms)
@@ -286,9 +286,7 @@ def test_so_it_is_with_forms_of_the_mapping_and_not_with_birthdays(
         ("%d.%m.%Y %", "is not a directive"),
     ],
 )
-def test_forms_that_cannot_be_read(
-    load: Callable[..., service.ImportResult], date_format: object, message: str
-) -> None:
+def test_forms_that_cannot_be_read(load: Callable[..., ImportResult], date_format: object, message: str) -> None:
     with pytest.raises(Invalid, match=re.escape(message)):
         load("customers", "CustomerID\n1\n", date_format=date_format)
 

@@ -8,7 +8,7 @@ import pytest
 from import_world import codes, load, tenant
 
 from rapport.access.scope import Scope
-from rapport.customers import service
+from rapport.customers import attributes, event_types
 from rapport.stores import Stores
 
 CUSTOMERS = "CustomerID;Registration_Date;Stufe\n1;02.01.2025;Gold\n2;03.01.2025;\n"
@@ -27,7 +27,7 @@ def stored(scope: Scope) -> list[Any]:
     """Rows of every table, the attributes and the event types."""
     tables = ("customers", "transactions", "transaction_items", "products", "activity_events")
     counts = [scope.warehouse.value(f"SELECT count() FROM {table}") for table in tables]
-    return [*counts, sorted(service.attributes(scope)), [one.name for one in service.event_types(scope)]]
+    return [*counts, sorted(attributes.attributes(scope)), [one.name for one in event_types.event_types(scope)]]
 
 
 def test_the_first_rows_are_shown_as_they_would_be_read(stores: Stores, tmp_path: Path) -> None:

@@ -10,8 +10,11 @@ from emptied import emptied
 from import_world import codes, load, values
 
 from rapport.access.scope import Scope
-from rapport.customers import service
+from rapport.customers import attributes
+from rapport.customers.attributes import AttributeInfo
+from rapport.customers.importing import imports
 from rapport.customers.importing.file_warnings import as_example
+from rapport.customers.privacy import persons
 from rapport.persons.declared import going
 
 
@@ -139,7 +142,7 @@ def test_an_id_that_says_nobody_is_refused(company: Scope, tmp_path: Path, kind:
 def test_a_refused_file_is_told_its_suspicions_too_and_they_are_kept(company: Scope, tmp_path: Path) -> None:
     result = load(company, tmp_path, "customers", people("1", "1.0") + "B,never\n")
     assert result.state == "refused" and codes(result) == {"similar_ids": 1}
-    kept = service.import_of(company, result.import_id).warnings
+    kept = imports.import_of(company, result.import_id).warnings
     assert [(one["code"], one["examples"]) for one in kept] == [("similar_ids", ["'1' and '1.0'"])]
 
 
@@ -158,18 +161,18 @@ def test_examples_show_what_cannot_be_seen() -> None:
 
 
 def test_columns_that_files_do_not_write_are_told(company: Scope, tmp_path: Path) -> None:
-    service.declare(company, [service.AttributeInfo("TIER", "Tier", "", "Varchar", "api")])
+    attributes.declare(company, [AttributeInfo("TIER", "Tier", "", "Varchar", "api")])
     result = load(company, tmp_path, "customers", "CustomerID,Registration_Date,Tier\nC1,2025-01-02,Gold\n")
     assert codes(result) == {"ignored_columns": 1} and "Tier" in result.warnings[0]["message"]
 
 
 def test_an_erased_person_leaves_the_examples(company: Scope, tmp_path: Path) -> None:
     result = load(company, tmp_path, "customers", people("17850.0", "17850", "9", "9.0", "1.23E+05"))
-    service.erase(company, "17850", going(company))
-    kept = {one["code"]: one["examples"] for one in service.import_of(company, result.import_id).warnings}
+    persons.erase(company, "17850", going(company))
+    kept = {one["code"]: one["examples"] for one in imports.import_of(company, result.import_id).warnings}
     assert kept == {"similar_ids": ["'9' and '9.0'"], "scientific_notation": ["1.23E+05"]}
-    service.erase(company, "1.23e+05", going(company))
-    kept = {one["code"]: one["examples"] for one in service.import_of(company, result.import_id).warnings}
+    persons.erase(company, "1.23e+05", going(company))
+    kept = {one["code"]: one["examples"] for one in imports.import_of(company, result.import_id).warnings}
     assert kept == {"similar_ids": ["'9' and '9.0'"], "scientific_notation": []}
 
 

@@ -9,7 +9,7 @@ from emptied import emptied
 from import_world import load
 
 from rapport.access.scope import Scope
-from rapport.customers import service
+from rapport.customers.importing import imports
 from rapport.customers.importing.file_kinds import KINDS
 
 HEADERS = {
@@ -49,7 +49,7 @@ def test_a_full_load_that_removes_too_much_asks_and_changes_nothing(company: Sco
     assert (asked.state, asked.loaded, asked.unchanged) == ("needs_confirmation", 0, False)
     assert f"would remove 3 of 10 {kind}" in asked.message and "--confirm-removal" in asked.message
     assert stored(company, kind) == 10
-    assert service.import_of(company, asked.import_id).state == "needs_confirmation"
+    assert imports.import_of(company, asked.import_id).state == "needs_confirmation"
     sure = load(company, tmp_path, kind, cut, mode="full", confirm_removal=True)
     assert (sure.state, sure.loaded, stored(company, kind)) == ("loaded", 7, 7)
 

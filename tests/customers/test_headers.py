@@ -9,7 +9,8 @@ from emptied import emptied
 from import_world import codes, load, tenant, values
 
 from rapport.access.scope import Scope
-from rapport.customers import service
+from rapport.customers import attributes, changes
+from rapport.customers.attributes import AttributeInfo
 from rapport.customers.formats.headers import column_name
 from rapport.errors import Invalid
 from rapport.stores import Stores
@@ -36,7 +37,7 @@ def one_row(*names: str, mark: str = "v", second: str = "Registration_Date") -> 
 
 def aliases(scope: Scope) -> dict[str, str]:
     """Name for people to RealFieldName, of what files made."""
-    return {info.alias: info.real_field_name for info in service.attributes(scope).values() if info.header}
+    return {info.alias: info.real_field_name for info in attributes.attributes(scope).values() if info.header}
 
 
 def test_columns_in_any_alphabet_are_attributes_apart(company: Scope, tmp_path: Path) -> None:
@@ -110,7 +111,7 @@ def test_a_mapping_finds_a_column_in_another_normal_form(company: Scope, tmp_pat
 
 
 def test_an_attribute_of_before_goes_on_under_its_name(company: Scope, tmp_path: Path) -> None:
-    service.create_attribute(company, service.AttributeInfo("PR_NOM", "Pr Nom", "", "Nvarchar", "batch"))
+    changes.create_attribute(company, AttributeInfo("PR_NOM", "Pr Nom", "", "Nvarchar", "batch"))
     load(company, tmp_path, "customers", one_row("Pr\u00e9nom", "Pr\u00e8nom2"))
     assert values(company, "PR_NOM") == [("K1", "v0")]
     load(company, tmp_path, "customers", one_row("Pr\u00e8nom", mark="w"))

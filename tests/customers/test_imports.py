@@ -15,8 +15,11 @@ from emptied import emptied
 
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
-from rapport.customers import service
+from rapport.customers import attributes, event_types, products
 from rapport.customers.attributes import AttributeInfo
+from rapport.customers.importing import imports
+from rapport.customers.importing import mapping as customer_mapping
+from rapport.customers.importing.imports import ImportResult
 from rapport.customers.writes.locks import importing, no_imports
 from rapport.errors import Invalid
 from rapport.stores import Stores
@@ -52,8 +55,8 @@ def write(folder: Path, name: str, text: str) -> Path:
     return path
 
 
-def load(scope: Scope, kind: str, path: Path, **more: object) -> service.ImportResult:
-    return service.import_file(scope, kind, path, **more)  # type: ignore[arg-type]
+def load(scope: Scope, kind: str, path: Path, **more: object) -> ImportResult:
+    return imports.import_file(scope, kind, path, **more)  # type: ignore[arg-type]
 
 
 def leftovers(scope: Scope) -> list[str]:
@@ -71,7 +74,7 @@ def test_customers_and_their_further_columns(scope: Scope, tmp_path: Path) -> No
         ("C3", date(2025, 3, 4), "c3@example.com", None, None, None, date(2025, 3, 4), "99999"),
         ("c2", date(2025, 2, 3), None, "Sweden", 7, Decimal("2.0000"), None, "01234"),
     ]
-    types = {info.real_field_name: info.field_type for info in service.attributes(scope).values()}
+    types = {info.real_field_name: info.field_type for info in attributes.attributes(scope).values()}
     assert [types[name] for name in ("POINTS", "SCORE", "MEMBER_SINCE", "ZIP")] == [
         "Bigint",
         "Decimal",
@@ -121,14 +124,14 @@ def test_json_lines_and_parquet_give_the_same_rows(scope: Scope, tmp_path: Path)
     pq.write_table(table, tmp_path / "p.parquet")
     result = load(scope, "products", tmp_path / "p.parquet", mode="incremental")
     assert result.loaded == 2
-    assert service.import_of(scope, result.import_id).counts["updated"] == 1
+    assert imports.import_of(scope, result.import_id).counts["updated"] == 1
     assert scope.warehouse.rows(sql) == [
         ("7", "Blue mug", "", "", 4.75, 1, {"Since": "2025-01-01"}),
         ("8", "Plate", "", "", None, 0, {"Late": "true"}),
         ("9", "Fork", "", "", None, 1, {}),
     ]
     names = ["NAME", "Since", "late", "price"]
-    expressions = ", ".join(service.product_attribute_expressions(scope, names))
+    expressions = ", ".join(products.product_attribute_expressions(scope, names))
     assert scope.warehouse.row(f"SELECT {expressions} FROM products WHERE product_id = '7'") == (
         "Blue mug",
         "2025-01-01",
@@ -136,7 +139,7 @@ def test_json_lines_and_parquet_give_the_same_rows(scope: Scope, tmp_path: Path)
         "4.75",
     )
     with pytest.raises(Invalid, match="'Weight'"):
-        service.product_attribute_expressions(scope, ["Weight"])
+        products.product_attribute_expressions(scope, ["Weight"])
 
 
 BAD_ORDERS = """Order_ID,Customer_ID,Order_Date,Total_Amount,Status
@@ -242,7 +245,7 @@ def test_files_of_several_kinds_are_imported_side_by_side(scope: Scope, tmp_path
     result = load(scope, "transactions", write(tmp_path, "orders.csv", line), progress=load_people)
     assert [(one.state, one.loaded) for one in (result, *beside)] == [("loaded", 1), ("loaded", 1)]
     assert is_free == [False], "whoever changes what imports go by waits for them"
-    assert service.import_of(scope, result.import_id).state == "loaded"
+    assert imports.import_of(scope, result.import_id).state == "loaded"
     assert scope.warehouse.value("SELECT customer_id FROM transactions") == "BESIDE-1"
     assert leftovers(scope) == []
 
@@ -258,7 +261,7 @@ def test_incremental_rows_replace_those_of_the_same_key(scope: Scope, tmp_path: 
     load(scope, "transactions", write(tmp_path, "orders.csv", ORDERS), mode="full")
     more = "Order_ID,Customer_ID,Order_Date,Total_Amount\nO3,C1,2024-05-05,31\nO4,C1,2025-05-05,40\n"
     result = load(scope, "transactions", write(tmp_path, "more.csv", more))
-    counts = service.import_of(scope, result.import_id).counts
+    counts = imports.import_of(scope, result.import_id).counts
     assert (counts["new"], counts["updated"]) == (1, 1)
     rows = scope.warehouse.rows("SELECT transaction_id, amount, status FROM transactions ORDER BY 1")
     assert rows == [("O1", 12.3457, "paid"), ("O2", 20.0, ""), ("O3", 31.0, ""), ("O4", 40.0, "")]
@@ -267,11 +270,11 @@ def test_incremental_rows_replace_those_of_the_same_key(scope: Scope, tmp_path: 
 def test_customers_full_and_incremental(stores: Stores, tmp_path: Path) -> None:
     scope = create_tenant(stores, f"modes-{time.time_ns()}")
     load(scope, "customers", write(tmp_path, "customers.csv", CUSTOMERS), mode="full")
-    service.declare(scope, [AttributeInfo("TIER", "Tier", "", "Varchar", "api", api_updatable=True)])
+    attributes.declare(scope, [AttributeInfo("TIER", "Tier", "", "Varchar", "api", api_updatable=True)])
     scope.warehouse.execute("UPDATE customers SET TIER = 'Gold' WHERE customer_id = 'c2'")
     more = "Customer_ID,City,TIER\nC2,Oslo,Iron\nC9,Rome,Iron\n"
     result = load(scope, "customers", write(tmp_path, "more.csv", more))
-    counts = service.import_of(scope, result.import_id).counts
+    counts = imports.import_of(scope, result.import_id).counts
     assert (counts["new"], counts["updated"], counts["ignored_columns"]) == (1, 1, ["TIER"])
     sql = "SELECT customer_id, COUNTRY, CITY, POINTS, TIER FROM customers ORDER BY 1"
     assert scope.warehouse.rows(sql) == [
@@ -282,7 +285,7 @@ def test_customers_full_and_incremental(stores: Stores, tmp_path: Path) -> None:
     ]
     full = "Customer_ID,Registration_Date,City,Points\nC2,2025-02-03,Bern,\nC4,2025-02-03,Bonn,2\n"
     result = load(scope, "customers", write(tmp_path, "full.csv", full), mode="full", confirm_removal=True)
-    assert service.import_of(scope, result.import_id).counts["removed"] == 3
+    assert imports.import_of(scope, result.import_id).counts["removed"] == 3
     assert scope.warehouse.rows(sql) == [("C4", None, "Bonn", 2, None), ("c2", None, "Bern", None, "Gold")]
     twice = "Customer_ID,Registration_Date\nd1,2025-01-01\nD1,2025-01-01\n"
     assert load(scope, "customers", write(tmp_path, "twice.csv", twice), mode="full").state == "refused"
@@ -312,7 +315,7 @@ def test_activity_events_are_instants_and_name_their_type(scope: Scope, tmp_path
     header = "Event_ID,Event,Customer_ID,Event_Date,cart_total"
     text = f"{header}\ne1,cart_left,c1,2025-07-01 10:00:00,84.5\ne2,page,C1,2025-01-01 10:00:00.250,\n"
     load(scope, "activity", write(tmp_path, "activity.csv", text))
-    names = {one.name: one for one in service.event_types(scope)}
+    names = {one.name: one for one in event_types.event_types(scope)}
     assert names["cart_left"].parameters == ["cart_total"]
     sql = "SELECT event_id, event_type_id, customer_id, toString(event_at), properties FROM activity_events ORDER BY 1"
     assert scope.warehouse.rows(sql) == [
@@ -339,7 +342,7 @@ create_customers: true
 
 def test_a_mapping_reads_a_file_of_another_make(stores: Stores, tmp_path: Path) -> None:
     scope = create_tenant(stores, f"mapped-{time.time_ns()}")
-    path, mapping = write(tmp_path, "master.txt", WHITESPACE), service.read_mapping(MAPPING)
+    path, mapping = write(tmp_path, "master.txt", WHITESPACE), customer_mapping.read_mapping(MAPPING)
     result = load(scope, "transactions", path, mapping=mapping, mode="full")
     assert result.loaded == 3
     sql = """
@@ -393,7 +396,7 @@ def test_mappings_and_arguments_that_cannot_be(scope: Scope, tmp_path: Path) -> 
         {"path": write(tmp_path, "x.zip", "")},
     ):
         with pytest.raises(Invalid):
-            service.import_file(**{"scope": scope, "kind": "transactions", "path": path, "mapping": None, **bad})
+            imports.import_file(**{"scope": scope, "kind": "transactions", "path": path, "mapping": None, **bad})
 
 
 def test_names_from_a_file_are_never_sql(scope: Scope, tmp_path: Path) -> None:

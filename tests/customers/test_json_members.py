@@ -9,7 +9,9 @@ from emptied import emptied
 from import_world import load, values
 
 from rapport.access.scope import Scope
-from rapport.customers import service
+from rapport.customers import attributes
+from rapport.customers.importing import imports
+from rapport.customers.importing.imports import ImportResult
 
 
 @pytest.fixture
@@ -21,7 +23,7 @@ def line(customer_id: str, members: str) -> str:
     return f'{{"CustomerID": "{customer_id}", "Registration_Date": "2025-01-02", {members}}}\n'
 
 
-def reasons(result: service.ImportResult) -> str:
+def reasons(result: ImportResult) -> str:
     assert result.rejects_path is not None
     return result.rejects_path.read_text()
 
@@ -53,7 +55,7 @@ def test_numbers_are_read_as_they_are_written(
     other = "" if alone else line("A2", '"Own": "text"')
     # Whatever a member holds, the file has it also when this line alone does.
     assert load(company, tmp_path, "customers", line("A1", f'"Own": {written}') + other, suffix="jsonl").rejected == 0
-    known = service.attributes(company)["OWN"]
+    known = attributes.attributes(company)["OWN"]
     found = values(company, "OWN")[0][1]
     assert found is None if read is None else known.field_type != "Nvarchar" or found == read
     if alone and read == "1.10":
@@ -158,7 +160,7 @@ def test_a_list_or_an_object_is_no_id_and_no_address(company: Scope, tmp_path: P
 def test_nor_is_a_list_of_parquet(company: Scope, tmp_path: Path) -> None:
     path = tmp_path / "f.parquet"
     pq.write_table(pa.table({"CustomerID": [["A1"], ["A2"]], "Registration_Date": ["2025-01-02"] * 2}), path)
-    found = service.import_file(company, "customers", path, allow_rejects=True)
+    found = imports.import_file(company, "customers", path, allow_rejects=True)
     assert (found.loaded, found.rejected) == (0, 2)
 
 

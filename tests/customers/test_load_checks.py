@@ -7,7 +7,8 @@ import pytest
 
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
-from rapport.customers import service
+from rapport.customers.importing import imports, load_checks
+from rapport.customers.importing.load_checks import LoadCheck, LoadCheckFailed
 from rapport.errors import Invalid
 from rapport.stores import Stores
 
@@ -27,12 +28,12 @@ def scope(stores: Stores) -> Scope:
 
 
 def test_nothing_set_means_nothing_checked(scope: Scope) -> None:
-    assert service.check_loads(scope, MONDAY) == []
+    assert load_checks.check_loads(scope, MONDAY) == []
 
 
-def volume(scope: Scope, **settings: object) -> service.LoadCheck:
-    service.set_load_checks(scope, {"transactions": {"volume": settings}})
-    (check,) = service.check_loads(scope, MONDAY)
+def volume(scope: Scope, **settings: object) -> LoadCheck:
+    load_checks.set_load_checks(scope, {"transactions": {"volume": settings}})
+    (check,) = load_checks.check_loads(scope, MONDAY)
     return check
 
 
@@ -41,31 +42,31 @@ def test_volume_against_the_average(scope: Scope) -> None:
     assert (check.outcome, check.count, check.average) == ("ok", 3, 10.0)
     assert volume(scope, is_fail=False, mult_factor=0.31).outcome == "notify"
     assert volume(scope, is_fail=False, mult_factor=0.3).outcome == "ok"
-    with pytest.raises(service.LoadCheckFailed, match="3 transactions of 2025-06-02"):
+    with pytest.raises(LoadCheckFailed, match="3 transactions of 2025-06-02"):
         volume(scope, mult_factor=0.5)
     assert volume(scope, mult_factor=0.5, days_to_ignore=["Monday"]).outcome == "ok"
     assert volume(scope, compare_avg=False).outcome == "ok"
-    service.set_load_checks(scope, {"transactions": {"volume": {"compare_avg": False}}})
-    with pytest.raises(service.LoadCheckFailed):
-        service.check_loads(scope, MONDAY + timedelta(days=1))
+    load_checks.set_load_checks(scope, {"transactions": {"volume": {"compare_avg": False}}})
+    with pytest.raises(LoadCheckFailed):
+        load_checks.check_loads(scope, MONDAY + timedelta(days=1))
 
 
 def test_missing_files(scope: Scope, stores: Stores, tmp_path: Path) -> None:
     stores.clock.set(datetime(2025, 6, 3, 6, tzinfo=UTC))
     try:
-        service.set_load_checks(scope, {"products": {"missing": "fail"}, "activity": {"missing": "notify"}})
-        with pytest.raises(service.LoadCheckFailed, match="No file of products"):
-            service.check_loads(scope, MONDAY)
+        load_checks.set_load_checks(scope, {"products": {"missing": "fail"}, "activity": {"missing": "notify"}})
+        with pytest.raises(LoadCheckFailed, match="No file of products"):
+            load_checks.check_loads(scope, MONDAY)
         path = tmp_path / "p.csv"
         path.write_text("Item_ID\n1\n")
-        service.import_file(scope, "products", path, None, "full", False)
-        outcomes = {check.kind: check.outcome for check in service.check_loads(scope, MONDAY)}
+        imports.import_file(scope, "products", path, None, "full", False)
+        outcomes = {check.kind: check.outcome for check in load_checks.check_loads(scope, MONDAY)}
         assert outcomes == {"products": "ok", "activity": "notify"}
         stores.clock.set(datetime(2025, 6, 4, 6, tzinfo=UTC))
-        with pytest.raises(service.LoadCheckFailed):
-            service.check_loads(scope, MONDAY + timedelta(days=1))
-        assert service.import_file(scope, "products", path, None, "full", False).unchanged
-        service.check_loads(scope, MONDAY + timedelta(days=1))
+        with pytest.raises(LoadCheckFailed):
+            load_checks.check_loads(scope, MONDAY + timedelta(days=1))
+        assert imports.import_file(scope, "products", path, None, "full", False).unchanged
+        load_checks.check_loads(scope, MONDAY + timedelta(days=1))
     finally:
         stores.clock.set(None)
 
@@ -73,4 +74,4 @@ def test_missing_files(scope: Scope, stores: Stores, tmp_path: Path) -> None:
 def test_bad_settings(scope: Scope) -> None:
     for bad in ({"orders": {}}, {"products": {"missing": "maybe"}}, {"products": {"volume": {"mult_factor": -1}}}):
         with pytest.raises(Invalid):
-            service.set_load_checks(scope, bad)
+            load_checks.set_load_checks(scope, bad)

@@ -12,7 +12,7 @@ from emptied import emptied
 from import_world import load, values
 
 from rapport.access.scope import Scope
-from rapport.customers import service
+from rapport.customers.importing.imports import ImportResult
 from rapport.customers.importing.mapping import read_mapping
 from rapport.errors import Invalid
 
@@ -24,7 +24,7 @@ def company(scope: Scope) -> Scope:
     return emptied(scope)
 
 
-def reasons(result: service.ImportResult) -> list[str]:
+def reasons(result: ImportResult) -> list[str]:
     assert result.rejects_path is not None
     return [line.split(",", 1)[1] for line in result.rejects_path.read_text().replace('"', "").splitlines()[1:]]
 

@@ -6,15 +6,16 @@ from pathlib import Path
 import pytest
 
 from rapport.access.scope import Scope
-from rapport.customers import service
+from rapport.customers.importing import imports
+from rapport.customers.importing.imports import ImportResult
 
 HEADER = "Customer_ID,Registration_Date,Email,First_Name,Last_Name,City\n"
 NOBODY = ["undefined", " NULL ", "None", "NaN", "0", "[object Object]", "00000000-0000-0000-0000-000000000000", "#N/A"]
 
 
-def load(scope: Scope, path: Path, rows: str, mode: str = "incremental", rejects: bool = False) -> service.ImportResult:
+def load(scope: Scope, path: Path, rows: str, mode: str = "incremental", rejects: bool = False) -> ImportResult:
     path.write_text(HEADER + rows)
-    return service.import_file(scope, "customers", path, None, mode, rejects)
+    return imports.import_file(scope, "customers", path, None, mode, rejects)
 
 
 def people(scope: Scope) -> list[tuple[str | None, ...]]:
@@ -67,6 +68,6 @@ def test_events_of_nobody_in_files_are_rejects(scope: Scope, tmp_path: Path) -> 
         for n, who in enumerate([*NOBODY, "C1"])
     ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    result = service.import_file(scope, "activity", path, None, "incremental", True)
+    result = imports.import_file(scope, "activity", path, None, "incremental", True)
     assert (result.loaded, result.rejected) == (1, len(NOBODY))
     assert scope.warehouse.rows("SELECT customer_id FROM activity_events") == [("C1",)]

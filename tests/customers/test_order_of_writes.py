@@ -17,11 +17,12 @@ from sqlalchemy import select, text
 
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
-from rapport.customers import service
+from rapport.customers import attributes, changes
 from rapport.customers.attributes import AttributeInfo
+from rapport.customers.importing import imports
 from rapport.customers.models import AttributeJob
 from rapport.customers.privacy import anonymisation
-from rapport.customers.writes import attribute_writes, locks, ordering
+from rapport.customers.writes import attribute_requests, attribute_writes, locks, ordering
 from rapport.errors import Away
 from rapport.stores.records.locks import Lock
 
@@ -35,7 +36,7 @@ Write = tuple[str, str, str]  # customer, attribute, value
 @pytest.fixture(scope="module", autouse=True)
 def people(scope: Scope) -> None:
     infos = [AttributeInfo(name, "", "", "Nvarchar", "batch", api_updatable=True) for name in (*OWN, "SHARED")]
-    service.declare(scope, infos)
+    attributes.declare(scope, infos)
     rows = [(name, date(2024, 2, 17), "Norway") for name in PEOPLE]
     scope.warehouse.insert("customers", ["customer_id", "REGISTRATION_DATE", "COUNTRY"], rows)
 
@@ -189,7 +190,7 @@ def test_an_import_is_newer_than_what_was_accepted_before(api: httpx.Client, sco
     path.write_text("Customer_ID,POINTS\nAnn,file\nbob,file\n")
     with locks.writing(scope):  # as a long write of another: what is accepted waits
         update(api, ("Ann", "POINTS", "old"), ("Cyd", "POINTS", "old"))
-    service.import_file(scope, "customers", path, None, "incremental", False)
+    imports.import_file(scope, "customers", path, None, "incremental", False)
     assert [value(scope, who, "POINTS") for who in PEOPLE] == ["file", "file", "old"]
     update(api, ("bob", "POINTS", "new"))
     settled(scope)
@@ -206,7 +207,7 @@ def test_calls_and_files_side_by_side_lose_nothing_to_what_is_older(
         path = tmp_path / f"{writes[0][2]}.csv"
         rows = "".join(f"{who},{given},{given}\n" for who, name, given in writes if name == "SHARED")
         path.write_text(f"Customer_ID,COUNTRY,SHARED\n{rows}")
-        assert service.import_file(scope, "customers", path).loaded == len(PEOPLE)
+        assert imports.import_file(scope, "customers", path).loaded == len(PEOPLE)
 
     def put(*writes: Write) -> None:
         for who in PEOPLE:
@@ -236,7 +237,7 @@ def test_calls_and_files_side_by_side_lose_nothing_to_what_is_older(
 
 
 def test_who_is_anonymised_meanwhile_stays_so(api: httpx.Client, scope: Scope) -> None:
-    service.change_attribute(scope, "EMAIL", {"api_updatable": True})
+    changes.change_attribute(scope, "EMAIL", {"api_updatable": True})
     upsert(api, ("Gone", "EMAIL", "gone@example.com"))
     with locks.writing(scope):
         update(api, ("Gone", "EMAIL", "back@example.com"), ("Gone", "POINTS", "7"))
@@ -255,10 +256,10 @@ def test_a_tenant_whose_tables_are_held_holds_up_no_other(scope: Scope, other: S
     with locks.writing(scope):
         for number in range(12):
             items = [{"customer": "Ann", "values": [["POINTS", str(number)]]}]
-            service.update_attributes(scope, items, None)
-        service.upsert(other, "Z", [["COUNTRY", "Norway"]], None)
-        service.change_attribute(other, "COUNTRY", {"api_updatable": True})
-        service.update_attributes(other, [{"customer": "Z", "values": [["COUNTRY", "Peru"]]}], None)
+            attribute_requests.update_attributes(scope, items, None)
+        attribute_requests.upsert(other, "Z", [["COUNTRY", "Norway"]], None)
+        changes.change_attribute(other, "COUNTRY", {"api_updatable": True})
+        attribute_requests.update_attributes(other, [{"customer": "Z", "values": [["COUNTRY", "Peru"]]}], None)
         settled(other)
         assert value(other, "Z", "COUNTRY") == "Peru"
     settled(scope)
@@ -266,11 +267,11 @@ def test_a_tenant_whose_tables_are_held_holds_up_no_other(scope: Scope, other: S
 
 
 def test_one_write_that_cannot_be_carried_out_does_not_end_the_line(scope: Scope, other: Scope) -> None:
-    service.upsert(other, "Z", [], None)
-    service.change_attribute(other, "COUNTRY", {"api_updatable": True})
+    attribute_requests.upsert(other, "Z", [], None)
+    changes.change_attribute(other, "COUNTRY", {"api_updatable": True})
     with locks.writing(other), other.records() as session:
         ordering.accept(session, other.tenant_id, other.clock.now(), "of a later release", {"items": []})
-    service.update_attributes(other, [{"customer": "Z", "values": [["COUNTRY", "Peru"]]}], None)
+    attribute_requests.update_attributes(other, [{"customer": "Z", "values": [["COUNTRY", "Peru"]]}], None)
     settled(other)
     assert value(other, "Z", "COUNTRY") == "Peru"
 
@@ -315,11 +316,11 @@ def test_a_single_write_whose_lock_was_lost_is_not_answered(other: Scope, monkey
 
     monkeypatch.setattr(attribute_writes, "upsert_customer", lost)
     with pytest.raises(Away):
-        service.upsert(other, "Z", [["COUNTRY", "Norway"]], None)
+        attribute_requests.upsert(other, "Z", [["COUNTRY", "Norway"]], None)
 
 
 def test_an_erasure_whose_lock_was_lost_puts_no_table_in_place(other: Scope, monkeypatch: pytest.MonkeyPatch) -> None:
-    service.upsert(other, "Z", [["COUNTRY", "Norway"]], None)
+    attribute_requests.upsert(other, "Z", [["COUNTRY", "Norway"]], None)
     anonymisation.remember(other, ["Z"])
     clean = anonymisation._clean
 

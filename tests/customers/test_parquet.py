@@ -12,11 +12,12 @@ import pytest
 from emptied import emptied
 
 from rapport.access.scope import Scope
-from rapport.customers import service
+from rapport.customers.importing import imports
+from rapport.customers.importing.imports import ImportResult
 from rapport.errors import Invalid
 from rapport.stores.warehouse import Database
 
-Load = Callable[..., service.ImportResult]
+Load = Callable[..., ImportResult]
 AT = datetime(2025, 7, 1, 22, 30)
 
 
@@ -29,10 +30,10 @@ def scope(scope: Scope) -> Scope:
 def load(scope: Scope, tmp_path: Path) -> Load:
     """Imports a table of columns."""
 
-    def imported(kind: str, columns: dict[str, object], **mapping: object) -> service.ImportResult:
+    def imported(kind: str, columns: dict[str, object], **mapping: object) -> ImportResult:
         path = tmp_path / f"{time.time_ns()}.parquet"
         pq.write_table(pa.table(columns), path)
-        return service.import_file(scope, kind, path, mapping, allow_rejects=True)
+        return imports.import_file(scope, kind, path, mapping, allow_rejects=True)
 
     return imported
 
@@ -131,5 +132,5 @@ def test_a_file_that_is_cut_off_is_refused(scope: Scope, tmp_path: Path) -> None
     for cut in (whole[:-4], whole[: len(whole) // 2], whole[:10], whole[: len(whole) // 4] + whole[len(whole) // 3 :]):
         path.write_bytes(cut)
         with pytest.raises(Invalid, match=r"cannot be read|not a readable Parquet"):
-            service.import_file(scope, "products", path)
+            imports.import_file(scope, "products", path)
     assert scope.warehouse.value("SELECT count() FROM products") == 0

@@ -10,7 +10,7 @@ from emptied import emptied
 from import_world import load, values
 
 from rapport.access.scope import Scope
-from rapport.customers import service
+from rapport.customers.importing import imports
 
 REGISTERED = {"Registration_Date": "2025-01-02"}
 ORDER = {"Customer_ID": "C1", "Order_Date": "2025-01-02"}
@@ -164,7 +164,7 @@ def test_rows_of_every_kind_keep_what_is_not_said(
     again = {**second, "Note": "new", "Late": None, "Extra": "1"}
     other = {**first, next(iter(first)): "T2"}
     result = load(company, tmp_path, kind, lines(again, other), suffix="jsonl")
-    assert (result.loaded, service.import_of(company, result.import_id).counts["updated"]) == (2, 1)
+    assert (result.loaded, imports.import_of(company, result.import_id).counts["updated"]) == (2, 1)
     table, key = {"transactions": ("transactions", "transaction_id"), "products": ("products", "product_id")}.get(
         kind, ("transaction_items", "transaction_id") if kind == "items" else ("activity_events", "event_id")
     )

@@ -12,8 +12,10 @@ from sqlalchemy import update
 
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope
-from rapport.customers import service
-from rapport.customers.privacy import anonymisation
+from rapport.customers.importing import imports
+from rapport.customers.privacy import anonymisation, persons
+from rapport.customers.privacy.personal_values import PersonalTexts
+from rapport.customers.writes import attribute_requests
 
 CANARIES = {"EMAIL": "canarymail", "FIRST_NAME": "canaryfirst", "ADDRESS": "canarystreet"}
 FILE = "Customer_ID,Registration_Date,Email,First_Name,Address,City\n"
@@ -33,7 +35,7 @@ def removed(scope: Scope, api: httpx.Client, tmp_path_factory: pytest.TempPathFa
     path.write_text(
         FILE + "Kim,2025-01-01,canarymail@x.org,canaryfirst,canarystreet 1,Oslo\nLee,2025-01-01,l@x.org,Lee,,Bonn\n"
     )
-    service.import_file(scope, "customers", path, None, "full", False)
+    imports.import_file(scope, "customers", path, None, "full", False)
     for day in DAYS:
         scope.warehouse.execute(
             "INSERT INTO profiles (data_date, customer_id, EMAIL, FIRST_NAME, ADDRESS, CITY) "
@@ -93,7 +95,7 @@ def test_later_loads_and_writes_stay_masked(
 ) -> None:
     path = tmp_path / "again.csv"
     path.write_text(FILE + "kim,2025-01-01,new@x.org,Kim,Way 2,Rome\nLee,2025-01-01,l2@x.org,Lee,,Bonn\n")
-    service.import_file(scope, "customers", path, None, "incremental", False)
+    imports.import_file(scope, "customers", path, None, "incremental", False)
     assert identifying(scope, "customers", "Kim") == [(None, None, None, "Rome")]
     assert identifying(scope, "customers", "Lee")[0][0] == "l2@x.org"
     body = {"CustomerId": "Kim", "Attributes": [{"RealFieldName": n, "Value": "x"} for n in ("EMAIL", "CITY")]}
@@ -102,13 +104,13 @@ def test_later_loads_and_writes_stay_masked(
 
 
 def test_updates_that_are_not_merged_yet_are_kept(scope: Scope, removed: list[str]) -> None:
-    service.upsert(scope, "Lee", [["CITY", "Wien"]], None)
+    attribute_requests.upsert(scope, "Lee", [["CITY", "Wien"]], None)
     anonymisation.rewrite(scope)
     assert identifying(scope, "customers", "Lee")[0][3] == "Wien"
 
 
 def test_what_is_marked_as_identifying_later(scope: Scope, api: httpx.Client, removed: list[str]) -> None:
-    service.upsert(scope, "Kim", [["LANGUAGE", "canarytongue"]], None)
+    attribute_requests.upsert(scope, "Kim", [["LANGUAGE", "canarytongue"]], None)
     answer = api.patch("/manage/v1/attributes/language", json={"is_pii": True, "alias": "Tongue"})
     assert answer.status_code == 200 and answer.json()["alias"] == "Tongue"
     deadline = time.monotonic() + 60
@@ -129,12 +131,12 @@ def test_who_is_known_by_transactions_or_events_only_was_received(scope: Scope, 
     scope.warehouse.insert(
         "activity_events", ["event_id", "event_type_id", "customer_id", "event_at", "properties"], [event]
     )
-    assert service.remove_pii(scope, ["stray", "Nobody", "éve"]) == ["Nobody"]
+    assert attribute_requests.remove_pii(scope, ["stray", "Nobody", "éve"]) == ["Nobody"]
     anonymisation.rewrite(scope)
     left = "SELECT properties FROM transactions WHERE lower(customer_id) = 'stray'"
     assert scope.warehouse.rows(left) == [({"Colour": "red"},)] * 2
     assert scope.warehouse.value("SELECT properties FROM activity_events WHERE event_id = 's3'") == {}
-    assert service.remove_pii(scope, ["Stray", "Nobody"]) == ["Nobody"]
+    assert attribute_requests.remove_pii(scope, ["Stray", "Nobody"]) == ["Nobody"]
 
 
 def test_others_know_what_identified_a_person_though_the_disk_is_rewritten_meanwhile(
@@ -143,11 +145,11 @@ def test_others_know_what_identified_a_person_though_the_disk_is_rewritten_meanw
     scope.warehouse.insert("customers", ["customer_id", "FIRST_NAME"], [("Raced", "canaryraced")])
     known = []
 
-    def elsewhere(own: service.PersonalTexts) -> None:
+    def elsewhere(own: PersonalTexts) -> None:
         anonymisation.rewrite(scope)  # as the removal of somebody else does, which was accepted before
         known.append(own.are_in("a gift from canaryraced"))
 
-    assert service.remove_pii(scope, ["Raced"], elsewhere) == []
+    assert attribute_requests.remove_pii(scope, ["Raced"], elsewhere) == []
     assert known == [True] and scope.warehouse.columns("erase_values") == {}
 
 
@@ -158,10 +160,10 @@ def test_bad_lists(api: httpx.Client, removed: list[str]) -> None:
 
 def test_long_lists(scope: Scope, removed: list[str]) -> None:
     strangers = [f"stranger {number}" for number in range(5000)]
-    assert service.remove_pii(scope, [*strangers, "KIM"]) == strangers
+    assert attribute_requests.remove_pii(scope, [*strangers, "KIM"]) == strangers
 
 
 def test_export_of_a_person(scope: Scope, removed: list[str]) -> None:
-    held = service.export(scope, "LEE", ["customers", "profiles", "transactions"])
+    held = persons.export(scope, "LEE", ["customers", "profiles", "transactions"])
     assert len(held["profiles"]) == 2 and len(held["customers"]) == 1
     assert held["transactions"] == [] and held["customers"][0]["FIRST_NAME"] == "Lee"

@@ -7,10 +7,12 @@ from emptied import emptied
 from import_world import codes, load, values
 
 from rapport.access.scope import Scope
-from rapport.customers import service
+from rapport.customers import attributes, changes, consent_marks
+from rapport.customers.attributes import AttributeInfo
 from rapport.customers.consent import BLOCKED
 from rapport.customers.importing.consent_columns import named_consent
-from rapport.customers.writes.attribute_writes import upsert_customer
+from rapport.customers.writes import attribute_writes, locks
+from rapport.customers.writes.attribute_writes import CustomerValues, upsert_customer
 
 HEAD = "CustomerID,Registration_Date,Allow_Email,Is_Blocked\n"
 BEFORE = HEAD + "C1,2025-01-02,nein,ja\nC2,2025-01-02,Yes,No\nC3,2025-01-02,,\n"
@@ -55,15 +57,15 @@ def test_an_empty_text_of_an_event_or_an_upsert_takes_none_away(company: Scope, 
     load(company, tmp_path, "customers", BEFORE)
     faults = upsert_customer(company, "C1", [["ALLOW_EMAIL", blank], ["CITY", "Bonn"]])
     assert [(fault.real_field_name, fault.nothing) for fault in faults] == [("ALLOW_EMAIL", True)]
-    with service.writing(company):
-        service.overwrite(company, [service.CustomerValues("C1", {"ALLOW_EMAIL": blank, "IS_BLOCKED": blank})])
+    with locks.writing(company):
+        attribute_writes.overwrite(company, [CustomerValues("C1", {"ALLOW_EMAIL": blank, "IS_BLOCKED": blank})])
     assert values(company, "ALLOW_EMAIL", "IS_BLOCKED", "CITY")[0] == ("C1", "No", "Yes", "Bonn")
 
 
 @pytest.mark.parametrize("field_type", ["Nvarchar", "Bigint"])
 def test_so_it_is_with_attributes_that_a_tenant_marks(company: Scope, tmp_path: Path, field_type: str) -> None:
-    service.create_attribute(company, service.AttributeInfo("NEWS", "News", "", field_type, "batch"))
-    service.mark_consent(company, "NEWS", "permission")
+    changes.create_attribute(company, AttributeInfo("NEWS", "News", "", field_type, "batch"))
+    consent_marks.mark(company, "NEWS", "permission")
     head = "CustomerID,Registration_Date,News\n"
     load(company, tmp_path, "customers", head + "C1,2025-01-02,0\nC2,2025-01-02,1\n")
     load(company, tmp_path, "customers", head + "C1,2025-01-02,\nC2,2025-01-02,\n")
@@ -116,10 +118,10 @@ def test_columns_that_look_like_consent_and_are_not_read_as_such_are_told(
     text = f"CustomerID,Registration_Date,{name}\nC1,2025-01-02,no\nC2,2025-01-02,yes\n"
     first = load(company, tmp_path, "customers", text)
     told = next(one for one in first.warnings if one["code"] == "consent_not_marked")
-    column = service.attributes(company)
+    column = attributes.attributes(company)
     mine = next(found for found, info in column.items() if info.header)
     assert told["examples"] == (f"'{name}' ({mine}): {kind}",)
-    service.mark_consent(company, mine, kind)
+    consent_marks.mark(company, mine, kind)
     again = load(company, tmp_path, "customers", text.replace("C2", "C3"))
     assert "consent_not_marked" not in codes(again)
 

@@ -17,12 +17,14 @@ from hypothesis import strategies as st
 from rapport.access import keys
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
-from rapport.customers import service
 from rapport.customers.formats.mending import must_mend
+from rapport.customers.importing import imports
+from rapport.customers.importing.imports import ImportResult
+from rapport.customers.privacy import persons
 from rapport.errors import Invalid
 from rapport.stores import Stores
 
-Load = Callable[..., service.ImportResult]
+Load = Callable[..., ImportResult]
 HEAD = "CustomerID,Registration_Date,City\n"
 CLOSED = "a quote in it is not closed, or has text behind it: write quotes inside quoted cells twice"
 UTF8 = "is not UTF-8 text: save the file as UTF-8, or name its encoding in the mapping (such as encoding: cp1252)"
@@ -44,11 +46,11 @@ def load(scope: Scope, tmp_path: Path) -> Load:
 
     def imported(
         body: bytes | str, kind: str = "customers", name: str = "f.csv", mode: str = "incremental", **mapping: object
-    ) -> service.ImportResult:
+    ) -> ImportResult:
         folder = tmp_path / str(time.time_ns())
         folder.mkdir()
         (folder / name).write_bytes(body.encode() if isinstance(body, str) else body)
-        return service.import_file(scope, kind, folder / name, mapping, mode, allow_rejects=True)
+        return imports.import_file(scope, kind, folder / name, mapping, mode, allow_rejects=True)
 
     return imported
 
@@ -57,7 +59,7 @@ def cities(scope: Scope) -> dict[str, str | None]:
     return dict(scope.warehouse.rows("SELECT customer_id, CITY FROM customers ORDER BY 1"))
 
 
-def rejects(result: service.ImportResult) -> list[tuple[int, str, str, str]]:
+def rejects(result: ImportResult) -> list[tuple[int, str, str, str]]:
     assert result.rejects_path is not None
     with result.rejects_path.open(newline="", encoding="utf-8") as file:
         return [(int(row["line"]), row["column"], row["reason"], row["value"]) for row in csv.DictReader(file)]
@@ -320,7 +322,7 @@ def test_a_person_of_a_refused_line_reads_as_others_do(scope: Scope, load: Load,
     with httpx.Client(base_url=base_url, headers={"X-API-KEY": secret}, timeout=60) as client:
         assert client.get("/manage/v1/customers/R1/data").status_code in (200, 404)
         assert client.get("/Customers/R1/Attributes").status_code == 200
-    assert len(service.export(scope, "R1", ["transactions"])["transactions"]) == 60
+    assert len(persons.export(scope, "R1", ["transactions"])["transactions"]) == 60
 
 
 @pytest.mark.parametrize(
@@ -414,7 +416,7 @@ def test_what_the_csv_module_writes_is_read_again(
     path = tmp_path_factory.mktemp("csv") / "p.csv"
     path.write_bytes(out.getvalue().encode())
     scope = create_tenant(stores, f"shapes-{time.time_ns()}", "UTC", "EUR")
-    assert service.import_file(scope, "products", path).loaded == len(rows)
+    assert imports.import_file(scope, "products", path).loaded == len(rows)
     sql = "SELECT product_id, name, brand, properties['Own'] FROM products"
     blank = {"NULL": "", "\\N": ""}
     assert {row[0]: list(row) for row in scope.warehouse.rows(sql)} == {

@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from import_world import load, tenant, values
 
 from rapport.access.scope import Scope
-from rapport.customers import service
+from rapport.customers import attributes, changes
+from rapport.customers.attributes import AttributeInfo
 from rapport.customers.formats.numerals import AGGREGATES, counts_sql, forms_of, in_form, whole
+from rapport.customers.importing.imports import ImportResult
 from rapport.stores import Stores
 
 COLUMNS = 25
@@ -32,7 +34,7 @@ def column(name: str, *texts: str, first: int = 0) -> str:
 
 
 def types(scope: Scope) -> dict[str, str]:
-    return {info.real_field_name: info.field_type for info in service.attributes(scope).values()}
+    return {info.real_field_name: info.field_type for info in attributes.attributes(scope).values()}
 
 
 CASES: list[tuple[tuple[str, ...], str]] = [
@@ -98,7 +100,7 @@ def test_numbers_that_are_refused_for_their_size_are_told_as_such(company: Scope
     assert [large in told for told in refused(told)] == [True, True, True, False, False, False]
 
 
-def refused(result: service.ImportResult) -> list[str]:
+def refused(result: ImportResult) -> list[str]:
     """The lines of the list of refused rows, without its header."""
     assert result.rejects_path is not None
     return result.rejects_path.read_text().splitlines()[1:]
@@ -137,7 +139,7 @@ def test_decimals_that_come_later_are_held_to_the_forms_of_those_before(
 
 
 def test_a_declared_decimal_takes_any_plain_number(company: Scope, tmp_path: Path) -> None:
-    service.create_attribute(company, service.AttributeInfo("PRICE", "Price", "", "Decimal", "batch"))
+    changes.create_attribute(company, AttributeInfo("PRICE", "Price", "", "Decimal", "batch"))
     texts = ("1", "1.5", "1.50", "2.00000", "1.23456")
     assert load(company, tmp_path, "customers", column("Price", *texts)).state == "loaded"
     assert [str(value) for _, value in values(company, "PRICE")] == ["1.0000", "1.5000", "1.5000", "2.0000", "1.2346"]

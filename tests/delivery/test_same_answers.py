@@ -26,11 +26,11 @@ from gateway_server import eventually
 from sqlalchemy import select
 
 from rapport.access.scope import Scope
-from rapport.campaigns import service as campaigns
+from rapport.campaigns.cycle import tasks
 from rapport.campaigns.occurrences import plan_next_run
 from rapport.campaigns.runs import processing
 from rapport.delivery.models import OutboxMessage
-from rapport.messaging import service as messaging
+from rapport.messaging.contactability import preferences, suppressions
 from rapport.realtime.matching import firings
 from rapport.realtime.sending import Sender
 
@@ -91,8 +91,8 @@ def change(scope: Scope) -> None:
     ):
         sql = f"UPDATE profiles SET {column} = {{v:String}} WHERE customer_id = {{c:String}}"
         scope.warehouse.execute(sql, v=value, c=customer_id)
-    messaging.suppress(scope, SUPPRESSED.lower(), EMAIL)
-    messaging.set_preference(scope, EMAIL, [OPTED_OUT], 2)
+    suppressions.suppress(scope, SUPPRESSED.lower(), EMAIL)
+    preferences.set_preference(scope, EMAIL, [OPTED_OUT], 2)
 
 
 def shown(mails: list[EmailMessage]) -> list[tuple[str, str, str]]:
@@ -102,7 +102,7 @@ def shown(mails: list[EmailMessage]) -> list[tuple[str, str, str]]:
 
 def sent_by_run(scope: Scope, number: int) -> dict[str, tuple[str, str]]:
     scope.clock.set(NOW + timedelta(hours=1))
-    campaigns.execute_due(scope)
+    tasks.execute_due(scope)
     return {customer_id: (outcome, reason) for customer_id, _, outcome, reason in outcomes(scope, number)}
 
 

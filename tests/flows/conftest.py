@@ -10,8 +10,8 @@ sys.path.append(str(Path(__file__).parents[1] / "campaigns"))
 
 from flow_company import DATA_DATE, MORNING, Company
 
-from rapport.campaigns import service as campaigns
-from rapport.notifications import service as notifications
+from rapport.campaigns.cycle import daily
+from rapport.notifications.deliverer import Deliverer
 from rapport.realtime import service as realtime
 from rapport.stores import Stores
 from rapport.stores.workers.base import running
@@ -20,7 +20,7 @@ from rapport.stores.workers.base import running
 @pytest.fixture(scope="session")
 def living(stores: Stores, base_url: str) -> Iterator[Company]:
     made = Company(stores, base_url)
-    campaigns.run_cycle(made.scope, DATA_DATE)
+    daily.run_cycle(made.scope, DATA_DATE)
     yield made
     made.admin.close()
 
@@ -29,7 +29,7 @@ def living(stores: Stores, base_url: str) -> Iterator[Company]:
 def company(living: Company) -> Iterator[Company]:
     """The company in the morning; what it is to tell is posted."""
     living.at(MORNING)
-    with running(notifications.Deliverer(living.scope.stores)):
+    with running(Deliverer(living.scope.stores)):
         yield living
     living.scope.clock.set(None)
 

@@ -13,7 +13,7 @@ from flow_vendor import Vendor
 from rapport.access import keys
 from rapport.access.scope import Scope, scope_of
 from rapport.access.service import create_tenant
-from rapport.campaigns import service as campaigns
+from rapport.campaigns.cycle import tasks
 from rapport.stores import Stores
 from rapport.stores.workflows import work
 
@@ -147,7 +147,7 @@ class Company:
     def pass_to(self, now: datetime) -> None:
         """Let time pass: what was due meanwhile is done."""
         self.at(now)
-        campaigns.execute_due(self.scope)
+        tasks.execute_due(self.scope)
 
     def recipients(self, campaign_id: int, channel_id: int | None = None) -> list[str]:
         """Who was to get a campaign, on one of its channels when told, by the company's own books."""

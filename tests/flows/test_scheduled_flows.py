@@ -10,7 +10,7 @@ from avro_files import records
 from flow_company import DATA_DATE, LETTERS, MORNING, PUSH, SMS, TODAY, Company
 from flow_vendor import Event, Vendor, of
 
-from rapport.campaigns import service as campaigns
+from rapport.campaigns.cycle import daily
 from rapport.campaigns.delivery import engagements
 
 DAYS = timedelta(days=1)
@@ -43,7 +43,7 @@ def test_listener_notifications(company: Company) -> None:
         assert refused.status_code == 400
 
         company.at(MORNING + DAYS)
-        campaigns.run_cycle(company.scope, DATA_DATE + DAYS)
+        daily.run_cycle(company.scope, DATA_DATE + DAYS)
         everything.wait(of(2)), everything.wait(of(3))
         both = company.run(company.series("Both", {SMS: 11, PUSH: 40}))
         everything.wait(of(13, both), 2), everything.wait(of(1, both)), sms_only.wait(of(13, both, SMS))

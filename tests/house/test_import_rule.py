@@ -1,4 +1,4 @@
-"""Who may import whom: floors only downward, domain packages only through each other's service."""
+"""Who may import whom: layers only downward, of another domain package only the modules of its interface."""
 
 import ast
 import functools
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from interfaces import INTERFACES
 
 SOURCE = Path(__file__).parents[2] / "src" / "rapport"
 FLOORS = [
@@ -56,7 +57,7 @@ def package(path: Path) -> str:
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(SOURCE)))
-def test_imports_go_downward_and_through_service(path: Path) -> None:
+def test_imports_go_downward_and_through_interfaces(path: Path) -> None:
     own = package(path)
     for line, name in imports(path):
         parts = name.split(".")[1:]
@@ -67,7 +68,25 @@ def test_imports_go_downward_and_through_service(path: Path) -> None:
             continue
         assert FLOOR[other] <= FLOOR[own], f"{where}, which is on a floor above"
         if own in DOMAIN and other in DOMAIN:
-            assert len(parts) > 1 and parts[1] == "service", f"{where}: only its service may be used"
+            assert imported_module(name) in INTERFACES[other], f"{where}, which is not in its interface"
+
+
+def imported_module(name: str) -> str:
+    """The module, below its package, that an import names or names a member of."""
+    parts = name.split(".")[1:]
+    if not SOURCE.joinpath(*parts).with_suffix(".py").exists():
+        parts = parts[:-1]
+    return ".".join(parts[1:])
+
+
+def test_interfaces_hold_only_what_others_use() -> None:
+    used: dict[str, set[str]] = {other: set() for other in INTERFACES}
+    for path in modules():
+        for _, name in imports(path):
+            other = name.split(".")[1]
+            if package(path) in DOMAIN and other in DOMAIN and other != package(path):
+                used[other].add(imported_module(name))
+    assert used == {other: set(names) for other, names in INTERFACES.items()}
 
 
 def in_circles(graph: dict[str, set[str]]) -> dict[str, set[str]]:

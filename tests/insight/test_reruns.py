@@ -6,8 +6,8 @@ import pytest
 from retailer import fill_shop
 
 from rapport.access.scope import Scope
+from rapport.insight import future, stages, work
 from rapport.insight import service as insight
-from rapport.insight import work
 from rapport.insight.estimation import fits, trees
 
 D = date(2026, 6, 30)
@@ -75,7 +75,7 @@ def test_trees_are_compared_on_held_out_customers(scope: Scope) -> None:
     report = fit.report["back_test"]
     assert report
     grown = trees.unpacked(fit.trees)
-    names = {stage.name: stage.id for stage in insight.stage_rules(scope).stages.values()}
+    names = {stage.name: stage.id for stage in stages.stage_rules(scope).stages.values()}
     for name, test in report.items():
         better = min((model for model in ("trees", "bg_nbd") if model in test), key=lambda m: test[m]["deviance"])
         assert test["chosen"] in ("bg_nbd", better)
@@ -87,7 +87,7 @@ def test_trees_are_compared_on_held_out_customers(scope: Scope) -> None:
 def test_values_in_sql_are_those_of_the_models_in_python(scope: Scope) -> None:
     insight.run_model(scope, D)
     insight.build_features(scope, D)
-    scoring = insight.models_for(scope, D)
+    scoring = future.models_for(scope, D)
     scored = set(scoring.trees)
     sql = f"""
         SELECT f.customer_id AS customer_id, toFloat64(purchase_days - 1) AS x, (last_day - first_day) / 7 AS t_x,

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from rapport.access import service
 from rapport.access.scope import Scope
-from rapport.customers import service as customers
+from rapport.customers.writes import attribute_requests
 from rapport.insight import service as insight
 from rapport.insight import snapshot, work
 from rapport.stores.records import locks
@@ -53,9 +54,9 @@ def test_writes_and_erasure_between_reading_and_publishing(scope: Scope, monkeyp
 
     # Written after the profile was built and before it is published.
     assert scope.data_date() == FIRST
-    assert customers.upsert(scope, "k1", [["CITY", "Wien"]], None)["errors"] == []
-    assert customers.upsert(scope, "K3", [["CITY", "Rom"]], None)["errors"] == []
-    insight.publish(scope, SECOND)
+    assert attribute_requests.upsert(scope, "k1", [["CITY", "Wien"]], None)["errors"] == []
+    assert attribute_requests.upsert(scope, "K3", [["CITY", "Rom"]], None)["errors"] == []
+    service.publish_data_date(scope, SECOND)
     assert scope.warehouse.rows(CITIES, day=SECOND) == [("K1", "Wien"), ("K2", "Oslo"), ("K3", "Rom")]
     assert scope.warehouse.rows(CITIES, day=FIRST) == [("K1", "Wien"), ("K2", "Oslo"), ("K3", "Rom")]
     snapshot.clean_up(scope, SECOND)

@@ -5,12 +5,12 @@ from sqlalchemy import event, func, select
 
 from rapport.access.scope import Scope
 from rapport.channels import service as channels
-from rapport.customers.service import Consents
+from rapport.customers.consent import Consents
 from rapport.errors import Invalid
-from rapport.messaging import erasure
-from rapport.messaging import service as messaging
+from rapport.messaging import erasure, registration
+from rapport.messaging.contactability import preferences, suppressions
 from rapport.messaging.models import ChannelPreference
-from rapport.messaging.service import Registered
+from rapport.messaging.registration import Registered
 from rapport.realtime.matching.reachability import Reach
 
 CHANNEL, OTHER = 605, 606
@@ -23,10 +23,10 @@ def filled(scope: Scope) -> None:
 
 
 def test_reasons_are_told_by_the_id_as_given(scope: Scope) -> None:
-    messaging.suppress(scope, "Listed", CHANNEL, "manual")
-    messaging.suppress(scope, "Everywhere")
-    messaging.set_preference(scope, CHANNEL, ["Out", "Both", "Zoë"], 2)
-    messaging.suppress(scope, "both", CHANNEL, "bounced")
+    suppressions.suppress(scope, "Listed", CHANNEL, "manual")
+    suppressions.suppress(scope, "Everywhere")
+    preferences.set_preference(scope, CHANNEL, ["Out", "Both", "Zoë"], 2)
+    suppressions.suppress(scope, "both", CHANNEL, "bounced")
     asked = ["LISTED", "everywhere", "oUT", "ZOË", "BOTH", "fine", "o'ther\\"]
     expected = {
         "LISTED": "suppression list",
@@ -35,30 +35,30 @@ def test_reasons_are_told_by_the_id_as_given(scope: Scope) -> None:
         "ZOË": "channel preference",
         "BOTH": "suppression list",
     }
-    assert messaging.unreachable(scope, CHANNEL, asked) == expected
-    assert messaging.unreachable(scope, OTHER, asked) == {"everywhere": "suppression list"}
-    assert messaging.unreachable(scope, CHANNEL, []) == {}
+    assert preferences.unreachable(scope, CHANNEL, asked) == expected
+    assert preferences.unreachable(scope, OTHER, asked) == {"everywhere": "suppression list"}
+    assert preferences.unreachable(scope, CHANNEL, []) == {}
 
 
 def test_the_last_report_counts(scope: Scope) -> None:
     for mode, expected in ((2, {"turn": "channel preference"}), (2, {"turn": "channel preference"}), (1, {})):
-        messaging.set_preference(scope, CHANNEL, ["Turn", "TURN"], mode)
-        assert messaging.unreachable(scope, CHANNEL, ["turn"]) == expected
+        preferences.set_preference(scope, CHANNEL, ["Turn", "TURN"], mode)
+        assert preferences.unreachable(scope, CHANNEL, ["turn"]) == expected
 
 
 def test_an_app_is_a_part_of_its_channel(scope: Scope) -> None:
-    messaging.set_preference(scope, OTHER, ["Half"], 2, "ios")
-    assert messaging.unreachable(scope, OTHER, ["half"]) == {}
-    assert messaging.unreachable(scope, OTHER, ["half"], "droid") == {}
-    assert messaging.unreachable(scope, OTHER, ["half"], "ios") == {"half": "channel preference"}
-    messaging.set_preference(scope, OTHER, ["Whole"], 2)
-    assert messaging.unreachable(scope, OTHER, ["Whole"], "droid") == {"Whole": "channel preference"}
+    preferences.set_preference(scope, OTHER, ["Half"], 2, "ios")
+    assert preferences.unreachable(scope, OTHER, ["half"]) == {}
+    assert preferences.unreachable(scope, OTHER, ["half"], "droid") == {}
+    assert preferences.unreachable(scope, OTHER, ["half"], "ios") == {"half": "channel preference"}
+    preferences.set_preference(scope, OTHER, ["Whole"], 2)
+    assert preferences.unreachable(scope, OTHER, ["Whole"], "droid") == {"Whole": "channel preference"}
 
 
 def test_triggers_mind_the_app_of_a_template(scope: Scope) -> None:
     given = [Registered(40, "For iOS", "ios"), Registered(41, "For all"), Registered(42, "For Android", "droid")]
-    messaging.register_templates(scope, OTHER, given)
-    messaging.set_preference(scope, OTHER, ["App-only"], 2, "ios")
+    registration.register_templates(scope, OTHER, given)
+    preferences.set_preference(scope, OTHER, ["App-only"], 2, "ios")
     reach = Reach({OTHER: channels.channel(scope, OTHER)}, Consents())
     reach.ask(scope, [OTHER], ["APP-ONLY", "Well"])
     faults = {
@@ -71,22 +71,22 @@ def test_triggers_mind_the_app_of_a_template(scope: Scope) -> None:
 
 
 def test_ids_of_apps_compare_ignoring_case(scope: Scope) -> None:
-    messaging.set_preference(scope, CHANNEL, ["Cased"], 2, "iOS")
+    preferences.set_preference(scope, CHANNEL, ["Cased"], 2, "iOS")
     for app in ("ios", "IOS", "iOS"):
-        assert messaging.unreachable(scope, CHANNEL, ["cased"], app) == {"cased": "channel preference"}
-        assert "Cased" in messaging.suppressions(scope, CHANNEL, app)["customer_id"].to_pylist()
-    assert messaging.unreachable(scope, CHANNEL, ["cased"], "droid") == {}
-    assert [(one.app_id, one.mode) for one in messaging.preferences(scope, "cased")] == [("iOS", 2)]
+        assert preferences.unreachable(scope, CHANNEL, ["cased"], app) == {"cased": "channel preference"}
+        assert "Cased" in preferences.suppressions(scope, CHANNEL, app)["customer_id"].to_pylist()
+    assert preferences.unreachable(scope, CHANNEL, ["cased"], "droid") == {}
+    assert [(one.app_id, one.mode) for one in preferences.preferences(scope, "cased")] == [("iOS", 2)]
     erasure.forget(scope, "cased")
-    assert messaging.unreachable(scope, CHANNEL, ["Cased"], "ioS") == {"Cased": "channel preference"}
-    messaging.set_preference(scope, CHANNEL, ["Cased"], 1, "IOS")
-    assert messaging.unreachable(scope, CHANNEL, ["Cased"], "ios") == {}
-    assert [one.mode for one in messaging.preferences(scope, "cased")] == [1]
+    assert preferences.unreachable(scope, CHANNEL, ["Cased"], "ioS") == {"Cased": "channel preference"}
+    preferences.set_preference(scope, CHANNEL, ["Cased"], 1, "IOS")
+    assert preferences.unreachable(scope, CHANNEL, ["Cased"], "ios") == {}
+    assert [one.mode for one in preferences.preferences(scope, "cased")] == [1]
 
 
 def test_triggers_mind_the_app_in_any_case(scope: Scope) -> None:
-    messaging.register_templates(scope, OTHER, [Registered(50, "a", "Web"), Registered(51, "b", "wEB")])
-    messaging.set_preference(scope, OTHER, ["Browser"], 2, "WEB")
+    registration.register_templates(scope, OTHER, [Registered(50, "a", "Web"), Registered(51, "b", "wEB")])
+    preferences.set_preference(scope, OTHER, ["Browser"], 2, "WEB")
     reach = Reach({OTHER: channels.channel(scope, OTHER)}, Consents())
     reach.ask(scope, [OTHER], ["browser"])
     for template in (50, 51):
@@ -95,39 +95,39 @@ def test_triggers_mind_the_app_in_any_case(scope: Scope) -> None:
 
 
 def test_an_erased_person_stays_opted_out_until_the_vendor_says_otherwise(scope: Scope) -> None:
-    messaging.set_preference(scope, CHANNEL, ["Gone"], 2)
-    messaging.suppress(scope, "Gone too", CHANNEL)
+    preferences.set_preference(scope, CHANNEL, ["Gone"], 2)
+    suppressions.suppress(scope, "Gone too", CHANNEL)
     for who in ("Gone", "Gone too"):
         erasure.forget(scope, who)
     with scope.records() as session:
         mine = select(ChannelPreference.customer_id, ChannelPreference.customer_key)
         rows = session.execute(mine.where(ChannelPreference.tenant_id == scope.tenant_id)).all()
     assert not [row for row in rows if "gone" in row.customer_key] and "" in [row.customer_id for row in rows]
-    assert messaging.unreachable(scope, CHANNEL, ["GONE", "gone TOO"]) == {
+    assert preferences.unreachable(scope, CHANNEL, ["GONE", "gone TOO"]) == {
         "GONE": "channel preference",
         "gone TOO": "suppression list",
     }
-    messaging.set_preference(scope, CHANNEL, ["gone"], 1)
-    assert messaging.unreachable(scope, CHANNEL, ["Gone"]) == {}
-    assert [row.mode for row in messaging.preferences(scope, "GONE")] == [1]
+    preferences.set_preference(scope, CHANNEL, ["gone"], 1)
+    assert preferences.unreachable(scope, CHANNEL, ["Gone"]) == {}
+    assert [row.mode for row in preferences.preferences(scope, "GONE")] == [1]
 
 
 @pytest.mark.parametrize("customer", ["x" * 256, "İ" * 200, " "])
 def test_customer_ids_have_a_bound_in_lower_case_too(scope: Scope, customer: str) -> None:
     with pytest.raises(Invalid, match=r"^CustomerIDs must each have 1 to 255 characters\.$"):
-        messaging.set_preference(scope, CHANNEL, ["fine", customer], 2)
+        preferences.set_preference(scope, CHANNEL, ["fine", customer], 2)
     with pytest.raises(Invalid, match=r"^customer_id must have 1 to 255 characters\.$"):
-        messaging.suppress(scope, customer)
-    assert messaging.unreachable(scope, CHANNEL, ["fine"]) == {}
+        suppressions.suppress(scope, customer)
+    assert preferences.unreachable(scope, CHANNEL, ["fine"]) == {}
 
 
 @pytest.mark.parametrize("mode", [0, 3, -1])
 def test_other_modes_are_refused(scope: Scope, mode: int) -> None:
     with pytest.raises(Invalid, match="CommunicationMode"):
-        messaging.set_preference(scope, CHANNEL, ["x"], mode)
+        preferences.set_preference(scope, CHANNEL, ["x"], mode)
     with pytest.raises(Invalid, match="ChannelID"):
-        messaging.set_preference(scope, 999, ["x"], 1)
-    assert messaging.unreachable(scope, CHANNEL, ["x"]) == {}
+        preferences.set_preference(scope, 999, ["x"], 1)
+    assert preferences.unreachable(scope, CHANNEL, ["x"]) == {}
 
 
 def test_fifty_thousand_at_once_take_no_more_statements_than_five(scope: Scope) -> None:
@@ -139,18 +139,18 @@ def test_fifty_thousand_at_once_take_no_more_statements_than_five(scope: Scope) 
 
         event.listen(scope.stores.records.engine, "before_cursor_execute", count)
         try:
-            messaging.set_preference(scope, OTHER, [f"Customer-{n}" for n in range(number)], mode)
+            preferences.set_preference(scope, OTHER, [f"Customer-{n}" for n in range(number)], mode)
         finally:
             event.remove(scope.stores.records.engine, "before_cursor_execute", count)
         return sum("channel_preferences" in statement for statement in counted)
 
     few = statements(5, 2)
     assert statements(50_000, 2) == few > 0
-    assert set(messaging.unreachable(scope, OTHER, [f"Customer-{n}" for n in range(50_000)])) == {
+    assert set(preferences.unreachable(scope, OTHER, [f"Customer-{n}" for n in range(50_000)])) == {
         f"Customer-{n}" for n in range(50_000)
     }
-    messaging.set_preference(scope, OTHER, [f"Customer-{n}" for n in range(50_000)], 1)
-    assert messaging.unreachable(scope, OTHER, [f"Customer-{n}" for n in range(50_000)]) == {}
+    preferences.set_preference(scope, OTHER, [f"Customer-{n}" for n in range(50_000)], 1)
+    assert preferences.unreachable(scope, OTHER, [f"Customer-{n}" for n in range(50_000)]) == {}
     with scope.records() as session:
         count = select(func.count()).where(
             ChannelPreference.tenant_id == scope.tenant_id,

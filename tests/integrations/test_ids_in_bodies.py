@@ -7,7 +7,7 @@ import pytest
 from vendor_world import SMS, fill
 
 from rapport.access.scope import Scope
-from rapport.messaging import service as messaging
+from rapport.messaging.contactability import preferences
 
 PREFERENCE = {"ChannelID": SMS, "CommunicationMode": 2}
 
@@ -83,14 +83,14 @@ def test_what_is_a_customer_id(api: httpx.Client, call: Any, customer: Any) -> N
 
 def test_blanks_at_the_edges_are_no_part_of_an_id(world: Scope, api: httpx.Client) -> None:
     assert prefer(api, [" Edge\n", 18446744073709551615, 5], AppID=" App ").status_code == 200
-    out = messaging.unreachable(world, SMS, ["edge", "18446744073709551615", "5", " Edge\n"], "app")
+    out = preferences.unreachable(world, SMS, ["edge", "18446744073709551615", "5", " Edge\n"], "app")
     assert out.keys() == {"edge", "18446744073709551615", "5"}
-    assert [one.app_id for one in messaging.preferences(world, "EDGE")] == ["App"]
+    assert [one.app_id for one in preferences.preferences(world, "EDGE")] == ["App"]
 
 
 def test_names_of_our_own_are_passed_over(world: Scope, api: httpx.Client) -> None:
     assert prefer(api, ["Own"], app_id="x", mode=1, channel_id="x", customer_ids=None).status_code == 200
-    assert messaging.unreachable(world, SMS, ["own"]) == {"own": "channel preference"}
+    assert preferences.unreachable(world, SMS, ["own"]) == {"own": "channel preference"}
     own = {"channel_id": SMS, "customer_ids": ["Other"], "mode": 2}
     answer = api.post("/current/integrations/SetCustomerChannelPreference", json=own)
     assert answer.status_code == 400 and answer.json() == "ChannelID is required."
@@ -112,4 +112,4 @@ def test_what_is_no_number(world: Scope, api: httpx.Client, number: Any) -> None
     answer = prefer(api, ["Nobody"], CommunicationMode=number)
     assert answer.status_code == 400 and answer.json().startswith("CommunicationMode"), answer.text
     assert api.post("/current/general/UnregisterEventListener", json={"EventTypeID": number}).status_code == 400
-    assert messaging.unreachable(world, SMS, ["nobody"]) == {}
+    assert preferences.unreachable(world, SMS, ["nobody"]) == {}

@@ -11,14 +11,18 @@ from sqlalchemy import update
 
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope, scope_of
-from rapport.audiences import service as audiences
-from rapport.campaigns import service as campaigns
+from rapport.audiences import groups as audience_groups
+from rapport.campaigns import definitions, occurrences
+from rapport.campaigns.cycle import tasks
+from rapport.campaigns.measurement import results
 from rapport.campaigns.occurrences import plan_next_run
-from rapport.campaigns.runs import processing
+from rapport.campaigns.runs import by_hand, processing
+from rapport.campaigns.schemas import ActionBody, SeriesBody
 from rapport.channels import service as channels
 from rapport.errors import NotFound
-from rapport.messaging import service as messaging
-from rapport.messaging.service import Registered
+from rapport.messaging import registration
+from rapport.messaging.contactability import suppressions
+from rapport.messaging.registration import Registered
 
 HOME = "/current/integrations"
 DATA_DATE, TODAY = date(2026, 3, 9), date(2026, 3, 10)
@@ -40,9 +44,9 @@ def tenant(scope: Scope) -> Iterator[Scope]:
     for number, name in ((SMS, "Text"), (PUSH, "Push")):
         channels.create_channel(scope, name, "external", id=number)
     definition = {"attribute": "COUNTRY", "operator": "equals", "value": "NL"}
-    audiences.create_target_group(scope, "Dutch", definition, None)
-    campaigns.create_action(scope, campaigns.ActionBody(name="Offer"))
-    messaging.register_templates(scope, PUSH, [Registered(40, "For iOS", "ios"), Registered(41, "For all")])
+    audience_groups.create_target_group(scope, "Dutch", definition, None)
+    definitions.create_action(scope, ActionBody(name="Offer"))
+    registration.register_templates(scope, PUSH, [Registered(40, "For iOS", "ios"), Registered(41, "For all")])
     yield scope
     scope.clock.set(None)
 
@@ -65,7 +69,7 @@ def series(scope: Scope, *groups: tuple[tuple[int, int], ...]) -> int:
             for places in groups
         ],
     }
-    return campaigns.create_series(scope, campaigns.SeriesBody.model_validate(body)).id
+    return definitions.create_series(scope, SeriesBody.model_validate(body)).id
 
 
 def process(scope: Scope, series_id: int) -> int:
@@ -77,7 +81,7 @@ def process(scope: Scope, series_id: int) -> int:
 
 def execute(scope: Scope) -> None:
     scope.clock.set(DUE)
-    campaigns.execute_due(scope)
+    tasks.execute_due(scope)
     scope.clock.set(NOW)
 
 
@@ -107,12 +111,12 @@ def test_opted_out_before_and_after_processing(
     tenant: Scope, api: httpx.Client, integrations_api: httpx.Client
 ) -> None:
     prefer(integrations_api, 2, "q00", "Q01", "nobody-yet")
-    messaging.suppress(tenant, "Q01", SMS)
-    messaging.suppress(tenant, "q02")
+    suppressions.suppress(tenant, "Q01", SMS)
+    suppressions.suppress(tenant, "q02")
     number = process(tenant, series(tenant, ((SMS, 1), (PUSH, 41))))
     prefer(integrations_api, 2, "Q03", "q04")
     prefer(integrations_api, 1, "Q04")
-    messaging.suppress(tenant, "Q05", SMS)
+    suppressions.suppress(tenant, "Q05", SMS)
     execute(tenant)
     by_text = {who: found for (who, channel), found in outcomes(tenant, number).items() if channel == SMS}
     kept_off = {
@@ -125,17 +129,17 @@ def test_opted_out_before_and_after_processing(
     assert by_text == kept_off | {who: ("sent", "listed") for who in MEMBERS if who not in kept_off}
     assert pulled(integrations_api, number, SMS) == [who for who in MEMBERS if who not in kept_off]
     assert pulled(integrations_api, number, PUSH) == [who for who in MEMBERS if who != "Q02"]
-    found = campaigns.occurrence(tenant, number)
+    found = occurrences.occurrence(tenant, number)
     assert (found.state, found.error, sum(found.counts.values())) == ("successful", "", found.targeted)
-    recipients = {row.channel_id: row.recipients for row in campaigns.channel_rows(tenant, number)}
+    recipients = {row.channel_id: row.recipients for row in occurrences.channel_rows(tenant, number)}
     assert recipients == {SMS: 7, PUSH: 11}
     why = api.get(f"/manage/v1/campaigns/{number}/customers/Q03").json()
     assert "Not contacted on channel 505: channel preference." in why["explanation"]
     # Everybody assigned still counts in the results, also who was taken off the list.
     assert api.get(f"/manage/v1/campaigns/{number}/results").json()["groups"][1]["customers"] == 11
-    messaging.allow(tenant, "Q01", SMS)
-    messaging.allow(tenant, "Q02")
-    messaging.allow(tenant, "Q05", SMS)
+    suppressions.allow(tenant, "Q01", SMS)
+    suppressions.allow(tenant, "Q02")
+    suppressions.allow(tenant, "Q05", SMS)
     prefer(integrations_api, 1, *MEMBERS)
 
 
@@ -150,7 +154,7 @@ def test_assigned_count_although_nobody_is_left_of_them(tenant: Scope, integrati
     prefer(integrations_api, 2, *out)
     execute(tenant)
     assert sorted(pulled(integrations_api, number, SMS)) == MEMBERS[6:]
-    sizes = {one.recipient_group_id: one.customers for one in campaigns.results(tenant, number).groups}
+    sizes = {one.recipient_group_id: one.customers for one in results.results(tenant, number).groups}
     expected = {number: sum(group == number for group in groups.values()) for number in (1, 2)}
     assert {number: sizes[number] for number in (1, 2)} == expected
     prefer(integrations_api, 1, *out)
@@ -179,7 +183,7 @@ def test_an_opt_out_of_an_app_concerns_its_templates(tenant: Scope, integrations
 
 
 def test_an_app_is_the_same_in_any_case(tenant: Scope, integrations_api: httpx.Client) -> None:
-    messaging.register_templates(tenant, PUSH, [Registered(44, "For the web", "Web")])
+    registration.register_templates(tenant, PUSH, [Registered(44, "For the web", "Web")])
     prefer(integrations_api, 2, "Q00", channel=PUSH, app=" wEB ")
     number = process(tenant, series(tenant, ((PUSH, 44),)))
     prefer(integrations_api, 2, "Q01", channel=PUSH, app="WEB")
@@ -209,8 +213,8 @@ def test_what_a_vendor_reports_as_unsubscribed_stops_the_next_run(
     assert (answer.status_code, answer.content) == (200, b""), answer.text
     number = process(tenant, series(tenant, ((SMS, 1),)))
     assert outcomes(tenant, number)["Q07", SMS] == ("suppressed", "suppression list")
-    campaigns.cancel(tenant, number)
-    messaging.allow(tenant, "Q07", SMS)
+    by_hand.cancel(tenant, number)
+    suppressions.allow(tenant, "Q07", SMS)
 
 
 def test_a_template_must_be_registered_once_any_is(tenant: Scope) -> None:

@@ -11,13 +11,16 @@ from vendor_world import AB, EMAIL, PUSH, SMS, fill
 from rapport.access.models import AuditEntry
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
-from rapport.campaigns import service as campaigns
+from rapport.campaigns import definitions, occurrences
+from rapport.campaigns import promotions as campaign_promotions
 from rapport.campaigns.models import Promotion
+from rapport.campaigns.schemas import ActionBody
 from rapport.channels.models import App
 from rapport.customers.models import EventType
-from rapport.messaging import service as messaging
+from rapport.messaging import registration
+from rapport.messaging import templates as messaging_templates
 from rapport.messaging.models import Template
-from rapport.messaging.service import Registered
+from rapport.messaging.registration import Registered
 from rapport.stores import Stores
 
 HOME = "/current/integrations"
@@ -45,8 +48,8 @@ def fresh(world: Scope) -> None:
         session.execute(delete(Template).where(Template.tenant_id == world.tenant_id, Template.channel_id != EMAIL))
         for table in (App, Promotion, EventType):
             session.execute(delete(table).where(table.tenant_id == world.tenant_id))
-    messaging.register_templates(world, SMS, [Registered(12, "Twelve")])
-    campaigns.add_promotions(world, {"b2": "Offer b2"})
+    registration.register_templates(world, SMS, [Registered(12, "Twelve")])
+    campaign_promotions.add_promotions(world, {"b2": "Offer b2"})
 
 
 def post(api: httpx.Client, function: str, body: Any, query: str = "") -> httpx.Response:
@@ -89,7 +92,7 @@ def test_templates_are_added_renamed_and_removed(world: Scope, integrations_api:
     assert templates(integrations_api) == {12: "Spring FR"}
     assert audited(world) >= before + 3
     # What was executed with a template keeps its number.
-    assert {row.template_id for row in campaigns.channel_rows(world, AB)} == {11, 12, 40}
+    assert {row.template_id for row in occurrences.channel_rows(world, AB)} == {11, 12, 40}
 
 
 def test_ids_and_codes_that_vendors_may_well_have(world: Scope, api: httpx.Client) -> None:
@@ -120,10 +123,10 @@ def test_management_and_reads_show_registered_templates(
 def test_content_that_rapport_has_stays_when_a_template_is_renamed(
     world: Scope, integrations_api: httpx.Client
 ) -> None:
-    messaging.save_template(world, SMS, "Mine", text="Hello [%FIRST_NAME%]", id=77)
+    messaging_templates.save_template(world, SMS, "Mine", text="Hello [%FIRST_NAME%]", id=77)
     rows = [{"TemplateID": 77, "TemplateName": "Renamed"}]
     done(post(integrations_api, "AddChannelTemplates", rows, f"?ChannelID={SMS}"))
-    found = messaging.template(world, SMS, 77)
+    found = messaging_templates.template(world, SMS, 77)
     assert (found.name, found.text) == ("Renamed", "Hello [%FIRST_NAME%]")
 
 
@@ -138,7 +141,7 @@ def test_rapports_own_templates_are_read_and_not_touched(world: Scope, integrati
         assert answer.status_code == 400 and "Rapport" in answer.json()
     mixed = [{"ChannelID": SMS, "TemplateID": 12}, {"ChannelID": EMAIL, "TemplateID": 7}]
     assert post(integrations_api, "DeleteChannelTemplates", mixed).status_code == 400
-    assert messaging.template(world, EMAIL, 7).subject == "Hello [%FIRST_NAME%]"
+    assert messaging_templates.template(world, EMAIL, 7).subject == "Hello [%FIRST_NAME%]"
     assert 12 in templates(integrations_api)
 
 
@@ -154,7 +157,7 @@ def test_details_of_templates(world: Scope, integrations_api: httpx.Client, name
             "TemplateAttributes": ["", world.stores.settings.mail_from, "Hello [%FIRST_NAME%]"],
         }
     ]
-    messaging.save_template(world, SMS, "Note", text="Hi [%FIRST_NAME%]", id=88)
+    messaging_templates.save_template(world, SMS, "Note", text="Hi [%FIRST_NAME%]", id=88)
     found = integrations_api.get(read, params={"ChannelID": SMS, "TemplateID": 88}).json()
     assert (found[0]["TemplateContent"], found[0]["TemplateAttributes"]) == ("Hi [%FIRST_NAME%]", [])
     assert integrations_api.get(read, params={"ChannelID": SMS, "TemplateID": 99}).json() == []
@@ -176,7 +179,10 @@ def test_apps_are_managed_and_leave_their_templates(
     done(post(integrations_api, "DeleteChannelApps", gone))
     done(post(integrations_api, "DeleteChannelApps", gone))
     assert [row["app_id"] for row in api.get(f"/manage/v1/channels/{PUSH}/apps").json()] == ["314"]
-    assert (messaging.template(world, PUSH, 41).name, messaging.template(world, PUSH, 41).app_id) == ("Bound", "")
+    assert (
+        messaging_templates.template(world, PUSH, 41).name,
+        messaging_templates.template(world, PUSH, 41).app_id,
+    ) == ("Bound", "")
     assert api.get("/manage/v1/channels/999/apps").status_code == 404
 
 
@@ -189,10 +195,10 @@ def test_promotions_are_kept_and_read_by_code(world: Scope, api: httpx.Client) -
     managed = api.get("/manage/v1/promotions").json()
     assert [(row["promo_code"], row["name"]) for row in managed] == expected
     assert [row["promo_code"] for row in api.get("/manage/v1/promotions?limit=2&offset=1").json()] == ["SPR15", "a"]
-    action = campaigns.create_action(world, campaigns.ActionBody(name="Spring", promo_codes=["SPR15"]))
+    action = definitions.create_action(world, ActionBody(name="Spring", promo_codes=["SPR15"]))
     done(post(api, "DeletePromotions", [{"PromoCode": "SPR15"}, {"PromoCode": 77}, {"PromoCode": "unknown"}]))
     assert promotions(api) == expected[2:]
-    assert campaigns.action(world, action.id).promo_codes == ["SPR15"]
+    assert definitions.action(world, action.id).promo_codes == ["SPR15"]
 
 
 def test_apps_are_the_same_in_any_case(world: Scope, api: httpx.Client) -> None:
@@ -214,7 +220,7 @@ def test_apps_are_the_same_in_any_case(world: Scope, api: httpx.Client) -> None:
     gone = [{"ChannelID": PUSH, "AppID": app} for app in ("ACME-IOS ", "zoë", long.lower()[:200], long)]
     done(post(api, "DeleteChannelApps", gone))
     assert listed() == []
-    assert [messaging.template(world, PUSH, number).app_id for number in (41, 42, 43)] == ["", "", "x"]
+    assert [messaging_templates.template(world, PUSH, number).app_id for number in (41, 42, 43)] == ["", "", "x"]
 
 
 def test_promotions_are_the_same_in_any_case(world: Scope, api: httpx.Client) -> None:
@@ -233,7 +239,10 @@ def test_names_of_our_own_bind_nothing(world: Scope, api: httpx.Client) -> None:
     done(post(api, "AddPromotions", [{"PromoCode": "theirs", "PromotionName": "Theirs", **extra}]))
     done(post(api, "AddChannelTemplates", [{"TemplateID": 3, "TemplateName": "T", **extra}], f"?ChannelID={SMS}"))
     assert promotions(api) == [("b2", "Offer b2"), ("theirs", "Theirs")]
-    assert (messaging.template(world, SMS, 3).name, messaging.template(world, SMS, 3).app_id) == ("T", "")
+    assert (messaging_templates.template(world, SMS, 3).name, messaging_templates.template(world, SMS, 3).app_id) == (
+        "T",
+        "",
+    )
 
 
 def test_numbers_come_back_as_clients_have_them(world: Scope, api: httpx.Client) -> None:
@@ -388,8 +397,8 @@ def test_every_spelling_of_a_path_leads_there(world: Scope, api: httpx.Client) -
 
 def test_another_tenant_sees_and_changes_nothing(world: Scope, stores: Stores, api: httpx.Client) -> None:
     other = create_tenant(stores, f"other-{world.tenant_id}")
-    assert campaigns.promotions(other) == [] and messaging.templates(other) == []
-    campaigns.add_promotions(other, {"b2": "theirs"})
-    campaigns.delete_promotions(other, ["a", "b2"])
-    messaging.remove_templates(other, [(SMS, 12)])
+    assert campaign_promotions.promotions(other) == [] and messaging_templates.templates(other) == []
+    campaign_promotions.add_promotions(other, {"b2": "theirs"})
+    campaign_promotions.delete_promotions(other, ["a", "b2"])
+    registration.remove_templates(other, [(SMS, 12)])
     assert promotions(api) == [("b2", "Offer b2")] and templates(api) == {12: "Twelve"}

@@ -13,7 +13,7 @@ from rapport.access import keys
 from rapport.access.models import AuditEntry
 from rapport.access.scope import Scope
 from rapport.campaigns.models import CampaignMetric
-from rapport.messaging import service as messaging
+from rapport.messaging.contactability import preferences
 from rapport.messaging.models import ChannelPreference, Suppression
 
 HOME = "/current/integrations"
@@ -214,7 +214,7 @@ def test_blanks_at_the_edges_of_an_id_are_no_part_of_it(world: Scope, api: httpx
     done(post(api, "UpdateCampaignInteractions", given))
     assert [row[0] for row in stored(world, AB)] == ["C00", "C02", "C04", "C06"]
     done(post(api, "SetCustomerChannelPreference", {**PREFERENCE, "CustomerIDs": [" C00 "]}))
-    assert messaging.unreachable(world, SMS, ["C00"]) == {"C00": "channel preference"}
+    assert preferences.unreachable(world, SMS, ["C00"]) == {"C00": "channel preference"}
     statuses = [{"CustomerID": "\nC00 ", "Status": True}]
     done(post(api, "UpdateCustomerPromotionStatus", {**STATUS, "PromosUpdated": statuses}))
     assert world.warehouse.rows("SELECT customer_id, status FROM campaign_clearances") == [("C00", 1)]
@@ -246,19 +246,19 @@ def test_preferences_of_fifty_thousand(world: Scope, integrations_api: httpx.Cli
     refused(
         post(integrations_api, "SetCustomerChannelPreference", {**PREFERENCE, "CustomerIDs": [*many, "x"]}), "50000"
     )
-    assert messaging.unreachable(world, SMS, ["PERSON-49999", "x"]) == {"PERSON-49999": "channel preference"}
+    assert preferences.unreachable(world, SMS, ["PERSON-49999", "x"]) == {"PERSON-49999": "channel preference"}
 
 
 def test_preferences_overwrite_and_ignore_case(world: Scope, integrations_api: httpx.Client) -> None:
     lower = {name.lower(): value for name, value in PREFERENCE.items()}
     asked = ["C00", "7", "Later"]
     done(post(integrations_api, "SetCustomerChannelPreference", {**lower, "customerids": ["c00", 7, "later"]}))
-    assert set(messaging.unreachable(world, SMS, asked)) == set(asked)
+    assert set(preferences.unreachable(world, SMS, asked)) == set(asked)
     done(post(integrations_api, "SetCustomerChannelPreference", {**PREFERENCE, "CommunicationMode": 1}))
-    assert set(messaging.unreachable(world, SMS, asked)) == {"7", "Later"}
+    assert set(preferences.unreachable(world, SMS, asked)) == {"7", "Later"}
     done(post(integrations_api, "SetCustomerChannelPreference", {**PREFERENCE, "ChannelID": PUSH, "AppID": 12}))
-    assert messaging.unreachable(world, PUSH, asked) == {}
-    assert set(messaging.unreachable(world, PUSH, asked, "12")) == {"C00"}
+    assert preferences.unreachable(world, PUSH, asked) == {}
+    assert set(preferences.unreachable(world, PUSH, asked, "12")) == {"C00"}
     done(post(integrations_api, "SetCustomerChannelPreference", {**PREFERENCE, "CustomerIDs": None}))
 
 
@@ -276,7 +276,7 @@ def test_preferences_overwrite_and_ignore_case(world: Scope, integrations_api: h
 )
 def test_bad_preferences_write_nothing(world: Scope, api: httpx.Client, change: dict[str, Any], said: str) -> None:
     refused(post(api, "SetCustomerChannelPreference", {**PREFERENCE, **change}), said)
-    assert messaging.unreachable(world, SMS, ["C00", "C01"]) == {}
+    assert preferences.unreachable(world, SMS, ["C00", "C01"]) == {}
 
 
 def test_statuses_are_kept_for_the_clearance(world: Scope, api: httpx.Client) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import update
 
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope, scope_of
-from rapport.messaging import service as messaging
+from rapport.messaging.contactability import suppressions
 from rapport.realtime.recording import vendor_metrics
 from rapport.realtime.recording.handled_event import FiledEvent
 from rapport.realtime.states import Origin
@@ -40,7 +40,7 @@ def filed(event: str, customer: str, at: datetime, parameters: dict[str, object]
 
 
 def suppressed(scope: Scope, customer: str) -> bool:
-    return customer.lower() in {one.customer_id.lower() for one in messaging.list_suppressions(scope, limit=1000)}
+    return customer.lower() in {one.customer_id.lower() for one in suppressions.list_suppressions(scope, limit=1000)}
 
 
 def test_a_soft_bounce_suppresses_nobody(vendor: Scope) -> None:

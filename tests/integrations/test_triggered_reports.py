@@ -16,8 +16,8 @@ from rapport.access.models import AuditEntry
 from rapport.access.scope import Scope
 from rapport.campaigns.measurement import received
 from rapport.campaigns.models import Series
-from rapport.customers import service as customers
-from rapport.messaging import service as messaging
+from rapport.customers import event_types
+from rapport.messaging.contactability import preferences
 from rapport.realtime.events.names import Names
 from rapport.realtime.matching import firings
 from rapport.realtime.recording.warehouse_batches import file_batch
@@ -32,7 +32,7 @@ def world(scope: Scope) -> Iterator[Scope]:
     people = [{"customer_id": f"C{number}"} for number in range(20)]
     triggers.fill(scope, [*people, {"customer_id": "Blocked", "IS_BLOCKED": "yes"}])
     triggers.channel(scope, PUSH, "Push")
-    customers.declare_event_type(scope, "deposit", {})
+    event_types.declare_event_type(scope, "deposit", {})
     yield scope
     scope.clock.set(None)
 
@@ -130,7 +130,7 @@ def test_so_does_a_metric_event(now: Scope, base_url: str) -> None:
 def test_whoever_did_not_get_it_is_passed_over_before_and_after_filing(
     now: Scope, integrations_api: httpx.Client, api: httpx.Client
 ) -> None:
-    messaging.set_preference(now, SMS, ["C9"], 2, None)
+    preferences.set_preference(now, SMS, ["C9"], 2, None)
     series = fire(now, "purchase", ["C7", "C8", "C9", "C10", "Blocked"], conditional=True)
     campaign = day_of(now, series)
     named = ["C7", "C8", "C9", "C10", "C11", "Blocked", "nobody"]

@@ -9,7 +9,7 @@ from rapport.access.models import Tenant
 from rapport.access.scope import Scope
 from rapport.campaigns.models import Action, Occurrence, OccurrenceChannel
 from rapport.channels import service as channels
-from rapport.messaging import service as messaging
+from rapport.messaging import templates
 
 NOW = datetime(2026, 3, 12, 10, 0, tzinfo=UTC)
 DAY, EARLIER = date(2026, 3, 10), date(2026, 3, 4)
@@ -52,7 +52,7 @@ def fill(scope: Scope) -> None:
     scope.clock.set(NOW)
     for number, name, kind in ((EMAIL, "E-mail", "email"), (SMS, "Text", "external"), (PUSH, "Push", "external")):
         channels.create_channel(scope, name, kind, id=number)
-    messaging.save_template(scope, EMAIL, "Own", "Hello [%FIRST_NAME%]", "<p>Hi</p>", id=7)
+    templates.save_template(scope, EMAIL, "Own", "Hello [%FIRST_NAME%]", "<p>Hi</p>", id=7)
     with scope.records() as session:
         session.execute(update(Tenant).where(Tenant.id == scope.tenant_id).values(last_data_date=DAY))
         for number, name in ((12, "Voucher"), (13, "Free delivery")):

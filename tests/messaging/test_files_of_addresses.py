@@ -7,8 +7,7 @@ import pytest
 
 from rapport.access.scope import Scope
 from rapport.channels import service as channels
-from rapport.messaging import service
-from rapport.messaging.contactability import address_files
+from rapport.messaging.contactability import address_files, preferences
 
 PATH = "/manage/v1/suppressions/file"
 MAIL, OTHER = 504, 505
@@ -28,7 +27,7 @@ def sent(api: httpx.Client, content: str | bytes, **fields: Any) -> httpx.Respon
 def kept_off(scope: Scope, channel_id: int, *addresses: str) -> list[str]:
     """Those who get nothing on a channel when they have these addresses."""
     given = {address: address for address in addresses}
-    return sorted(service.unreachable(scope, channel_id, list(given), addresses=given))
+    return sorted(preferences.unreachable(scope, channel_id, list(given), addresses=given))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from sqlalchemy import update
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope
 from rapport.channels import service as channels
-from rapport.customers import service as customers
+from rapport.customers.privacy import persons
 from rapport.persons.declared import going
 
 PATH = "/manage/v1/persons"
@@ -65,7 +65,7 @@ def test_who_looked_is_in_the_audit_log_without_the_address(api: httpx.Client) -
 
 
 def test_who_is_erased_is_not_found(api: httpx.Client, scope: Scope) -> None:
-    customers.erase(scope, "Gone", going(scope))
+    persons.erase(scope, "Gone", going(scope))
     assert api.get(PATH, params={"address": "gone@example.com"}).json() == []
 
 

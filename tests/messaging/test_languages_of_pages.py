@@ -9,10 +9,9 @@ import pytest
 from rapport.access.scope import Scope
 from rapport.access.service import update_tenant
 from rapport.channels import service as channels
-from rapport.messaging import service
-from rapport.messaging.contactability import page_words
+from rapport.messaging.contactability import page_words, suppressions
 from rapport.messaging.contactability.page_words import accepted, language_code
-from rapport.messaging.service import Origin
+from rapport.messaging.contactability.suppressions import Origin
 
 PEOPLE = [["Gerda", "Deutsch"], ["Paul", "fr_CA"], ["Rita", "xx"], ["Nora", None]]
 FINNISH = {
@@ -43,7 +42,7 @@ def own_words(scope: Scope) -> Iterator[None]:
 
 
 def page(scope: Scope, base_url: str, who: str, asks: str = "", channel: int = 504) -> str:
-    link = service.unsubscribe_links(scope)(who, Origin(channel))
+    link = suppressions.unsubscribe_links(scope)(who, Origin(channel))
     return httpx.get(base_url + "/unsubscribe/" + link.rpartition("/")[2], headers={"Accept-Language": asks}).text
 
 
@@ -75,7 +74,7 @@ def test_the_answer_is_in_the_language_of_the_question(scope: Scope, base_url: s
     asked = page(scope, base_url, "Gerda")
     assert "Welche Nachrichten?" in asked and "Abmelden" in asked
     (hidden,) = re.findall(r'name="language" value="([a-z]+)"', asked)
-    link = base_url + "/unsubscribe/" + service.unsubscribe_links(scope)("Gerda", Origin(504)).rpartition("/")[2]
+    link = base_url + "/unsubscribe/" + suppressions.unsubscribe_links(scope)("Gerda", Origin(504)).rpartition("/")[2]
     done = httpx.post(link, data={"scope": "channel", "language": hidden}).text
     assert "Sie sind abgemeldet" in done and language(done) == "de"
     strange = httpx.post(link, data={"language": '"><script>'}, headers={"Accept-Language": "sv"}).text

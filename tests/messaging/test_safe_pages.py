@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from rapport.access.scope import Scope
 from rapport.channels import service as channels
 from rapport.errors import Invalid
-from rapport.messaging import placeholders, service
+from rapport.messaging import placeholders, rendering, templates
 from rapport.messaging.content import sanitised
+from rapport.messaging.models import Template
 
 ADDRESSES = {"href", "src", "cite", "background", "action", "formaction", "poster", "data", "longdesc"}
 SAFE = {"http", "https", "mailto", "tel"}
@@ -61,8 +62,8 @@ class Page(HTMLParser):
 
 
 def rendered(html: str, values: dict[str, str], products: list[str] | None = None) -> str:
-    template = service.Template(tenant_id=1, channel_id=504, id=1, name="t", subject="s", html=html, text="t")
-    return service.render(template, "Q1", values, {"products": products or []}).html
+    template = Template(tenant_id=1, channel_id=504, id=1, name="t", subject="s", html=html, text="t")
+    return rendering.render(template, "Q1", values, {"products": products or []}).html
 
 
 SLOTS = [
@@ -193,7 +194,7 @@ ADDRESS = r"html contains '\[%CITY.*%\]' before or within the scheme of an addre
 )
 def test_a_placeholder_where_no_value_may_stand_is_refused(scope: Scope, html: str, sentence: str) -> None:
     with pytest.raises(Invalid, match=f"^{sentence}\\.$"):
-        service.save_template(scope, 504, "Misplaced", "s", html)
+        templates.save_template(scope, 504, "Misplaced", "s", html)
 
 
 def test_placeholders_of_ordinary_mail_are_taken(scope: Scope) -> None:
@@ -203,7 +204,7 @@ def test_placeholders_of_ordinary_mail_are_taken(scope: Scope) -> None:
         '<a href="mailto:[%CITY%]">d</a><a href="[%CITY:https://shop.example/%]?utm=[%CAMPAIGN_ID%]">e</a>'
         '<img src="//cdn.example/[%CITY%].png" alt="[%CITY%]"><a href="/s/[%CITY%]:1">f</a><p>java[%CITY%]:x</p>'
     )
-    saved = service.save_template(scope, 504, "Ordinary", "s", html)
+    saved = templates.save_template(scope, 504, "Ordinary", "s", html)
     page = rendered(saved.html, {"CITY": "Oslo"})
     assert [unescape(address) for address in Page(page).addresses] == [
         "",

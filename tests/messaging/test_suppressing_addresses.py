@@ -5,7 +5,7 @@ import pytest
 
 from rapport.access.scope import Scope
 from rapport.channels import service as channels
-from rapport.messaging import service
+from rapport.messaging.contactability import preferences
 
 PATH = "/manage/v1/suppressions"
 MAIL, OTHER = 504, 505
@@ -20,7 +20,7 @@ def filled(scope: Scope) -> None:
 
 def kept_off(scope: Scope, channel_id: int, address: str) -> bool:
     """Whether a customer who has the address gets nothing on a channel."""
-    return "Somebody" in service.unreachable(scope, channel_id, ["Somebody"], addresses={"Somebody": address})
+    return "Somebody" in preferences.unreachable(scope, channel_id, ["Somebody"], addresses={"Somebody": address})
 
 
 def test_strangers_are_kept_off_a_channel_until_they_are_let_in(api: httpx.Client, scope: Scope) -> None:

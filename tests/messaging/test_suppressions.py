@@ -18,13 +18,13 @@ from rapport.access.pseudonyms import pseudonym
 from rapport.access.scope import Scope
 from rapport.access.secrets import MOST_VERSIONS
 from rapport.access.service import create_tenant
-from rapport.campaigns import service as campaigns
+from rapport.campaigns.delivery import unsubscribing
 from rapport.channels import service as channels
 from rapport.channels.kinds.email import unsubscribe_headers
 from rapport.errors import Conflict, Invalid, NotFound
-from rapport.messaging import service
+from rapport.messaging.contactability import preferences, suppressions
+from rapport.messaging.contactability.suppressions import Origin
 from rapport.messaging.models import Suppression
-from rapport.messaging.service import Origin
 from rapport.stores import Stores
 
 CUSTOMERS = ("Q1001", "Zoë", "plain")
@@ -41,7 +41,7 @@ def origin(campaign_id: int) -> Origin:
 
 
 def address(scope: Scope, customer_id: str, campaign_id: int) -> str:
-    return service.unsubscribe_links(scope)(customer_id, origin(campaign_id))
+    return suppressions.unsubscribe_links(scope)(customer_id, origin(campaign_id))
 
 
 def token(url: str) -> str:
@@ -58,7 +58,7 @@ def interactions(scope: Scope, campaign_id: int) -> list[tuple[object, ...]]:
 
 
 def suppressed(scope: Scope, channel_id: int) -> set[str]:
-    table = service.suppressions(scope, channel_id)
+    table = preferences.suppressions(scope, channel_id)
     assert isinstance(table, pa.Table)
     assert table.schema == pa.schema([("customer_id", pa.string()), ("reason", pa.string())])
     return set(table.column("customer_id").to_pylist())
@@ -95,7 +95,7 @@ def test_clicks_at_the_same_time_are_one_interaction(scope: Scope) -> None:
     def click(_: int) -> None:
         for customer in people:
             together.wait()
-            campaigns.unsubscribe(scope, customer, origin(8))
+            unsubscribing.unsubscribe(scope, customer, origin(8))
 
     with ThreadPoolExecutor(at_once) as threads:
         list(threads.map(click, range(at_once)))
@@ -121,10 +121,10 @@ def test_a_repeated_link_makes_no_work_and_holds_up_nobody(scope: Scope, base_ur
     assert httpx.post(base_url + flooded, data={"scope": "all"}).status_code == 200
     assert httpx.post(base_url + other).status_code == 200
     assert "Flooded" in suppressed(scope, 505) and "plain" in suppressed(scope, 504)
-    service.allow(scope, "plain", 504)
+    suppressions.allow(scope, "plain", 504)
     assert httpx.post(base_url + other).status_code == 200
     assert "plain" in suppressed(scope, 504), "who was let in again may change their mind again"
-    service.allow(scope, "plain", 504)
+    suppressions.allow(scope, "plain", 504)
 
 
 def test_everything_can_be_stopped_at_once(scope: Scope, base_url: str) -> None:
@@ -135,14 +135,14 @@ def test_everything_can_be_stopped_at_once(scope: Scope, base_url: str) -> None:
 
 
 def test_a_link_of_a_test_message_leaves_no_interaction(scope: Scope, base_url: str) -> None:
-    path = token(service.unsubscribe_links(scope)("Unknown 1", Origin(504)))
+    path = token(suppressions.unsubscribe_links(scope)("Unknown 1", Origin(504)))
     assert httpx.post(base_url + path).status_code == 200
     assert "Unknown 1" in suppressed(scope, 504)
 
 
 def test_a_click_after_an_erasure_names_nobody_again(scope: Scope, api: httpx.Client, base_url: str) -> None:
     scope.warehouse.insert("customers", ["customer_id", "EMAIL"], [["Leaver-1", "leaver@example.com"]])
-    link = service.unsubscribe_links(scope)("Leaver-1", origin(31), "leaver@example.com")
+    link = suppressions.unsubscribe_links(scope)("Leaver-1", origin(31), "leaver@example.com")
     assert api.delete("/manage/v1/persons/Leaver-1").status_code == 204
     for form in ({}, {"scope": "all"}):
         assert httpx.post(base_url + token(link), data=form).status_code == 200
@@ -178,7 +178,7 @@ def test_links_outlive_the_secret_they_were_signed_with_for_the_grace(
     first = token(address(scope, "plain", 7))
     assert f"/unsubscribe/{scope.tenant_id}.v1." in first
     # As links were before versions were told apart: SHA-1, and no version.
-    signer = URLSafeSerializer(service.link_keys(scope)[-1].value, salt="unsubscribe")
+    signer = URLSafeSerializer(suppressions.link_keys(scope)[-1].value, salt="unsubscribe")
     old = f"/unsubscribe/{scope.tenant_id}.{signer.dumps(['plain', *astuple(origin(7))])}"
     assert [httpx.get(base_url + path).status_code for path in (first, old)] == [200, 200]
 
@@ -200,14 +200,14 @@ def test_links_outlive_the_secret_they_were_signed_with_for_the_grace(
 def test_only_so_many_versions_of_the_secret_are_good_at_once(stores: Stores) -> None:
     scope, grace = create_tenant(stores, f"rotates-{uuid4()}"), timedelta(days=400)
     for number in range(1, MOST_VERSIONS):
-        good = [one.version for one in service.rotate_link_keys(scope, grace)]
+        good = [one.version for one in suppressions.rotate_link_keys(scope, grace)]
         assert len(good) == number + 1
     with pytest.raises(Conflict, match=f"has {MOST_VERSIONS} valid versions"):
-        service.rotate_link_keys(scope, grace)
-    assert [one.version for one in service.link_keys(scope)] == good, "nothing ended by it"
-    (last,) = service.rotate_link_keys(scope, timedelta())
+        suppressions.rotate_link_keys(scope, grace)
+    assert [one.version for one in suppressions.link_keys(scope)] == good, "nothing ended by it"
+    (last,) = suppressions.rotate_link_keys(scope, timedelta())
     assert last.version == good[0] + 1
-    (last,) = service.rotate_link_keys(scope, timedelta())
+    (last,) = suppressions.rotate_link_keys(scope, timedelta())
     with scope.reads() as session:
         kept = select(TenantSecret.version).filter_by(tenant_id=scope.tenant_id, purpose="unsubscribe")
         assert set(session.scalars(kept)) == {1, last.version}, "those that ended are forgotten"
@@ -235,16 +235,16 @@ def test_links_lead_to_the_public_address(scope: Scope) -> None:
 
 
 def test_ids_compare_ignoring_case_and_keep_the_warehouse_spelling(scope: Scope) -> None:
-    found, new = service.suppress(scope, "zOË", 506, "bounced")
-    again, not_new = service.suppress(scope, "ZOË", 506, "complaint")
+    found, new = suppressions.suppress(scope, "zOË", 506, "bounced")
+    again, not_new = suppressions.suppress(scope, "ZOË", 506, "complaint")
     assert (found.customer_id, new, again.reason, not_new) == ("Zoë", True, "bounced", False)
     assert suppressed(scope, 506) >= {"Zoë"}
-    service.allow(scope, "zoë", 506)
+    suppressions.allow(scope, "zoë", 506)
     assert "Zoë" not in suppressed(scope, 506)
     with pytest.raises(NotFound):
-        service.allow(scope, "zoë", 506)
+        suppressions.allow(scope, "zoë", 506)
     with pytest.raises(Invalid):
-        service.suppress(scope, "Zoë", 506, "dislike")
+        suppressions.suppress(scope, "Zoë", 506, "dislike")
 
 
 def test_suppressions_are_managed(api: httpx.Client) -> None:

@@ -15,8 +15,9 @@ from rapport.access.models import Tenant
 from rapport.access.scope import Scope
 from rapport.channels import service as channels
 from rapport.errors import Conflict, Invalid, NotFound
-from rapport.messaging import placeholders, service
+from rapport.messaging import placeholders, rendering, templates
 from rapport.messaging.content import sanitised, text_of
+from rapport.messaging.models import Template
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -25,8 +26,8 @@ def two_channels(scope: Scope) -> None:
     channels.create_channel(scope, "SMS", "external")
 
 
-def made(subject: str = "s", html: str = "", text: str = "") -> service.Template:
-    return service.Template(tenant_id=1, channel_id=504, id=1, name="t", subject=subject, html=html, text=text)
+def made(subject: str = "s", html: str = "", text: str = "") -> Template:
+    return Template(tenant_id=1, channel_id=504, id=1, name="t", subject=subject, html=html, text=text)
 
 
 def test_values_defaults_and_extras() -> None:
@@ -39,14 +40,14 @@ def test_values_defaults_and_extras() -> None:
         "products": ["Hat", {"name": "Coat <red>"}],
         "unsubscribe_url": "https://x.example/u",
     }
-    known = service.render(template, "Q1", {"FIRST_NAME": "Kim & Co", "CITY": None}, extra)
+    known = rendering.render(template, "Q1", {"FIRST_NAME": "Kim & Co", "CITY": None}, extra)
     assert known.subject == "Hi Kim & Co"
     assert known.html == (
         "<p>Kim &amp; Co of : SPRING&amp;10</p><ul><li>Hat</li><li>Coat &lt;red&gt;</li></ul>"
         '<a href="https://x.example/u">stop</a>'
     )
     assert known.text == "Kim & Co of : SPRING&10\n\n- Hat\n- Coat <red>\nstop (https://x.example/u)"
-    unknown = service.render(template, "Q1", {"FIRST_NAME": ""}, {})
+    unknown = rendering.render(template, "Q1", {"FIRST_NAME": ""}, {})
     assert unknown.subject == "Hi dear friend"
     assert "[%" not in unknown.html + unknown.text
 
@@ -68,7 +69,7 @@ def test_values_defaults_and_extras() -> None:
     ],
 )
 def test_a_value_is_written_as_its_place_asks(html: str, value: str, expected: str) -> None:
-    assert service.render(made(html=html), "Q1", {"X": value}, {}).html == expected
+    assert rendering.render(made(html=html), "Q1", {"X": value}, {}).html == expected
 
 
 @pytest.mark.parametrize(
@@ -121,21 +122,21 @@ def test_many_placeholders_of_one_place_take_no_longer(beginning: str, filling: 
 
 
 def test_a_value_holding_a_placeholder_is_not_filled_again() -> None:
-    rendered = service.render(made("[%X%]", "<p>[%X%]</p>"), "Q1", {"X": "[%CUSTOMER_ID%]"}, {})
+    rendered = rendering.render(made("[%X%]", "<p>[%X%]</p>"), "Q1", {"X": "[%CUSTOMER_ID%]"}, {})
     assert (rendered.subject, rendered.html) == ("[%CUSTOMER_ID%]", "<p>[%CUSTOMER_ID%]</p>")
 
 
 @pytest.mark.parametrize("part", ["html", "text", "subject"])
 def test_values_do_not_make_a_message_without_end(part: str) -> None:
     template = made(**{"html": "<p>a</p>", part: "[%X%]" * 10_000})
-    assert len(service.render(template, "Q1", {"X": "x" * 100}, {}).html) >= len("<p>a</p>")
+    assert len(rendering.render(template, "Q1", {"X": "x" * 100}, {}).html) >= len("<p>a</p>")
     with pytest.raises(Invalid, match=r"^The message must not be longer than 4000000 characters with its values"):
-        service.render(template, "Q1", {"X": "x" * 10_000}, {})
+        rendering.render(template, "Q1", {"X": "x" * 10_000}, {})
 
 
 def test_a_subject_stays_one_line() -> None:
     assert (
-        service.render(made("Hi [%X%]"), "Q1", {"X": "a\r\nBcc: b@example.com"}, {}).subject
+        rendering.render(made("Hi [%X%]"), "Q1", {"X": "a\r\nBcc: b@example.com"}, {}).subject
         == "Hi a Bcc: b@example.com"
     )
 
@@ -207,7 +208,7 @@ def test_plain_text_of_html() -> None:
 
 
 def test_attributes_used_are_real_ones(scope: Scope) -> None:
-    template = service.save_template(
+    template = templates.save_template(
         scope,
         504,
         "Spring",
@@ -215,18 +216,18 @@ def test_attributes_used_are_real_ones(scope: Scope) -> None:
         "<p>[%CITY:town%] [%PROMO_CODE%] [%UNSUB%]</p>",
         "[%FIRST_NAME%] [%COUNTRY%]",
     )
-    assert service.attributes_used(template) == ["CITY", "COUNTRY", "FIRST_NAME"]
+    assert rendering.attributes_used(template) == ["CITY", "COUNTRY", "FIRST_NAME"]
     for part in ({"subject": "[%NOPE%]"}, {"html": "<p>[%NOPE:x%]</p>"}, {"text": "[%NOPE%]"}):
         content = {"subject": "s", "html": "<p>a</p>", **part}
         with pytest.raises(Invalid, match="A placeholder of the template names 'NOPE'"):
-            service.save_template(scope, 504, "Bad", **content)
+            templates.save_template(scope, 504, "Bad", **content)
     with pytest.raises(Invalid, match="TRANS"):
-        service.save_template(scope, 504, "Bad", "[%TRANS:ORDER%]", "<p>a</p>")
+        templates.save_template(scope, 504, "Bad", "[%TRANS:ORDER%]", "<p>a</p>")
 
 
 def test_what_else_is_refused(scope: Scope) -> None:
     with pytest.raises(NotFound):
-        service.save_template(scope, 999, "A", "s", "<p>a</p>")
+        templates.save_template(scope, 999, "A", "s", "<p>a</p>")
     for name, subject, html in [
         ("", "s", "<p>a</p>"),
         ("A", "", "<p>a</p>"),
@@ -234,23 +235,23 @@ def test_what_else_is_refused(scope: Scope) -> None:
         ("A", "s", "<script>1</script>"),
     ]:
         with pytest.raises(Invalid):
-            service.save_template(scope, 504, name, subject, html)
+            templates.save_template(scope, 504, name, subject, html)
     with pytest.raises(NotFound):
-        service.template(scope, 504, 10**12)
+        templates.template(scope, 504, 10**12)
 
 
 def test_ids_are_per_channel_and_skip_given_ones(scope: Scope) -> None:
-    taken = {template.id for template in service.listed_templates(scope, 505)}
+    taken = {template.id for template in templates.listed_templates(scope, 505)}
     assert taken == set()
     ids = [
-        service.save_template(scope, 505, name, id=id).id
+        templates.save_template(scope, 505, name, id=id).id
         for name, id in [("a", None), ("b", 2), ("c", None), ("d", None)]
     ]
     assert ids == [1, 2, 3, 4]
-    assert service.save_template(scope, 505, "renamed", id=2).name == "renamed"
+    assert templates.save_template(scope, 505, "renamed", id=2).name == "renamed"
     with pytest.raises(Conflict):
-        service.create_template(scope, 505, "e", id=2)
-    listed = service.listed_templates(scope, 505)
+        templates.create_template(scope, 505, "e", id=2)
+    listed = templates.listed_templates(scope, 505)
     assert [template.name for template in listed] == ["a", "renamed", "c", "d"]
     assert all({"html", "text"} <= inspect(template).unloaded for template in listed), "content is read one at a time"
 
@@ -273,7 +274,7 @@ def test_ids_are_per_channel_and_skip_given_ones(scope: Scope) -> None:
 def test_what_looks_like_a_placeholder_and_is_none_is_refused(scope: Scope, part: str, text: str) -> None:
     content = {"subject": "S", "html": "", "text": "T", part: text}
     with pytest.raises(Invalid, match=f"^{part} contains .*, which is not a placeholder; write "):
-        service.save_template(scope, 504, "Malformed", **content)
+        templates.save_template(scope, 504, "Malformed", **content)
 
 
 def test_a_message_is_shown_as_a_customer_would_get_it(scope: Scope, api: httpx.Client) -> None:

@@ -17,10 +17,11 @@ from webhook_receiver import eventually, receiving
 from rapport.access import keys
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
-from rapport.customers import service as customers
+from rapport.customers import changes
+from rapport.customers.writes import attribute_requests
 from rapport.notifications import service
 from rapport.notifications.deliverer import MAX_IN_FLIGHT, PER_TENANT, Deliverer
-from rapport.notifications.models import Delivery, Listener
+from rapport.notifications.models import CALLBACK, Delivery, Listener
 from rapport.stores import Stores
 from rapport.stores.clock import Clock
 from rapport.stores.outside import addresses
@@ -31,13 +32,13 @@ from silent_host import silent
 def other(scope: Scope) -> Scope:
     """One more tenant, with a customer whose country may be updated."""
     made = create_tenant(scope.stores, f"other-{time.time_ns()}")
-    customers.change_attribute(made, "COUNTRY", {"api_updatable": True})
-    customers.upsert(made, "Z", [], None)
+    changes.change_attribute(made, "COUNTRY", {"api_updatable": True})
+    attribute_requests.upsert(made, "Z", [], None)
     return made
 
 
 def update(scope: Scope, country: str, url: str | None) -> str:
-    return customers.update_attributes(scope, [{"customer": "Z", "values": [["COUNTRY", country]]}], url)
+    return attribute_requests.update_attributes(scope, [{"customer": "Z", "values": [["COUNTRY", country]]}], url)
 
 
 def country(scope: Scope) -> str | None:
@@ -46,7 +47,7 @@ def country(scope: Scope) -> str | None:
 
 
 def hosts(scope: Scope) -> list[Listener]:
-    return [one for one in service.listeners(scope, with_callbacks=True) if one.event_type_id == service.CALLBACK]
+    return [one for one in service.listeners(scope, with_callbacks=True) if one.event_type_id == CALLBACK]
 
 
 def deliveries(scope: Scope) -> list[Delivery]:
@@ -95,7 +96,7 @@ def test_faults_are_told(other: Scope, deliverer: Deliverer) -> None:
         items = [
             {"customer": who, "values": [["COUNTRY", "Peru"], ["NOPE", 1]]} for who in ("z", "nobody", "undefined")
         ]
-        request_id = customers.update_attributes(other, items, receiver.url)
+        request_id = attribute_requests.update_attributes(other, items, receiver.url)
         eventually(lambda: len(receiver.posts) == 1)
         told = json.loads(receiver.posts[0].body)
         assert (told["isSuccess"], told["requestId"]) == (False, request_id)
@@ -106,8 +107,8 @@ def test_faults_are_told(other: Scope, deliverer: Deliverer) -> None:
             ("INVALID_CUSTOMER", "undefined", "COUNTRY"),
             ("INVALID_CUSTOMER", "undefined", "NOPE"),
         ]
-        customers.upsert(other, "New", [["NOPE", 1]], receiver.url)
-        customers.add_attribute(other, "SHADE", "NVARCHAR(9)", None, receiver.url)
+        attribute_requests.upsert(other, "New", [["NOPE", 1]], receiver.url)
+        attribute_requests.add_attribute(other, "SHADE", "NVARCHAR(9)", None, receiver.url)
         eventually(lambda: len(receiver.posts) == 3)
         bodies = [json.loads(post.body) for post in receiver.posts[1:]]
     assert {"attributeName": "SHADE", "isSuccess": True} in bodies
@@ -128,8 +129,8 @@ def test_a_callback_that_fails_is_repeated_under_its_id(other: Scope, deliverer:
 
 
 def test_a_callback_that_does_not_answer_holds_up_nobody(scope: Scope, other: Scope, patient: Deliverer) -> None:
-    customers.change_attribute(scope, "COUNTRY", {"api_updatable": True})
-    customers.upsert(scope, "Z", [], None)
+    changes.change_attribute(scope, "COUNTRY", {"api_updatable": True})
+    attribute_requests.upsert(scope, "Z", [], None)
     with silent() as (port, taken), receiving() as receiver:
         for number in range(40):
             update(scope, f"v{number}", f"http://127.0.0.1:{port}/{number}")
@@ -146,7 +147,9 @@ def test_many_silent_hosts_of_one_tenant_leave_room_for_others(scope: Scope, oth
     with silent("0.0.0.0") as (port, taken), receiving() as receiver:
         count = MAX_IN_FLIGHT + 20
         for number in range(count):
-            customers.upsert(other, f"C{number}", [], f"http://127.1.{number // 200}.{number % 200 + 1}:{port}/")
+            attribute_requests.upsert(
+                other, f"C{number}", [], f"http://127.1.{number // 200}.{number % 200 + 1}:{port}/"
+            )
         eventually(lambda: taken() >= PER_TENANT)
         service.register_listener(scope, 3, receiver.url)
         with scope.records() as session:

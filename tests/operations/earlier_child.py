@@ -18,7 +18,8 @@ from url_engines import serving
 
 from rapport.access.scope import Scope, scope_of
 from rapport.app import carrying_out
-from rapport.campaigns import service as campaigns
+from rapport.campaigns import occurrences
+from rapport.campaigns.cycle import tasks
 from rapport.commands import logs
 from rapport.settings import Settings
 from rapport.stores import holds, open_stores
@@ -49,12 +50,12 @@ def rows(scope: Scope, sql: str) -> list[list[Any]]:
 def carried_on(scope: Scope) -> dict[str, Any]:
     """Let all go out that was under way, then what is due in the evening."""
     holds.resume(scope.stores.records)
-    until(lambda: campaigns.occurrence(scope, 2).state == "successful")
+    until(lambda: occurrences.occurrence(scope, 2).state == "successful")
     until(lambda: not rows(scope, OPEN_FIRINGS))
     scope.clock.set(EVENING)
-    campaigns.execute_due(scope)
+    tasks.execute_due(scope)
     until(lambda: all(outcome for _, _, outcome, _ in rows(scope, FIRINGS)))
-    states = {number: campaigns.occurrence(scope, number).state for number in (1, 2, 3)}
+    states = {number: occurrences.occurrence(scope, number).state for number in (1, 2, 3)}
     outcomes = [list(row) for row in scope.warehouse.rows(OUTCOMES)]
     return {"campaigns": states, "outcomes": outcomes, "firings": rows(scope, FIRINGS)}
 

@@ -47,14 +47,24 @@ from earlier_answers import (
 
 from rapport.access import keys
 from rapport.access.scope import Scope
+from rapport.audiences import groups
+from rapport.campaigns import definitions
+from rapport.campaigns.cycle import daily, tasks
+from rapport.campaigns.schemas import ActionBody, SeriesBody
+from rapport.campaigns.triggered import definitions as campaign_definitions
+from rapport.campaigns.triggered.schemas import TriggeredBody
+from rapport.customers import event_types
+from rapport.customers.importing import imports
+from rapport.messaging import templates
+from rapport.messaging.contactability import preferences, suppressions
 from rapport.access.service import allow_sender_domain, create_tenant, update_tenant
 from rapport.app import create_app
-from rapport.audiences import service as audiences
-from rapport.campaigns import service as campaigns
+
+
 from rapport.channels import service as channels
 from rapport.commands import logs
-from rapport.customers import service as customers
-from rapport.messaging import service as messaging
+
+
 from rapport.notifications import service as notifications
 from rapport.realtime import gateways, sending
 from rapport.realtime.filer import Filer
@@ -112,25 +122,25 @@ def files(folder: Path) -> dict[str, str]:
 def furnish(scope: Scope, folder: Path) -> None:
     """Data, channels, templates, groups and what else a tenant may have set."""
     for kind, path in files(folder).items():
-        assert customers.import_file(scope, kind, Path(path)).rejected == 0
+        assert imports.import_file(scope, kind, Path(path)).rejected == 0
     allow_sender_domain(scope, "example.com")
     channels.create_channel(scope, "E-mail", "email", id=MAIL, settings={"from_address": "shop@example.com"})
     channels.create_channel(scope, "Text messages", "external", id=SMS)
     own = {"host": "mail.example.com", "port": 25, "from_address": "shop@example.com", "password": "open sesame"}
     channels.create_channel(scope, "Own server", "email", id=506, settings=own)
     html = "<p>Dear [%FIRST_NAME:customer%], take [%PROMO_CODE%] [%UNSUBSCRIBE_URL%]</p>"
-    messaging.save_template(scope, MAIL, "Hello", "Hi [%COUNTRY%]", html, id=1)
-    messaging.save_template(scope, SMS, "Offer", id=11)
-    campaigns.create_action(scope, campaigns.ActionBody(name="Voucher", promo_codes=["V10"]))
+    templates.save_template(scope, MAIL, "Hello", "Hi [%COUNTRY%]", html, id=1)
+    templates.save_template(scope, SMS, "Offer", id=11)
+    definitions.create_action(scope, ActionBody(name="Voucher", promo_codes=["V10"]))
     for name, country in (("Dutch", "NL"), ("Belgian", "BE")):
         definition = {"attribute": "COUNTRY", "operator": "equals", "value": country}
-        audiences.create_target_group(scope, name, definition)
+        groups.create_target_group(scope, name, definition)
     for name in ("level_up", "purchase", "add_to_cart", "page_view"):
-        customers.declare_event_type(scope, name, {"level": "Number"})
-    messaging.suppress(scope, "P050", SMS)
-    messaging.suppress(scope, QUIET, MAIL)
-    messaging.suppress_addresses(scope, ["stranger@example.com"], MAIL)
-    messaging.set_preference(scope, SMS, ["P051"], 2)
+        event_types.declare_event_type(scope, name, {"level": "Number"})
+    suppressions.suppress(scope, "P050", SMS)
+    suppressions.suppress(scope, QUIET, MAIL)
+    suppressions.suppress_addresses(scope, ["stranger@example.com"], MAIL)
+    preferences.set_preference(scope, SMS, ["P051"], 2)
     gateways.set_gateway(scope, "http://127.0.0.1:9/gateway", retries=0)
     for event in (1, 2, 11, 13):
         notifications.register_listener(scope, event, f"http://127.0.0.1:9/{event}", SMS if event == 11 else None)
@@ -146,7 +156,7 @@ def series(scope: Scope, name: str, group: int, day: date, *places: tuple[int, i
         "rules": {"include_all": True},
         **more,
     }
-    campaigns.create_series(scope, campaigns.SeriesBody.model_validate(body))
+    definitions.create_series(scope, SeriesBody.model_validate(body))
 
 
 def trigger(scope: Scope, event: str, *places: tuple[int, int], **more: Any) -> None:
@@ -159,7 +169,7 @@ def trigger(scope: Scope, event: str, *places: tuple[int, int], **more: Any) -> 
         "re_entry": "unlimited",
         **more,
     }
-    campaigns.create_triggered(scope, campaigns.TriggeredBody.model_validate(body))
+    campaign_definitions.create_triggered(scope, TriggeredBody.model_validate(body))
 
 
 def counted(scope: Scope, sql: str) -> list[tuple[Any, ...]]:
@@ -176,9 +186,9 @@ def days(scope: Scope) -> None:
     series(scope, "Sent", 2, date(2026, 3, 9), (SMS, 11, "08:00"), (MAIL, 1, "08:00"), control_share=0.2)
     for day in (8, 9):
         scope.clock.set(datetime(2026, 3, day, 5, tzinfo=NOW.tzinfo))
-        campaigns.run_cycle(scope, date(2026, 3, day - 1))
+        daily.run_cycle(scope, date(2026, 3, day - 1))
         scope.clock.set(datetime(2026, 3, day, 8, tzinfo=NOW.tzinfo))
-        campaigns.execute_due(scope)
+        tasks.execute_due(scope)
 
 
 def firings_to_be_filed(scope: Scope, box: Mailbox) -> list[Any]:
@@ -200,9 +210,9 @@ def half_a_campaign(scope: Scope, box: Mailbox) -> None:
     """The first batch, then half the second, with what changed between them; then the mail server says no more."""
     begun = len(box.messages)
     box.shut_after = begun + 1
-    threading.Thread(target=campaigns.execute_due, args=(scope,), daemon=True).start()
+    threading.Thread(target=tasks.execute_due, args=(scope,), daemon=True).start()
     until(lambda: not box.gate.is_set())
-    messaging.suppress(scope, SUPPRESSED, MAIL)
+    suppressions.suppress(scope, SUPPRESSED, MAIL)
     change = "ALTER TABLE profiles UPDATE EMAIL = {to:Nullable(String)} WHERE customer_id = {who:String}"
     for who, to in ((TWIN, address("P001")), (UNREACHED, None)):
         scope.warehouse.execute(f"{change} SETTINGS mutations_sync = 1", who=who, to=to)
@@ -248,7 +258,7 @@ def main(folder: Path) -> None:
         series(scope, "Half", 1, date(2026, 3, 10), (MAIL, 1, "08:00"), control_share=0)
         series(scope, "Later", 2, date(2026, 3, 10), (MAIL, 1, "18:00"), (SMS, 11, "18:00"), control_share=0.2)
         scope.clock.set(NOW - timedelta(hours=2))
-        campaigns.run_cycle(scope, date(2026, 3, 9))
+        daily.run_cycle(scope, date(2026, 3, 9))
         scope.clock.set(NOW)
         *_, filer = firings_to_be_filed(scope, box)
         half_a_campaign(scope, box)

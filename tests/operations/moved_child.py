@@ -33,9 +33,9 @@ from url_engines import serving
 
 from rapport.access import keys
 from rapport.access.service import create_tenant
-from rapport.campaigns import service as campaigns
+from rapport.campaigns.cycle import daily
 from rapport.commands import logs
-from rapport.customers import service as customers
+from rapport.customers.importing import imports
 from rapport.notifications import service as notifications
 from rapport.settings import Settings
 from rapport.stores import Stores, open_stores
@@ -81,13 +81,13 @@ def furnish(stores: Stores, name: str, folder: Path) -> str:
         scope.warehouse.execute(statement)
     path = folder / f"{name}.csv"
     path.write_text("\n".join(["CustomerID;City;Level", *(";".join(row) for row in PEOPLE[name])]) + "\n")
-    customers.import_file(scope, "customers", path)
+    imports.import_file(scope, "customers", path)
     add_channels(scope)
     add_group(scope, "Dutch", "NL", 1)
     add_action(scope, "Voucher", (name,))
     add_series(scope, 1, [sends(2, (EXTERNAL, 3), (EMAIL, 1), time="10:00")], name="Daily", control_share=0.2)
     notifications.register_listener(scope, 3, "http://127.0.0.1:9/events")
-    campaigns.run_cycle(scope, DATA_DATE)
+    daily.run_cycle(scope, DATA_DATE)
     return keys.create_key(scope, "tests", "tests@example.com", "Admin")[1]
 
 

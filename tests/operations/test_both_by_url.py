@@ -26,7 +26,7 @@ from url_engines import (
 from rapport.access import keys
 from rapport.access.scope import Scope, scope_of
 from rapport.access.service import create_tenant
-from rapport.campaigns import service as campaigns
+from rapport.campaigns.cycle.scheduler import Scheduler
 from rapport.realtime import service as realtime
 from rapport.stores import Stores
 from rapport.stores.outages import WAREHOUSE_AWAY
@@ -144,7 +144,7 @@ def test_a_day_of_all_roles_is_that_of_embedded_engines(
 @contextmanager
 def all_roles(stores: Stores) -> Iterator[None]:
     """The roles of worker and scheduler in this process, too."""
-    with running(*realtime.workers(stores), campaigns.Scheduler(stores)):
+    with running(*realtime.workers(stores), Scheduler(stores)):
         yield
 
 

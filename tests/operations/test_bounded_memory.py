@@ -9,8 +9,11 @@ import pytest
 
 from rapport.access.scope import Scope
 from rapport.access.service import update_tenant
-from rapport.audiences import service as audiences
-from rapport.campaigns import service as campaigns
+from rapport.audiences import counting, groups, membership
+from rapport.campaigns import definitions, occurrences
+from rapport.campaigns.cycle import daily, tasks
+from rapport.campaigns.measurement import results as campaign_results
+from rapport.campaigns.schemas import ActionBody, FrequencyCap, Group, GroupChannel, Schedule, SeriesBody, SeriesRules
 from rapport.channels import service as channels
 from rapport.conditions import parse
 from rapport.stores.warehouse import Warehouse, slices
@@ -72,15 +75,15 @@ def limited(scope: Scope, limit: int) -> Iterator[None]:
 
 
 def add_series(scope: Scope, group_id: int, **rules: Any) -> None:
-    channel = campaigns.GroupChannel(channel_id=EXTERNAL, template_id=1, send_time="09:00")
-    campaigns.create_series(
+    channel = GroupChannel(channel_id=EXTERNAL, template_id=1, send_time="09:00")
+    definitions.create_series(
         scope,
-        campaigns.SeriesBody(
+        SeriesBody(
             name=f"For {group_id}",
             target_group_id=group_id,
-            schedule=campaigns.Schedule(kind="once", start_date=TODAY),
-            groups=[campaigns.Group(action_id=2, channels=[channel])],
-            rules=campaigns.SeriesRules(**rules),
+            schedule=Schedule(kind="once", start_date=TODAY),
+            groups=[Group(action_id=2, channels=[channel])],
+            rules=SeriesRules(**rules),
             products=2,
         ),
     )
@@ -95,14 +98,14 @@ def company(scope: Scope) -> Scope:
         bound = {"customers": CUSTOMERS} if "{customers" in statement else {}
         scope.warehouse.execute(statement, None, **bound)
     channels.create_channel(scope, "Text messages", "external", id=EXTERNAL)
-    campaigns.create_action(scope, campaigns.ActionBody(name="Voucher"))
+    definitions.create_action(scope, ActionBody(name="Voucher"))
     for name, definition in (("All", {"all": []}), ("Buyers", BOUGHT), ("Others", {"not": BOUGHT})):
-        audiences.create_target_group(scope, name, definition)
-    add_series(scope, 2, frequency_cap=campaigns.FrequencyCap(messages=3, days=30))
+        groups.create_target_group(scope, name, definition)
+    add_series(scope, 2, frequency_cap=FrequencyCap(messages=3, days=30))
     add_series(scope, 1, exclude_target_group_ids=[3])
     with limited(scope, LIMIT):
-        campaigns.run_cycle(scope, DATA_DATE)
-        campaigns.execute_due(scope)
+        daily.run_cycle(scope, DATA_DATE)
+        tasks.execute_due(scope)
     return scope
 
 
@@ -121,15 +124,15 @@ def test_slices_give_the_same_day_as_all_at_once(company: Scope) -> None:
     in_slices = snapshot(company)
     assert [count for count, _ in in_slices[:2]] == [CUSTOMERS, CUSTOMERS]
     with limited(company, 0):
-        campaigns.run_cycle(company, DATA_DATE)
+        daily.run_cycle(company, DATA_DATE)
         for group in (1, 2, 3):
-            audiences.compute_members(company, group, DATA_DATE)
+            membership.compute_members(company, group, DATA_DATE)
     assert snapshot(company) == in_slices
 
 
 def test_every_customer_is_accounted_for_once(company: Scope) -> None:
     buyers = int(company.warehouse.value(BOUGHT_SQL))
-    found = {one.series_id: one for one in campaigns.occurrences(company, execution_date=TODAY)}
+    found = {one.series_id: one for one in occurrences.occurrences(company, execution_date=TODAY)}
     assert [(found[number].state, found[number].targeted) for number in (1, 2)] == [
         ("successful", buyers),
         ("successful", CUSTOMERS),
@@ -139,11 +142,11 @@ def test_every_customer_is_accounted_for_once(company: Scope) -> None:
     assert found[2].counts["excluded"] == CUSTOMERS - buyers
     assert sum(found[2].counts.values()) == CUSTOMERS
     with limited(company, LIMIT):
-        results = campaigns.results(company, found[2].id)
+        results = campaign_results.results(company, found[2].id)
         assert sum(group.customers for group in results.groups) == buyers
-        assert audiences.size_now(company, parse(BOUGHT)) == buyers
-        some = audiences.sample_now(company, parse(BOUGHT), 50)
-    assert some == audiences.sample_now(company, parse(BOUGHT), 50)
+        assert counting.size_now(company, parse(BOUGHT)) == buyers
+        some = counting.sample_now(company, parse(BOUGHT), 50)
+    assert some == counting.sample_now(company, parse(BOUGHT), 50)
 
 
 def test_slices_are_everybody_once_whatever_their_ids(company: Scope) -> None:

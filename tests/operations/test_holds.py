@@ -9,7 +9,9 @@ from sqlalchemy import text
 
 from rapport.access.scope import Scope
 from rapport.campaigns.cycle.scheduler import HELD_SECONDS, Scheduler
+from rapport.channels import opening
 from rapport.channels import service as channels
+from rapport.channels.models import Channel
 from rapport.errors import Withheld
 from rapport.realtime.matching.processor import Processor
 from rapport.stores import Stores, holds
@@ -45,7 +47,7 @@ def held(stores: Stores) -> Iterator[None]:
     holds.resume(stores.records)
 
 
-def mail_channel(scope: Scope) -> channels.Channel:
+def mail_channel(scope: Scope) -> Channel:
     return channels.create_channel(scope, f"Mail {time.time_ns()}", "email", settings={"host": "127.0.0.1", "port": 25})
 
 
@@ -54,7 +56,7 @@ def test_nothing_is_taken_sent_or_scheduled_while_it_is_held(
 ) -> None:
     assert "since a restore on" in str(holds.why_held(stores))
     with pytest.raises(Withheld, match="rapport resume"):
-        channels.transport(scope, mail_channel(scope))
+        opening.transport(scope, mail_channel(scope))
     assert Scheduler(stores).look() == HELD_SECONDS
     looker, processor = Looker(stores), Processor(stores)
     looker.start()
@@ -73,7 +75,7 @@ def test_nothing_is_taken_sent_or_scheduled_while_it_is_held(
     looker.stop()
     processor.stop()
     assert Scheduler(stores).look() != HELD_SECONDS
-    channels.transport(scope, mail_channel(scope)).close()
+    opening.transport(scope, mail_channel(scope)).close()
 
 
 def test_a_process_that_is_told_to_send_nothing(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,13 +18,15 @@ from rapport.access.models import TenantSecret
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
 from rapport.channels import service as channels
+from rapport.channels.models import Channel
 from rapport.customers.models import AttributeJob
 from rapport.errors import Invalid, Unavailable
-from rapport.messaging import service as messaging
-from rapport.messaging.service import Origin
+from rapport.messaging.contactability import suppressions
+from rapport.messaging.contactability.suppressions import Origin
 from rapport.notifications import service as notifications
 from rapport.notifications.callbacks import take_up
-from rapport.notifications.deliverer import DeliveryQueue
+from rapport.notifications.deliverer import OUTSIDE_CLOCK, DeliveryQueue
+from rapport.notifications.models import CALLBACK as NOTIFICATION_CALLBACK
 from rapport.realtime import gateways
 from rapport.realtime.events import tokens
 from rapport.settings import Settings
@@ -63,9 +65,9 @@ def plain(stores: Stores, url: str) -> Iterator[Scope]:
     notifications.rotate_secret(scope, listener.id)
     channels.create_channel(scope, "Mail", "external", id=700)
     with scope.records() as session:
-        made = session.get_one(channels.Channel, (scope.tenant_id, 700))
+        made = session.get_one(Channel, (scope.tenant_id, 700))
         made.kind, made.settings = "email", {"host": "mail.example.com", "password": PASSWORD}
-    messaging.unsubscribe_links(scope)("c", Origin(700), "")
+    suppressions.unsubscribe_links(scope)("c", Origin(700), "")
     now = scope.clock.now()
     told = AttributeJob(tenant_id=scope.tenant_id, id="told", kind="tell", outcome={}, callback_url=CALLBACK)
     told.callback_state, told.created_at, told.finished_at = "waiting", now, now
@@ -141,11 +143,11 @@ def _new_secrets_are_sealed_and_signed_with(plain: Scope, url: str) -> None:
     )
     with scope.records() as session:
         notifications.notify(scope, session, 3, {}, "key")
-    queue = DeliveryQueue(scope.stores, notifications.OUTSIDE_CLOCK)
-    assert not take_up(scope.stores.records, notifications.OUTSIDE_CLOCK)
+    queue = DeliveryQueue(scope.stores, OUTSIDE_CLOCK)
+    assert not take_up(scope.stores.records, OUTSIDE_CLOCK)
     claimed = {one.event_type_id: one for one in queue.claim(10)}
     assert (claimed[3].url, claimed[3].secret, claimed[3].room > 0) == (listener.url, listener.secret, True)
-    assert claimed[notifications.CALLBACK].url == CALLBACK
+    assert claimed[NOTIFICATION_CALLBACK].url == CALLBACK
     assert not [one for one in (new, listener.secret, "of-x", "of-callback") if one in _stored(plain)]
     scope.stores.records.close()
 

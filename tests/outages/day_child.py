@@ -25,10 +25,12 @@ from campaign_tenant import (
 )
 from sqlalchemy import text
 
+from rapport.access import service
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
-from rapport.campaigns import service as campaigns
+from rapport.campaigns import occurrences
 from rapport.campaigns.cycle import cycles, daily
+from rapport.campaigns.cycle import daily as campaign_daily
 from rapport.campaigns.runs import processing
 from rapport.commands import logs
 from rapport.insight import service as insight
@@ -92,7 +94,7 @@ def come_to(scope: Scope) -> dict[str, Any]:
     }
     with scope.stores.records.reading() as connection:
         told = [list(row) for row in connection.execute(TOLD, {"t": scope.tenant_id})]
-    days = campaigns.occurrences(scope)
+    days = occurrences.occurrences(scope)
     return {
         "state": [result.state, result.error, result.run],
         "steps": [step["name"] for step in result.steps],
@@ -111,15 +113,15 @@ def main(data_dir: Path) -> None:
     stores.start_work()
     stores.clock.set(MORNING)
     calm, tried = furnished(stores, "Calm"), furnished(stores, "Tried")
-    campaigns.run_cycle(calm, DATA_DATE)
+    campaign_daily.run_cycle(calm, DATA_DATE)
     steps = {name: stopping(step, f"before {name}") for name, step in insight.MODEL_STEPS}
     steps["scores"] = stopping(dict(insight.MODEL_STEPS)["scores"], "after scores", before=False)
     daily.insight.MODEL_STEPS = tuple(steps.items())  # type: ignore[attr-defined]
-    daily.insight.publish = stopping(insight.publish, "after publish", before=False)  # type: ignore[attr-defined]
+    daily.insight.publish = stopping(service.publish_data_date, "after publish", before=False)  # type: ignore[attr-defined]
     processing.process = stopping(processing.process, "after processing", before=False)
     cycles.note_all = stopping(cycles.note_all, "before a note")
     cycles.end = stopping(cycles.end, "before the end")
-    campaigns.run_cycle(tried, DATA_DATE)
+    campaign_daily.run_cycle(tried, DATA_DATE)
     print(json.dumps({"calm": come_to(calm), "tried": come_to(tried)}), flush=True)
     stores.close()
 

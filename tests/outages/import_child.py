@@ -17,8 +17,10 @@ from typing import Any
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
 from rapport.commands import logs
-from rapport.customers import retyping, service
+from rapport.customers import attributes as customer_attributes
+from rapport.customers import retyping
 from rapport.customers.importing import imports, merging
+from rapport.customers.importing import imports as customer_imports
 from rapport.customers.writes import attribute_requests, attribute_writes, locks
 from rapport.settings import Settings
 from rapport.stores import open_stores
@@ -99,16 +101,18 @@ def main(data_dir: Path) -> None:
         stop[0] = asked["stop"]
         if asked["kind"] == "retype":
             retyping.retype(scope, asked["path"], "Int")
-            attributes = work.waiting(service.attributes, "look")(scope)
+            attributes = work.waiting(customer_attributes.attributes, "look")(scope)
             tell(told=attributes[asked["path"]].field_type, stored=scope.warehouse.columns("customers")[asked["path"]])
             continue
-        result = service.import_file(scope, asked["kind"], Path(asked["path"]), progress=lambda done, _: pause(done))
+        result = customer_imports.import_file(
+            scope, asked["kind"], Path(asked["path"]), progress=lambda done, _: pause(done)
+        )
         for writer in writers:
             writer.join()
-        row = work.waiting(service.import_of, "look")(scope, result.import_id)
+        row = work.waiting(customer_imports.import_of, "look")(scope, result.import_id)
         sums = scope.warehouse.row("SELECT count(), uniqExact(transaction_id), sum(amount) FROM transactions")
         people = scope.warehouse.rows("SELECT customer_id, EMAIL FROM customers ORDER BY 1")
-        states = [one.state for one in service.imports(scope)]
+        states = [one.state for one in customer_imports.imports(scope)]
         tell(state=row.state, counts=row.counts, message=row.message, sums=sums, people=people, states=states)
     stores.close()
 

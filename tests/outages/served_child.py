@@ -19,13 +19,16 @@ from rapport.access import keys
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
 from rapport.app import carrying_out, create_app
-from rapport.campaigns import service as campaigns
+from rapport.campaigns import definitions
+from rapport.campaigns.schemas import ActionBody
+from rapport.campaigns.triggered import definitions as campaign_definitions
+from rapport.campaigns.triggered.schemas import TriggeredBody
 from rapport.channels import service as channels
 from rapport.commands import logs
 from rapport.commands.connections import KEEP_ALIVE_SECONDS
-from rapport.customers import service as customers
+from rapport.customers import event_types
 from rapport.delivery import worker
-from rapport.messaging import service as messaging
+from rapport.messaging import templates
 from rapport.notifications import service as notifications
 from rapport.realtime.events import tokens
 from rapport.realtime.matching import processor
@@ -55,10 +58,10 @@ def furnish(scope: Scope, listener: str, smtp_port: int) -> None:
     mail = {"host": "127.0.0.1", "port": smtp_port, "from_address": "shop@example.com", "timeout_seconds": 30}
     channels.create_channel(scope, "Mail", "email", id=504, address_attribute="CUSTOMER_ID", settings=mail)
     channels.create_channel(scope, "SMS", "external", id=505)
-    messaging.save_template(scope, 504, "Hello", "Hello", "<p>[%EVENT.n%]</p>", id=1)
-    campaigns.create_action(scope, campaigns.ActionBody(name="Voucher"))
+    templates.save_template(scope, 504, "Hello", "Hello", "<p>[%EVENT.n%]</p>", id=1)
+    definitions.create_action(scope, ActionBody(name="Voucher"))
     for event, place in (("told", (505, 3)), ("mailed", (504, 1))):
-        customers.declare_event_type(scope, event, {"n": "Number"})
+        event_types.declare_event_type(scope, event, {"n": "Number"})
         reached = [{"channel_id": place[0], "template_id": place[1]}]
         body = {
             "name": event,
@@ -67,7 +70,7 @@ def furnish(scope: Scope, listener: str, smtp_port: int) -> None:
             "control_share": 0,
             "re_entry": "unlimited",
         }
-        campaigns.create_triggered(scope, campaigns.TriggeredBody.model_validate(body))
+        campaign_definitions.create_triggered(scope, TriggeredBody.model_validate(body))
     notifications.register_listener(scope, 11, listener)
 
 

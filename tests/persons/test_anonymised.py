@@ -9,7 +9,9 @@ import pytest
 from canaries import in_warehouse, uncompressed, wait_until_gone
 
 from rapport.access.scope import Scope
-from rapport.customers import service as customers
+from rapport.customers.importing import imports
+from rapport.customers.importing.imports import ImportResult
+from rapport.customers.writes import attribute_requests
 
 HEADER = (
     "CustomerID,Registration_Date,Home Email,First Name,Telefon,Mobile #,Geburtsdatum,FNAME,Straße,MERGE3,"
@@ -49,10 +51,10 @@ FIRST = {
 }
 
 
-def load(scope: Scope, folder: Path, kind: str, content: str) -> customers.ImportResult:
+def load(scope: Scope, folder: Path, kind: str, content: str) -> ImportResult:
     path = folder / f"{kind}.csv"
     path.write_text(content)
-    return customers.import_file(scope, kind, path, None, "incremental", False)
+    return imports.import_file(scope, kind, path, None, "incremental", False)
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +113,7 @@ def test_who_comes_back_stays_masked(scope: Scope, told: list[dict[str, Any]], t
         load(scope, tmp_path, kind, lines[0] + lines[1].replace("T1", "T9").replace("E1", "E9"))
     assert in_warehouse(scope, WORDS) == []
     assert scope.warehouse.rows("SELECT CITY FROM customers WHERE customer_id = 'Kim'") == [("Rome",)]
-    customers.upsert(scope, "KIM", [["NOTES", "write to zqcanarynew@example.com"], ["CITY", "Wien"]], None)
+    attribute_requests.upsert(scope, "KIM", [["NOTES", "write to zqcanarynew@example.com"], ["CITY", "Wien"]], None)
     assert in_warehouse(scope, WORDS) == []
 
 
@@ -132,6 +134,6 @@ def test_made_by_hand(scope: Scope, api: httpx.Client, told: list[dict[str, Any]
     assert made("HOME_PHONE") == (True, "name")
     assert made("FAVOURITE_TEA") == (False, "none")
     assert made("WORK_PHONE", is_pii=False) == (False, "decided")
-    customers.upsert(scope, "Kim", [["HOME_PHONE", "030"], ["WORK_PHONE", "desk"]], None)
+    attribute_requests.upsert(scope, "Kim", [["HOME_PHONE", "030"], ["WORK_PHONE", "desk"]], None)
     kept = scope.warehouse.row("SELECT HOME_PHONE, WORK_PHONE FROM customers WHERE customer_id = 'Kim'")
     assert kept == (None, "desk")

@@ -9,7 +9,8 @@ import pytest
 from canaries import wait_until_gone
 
 from rapport.access.scope import Scope
-from rapport.customers import service as customers
+from rapport.customers.importing import imports
+from rapport.customers.writes import attribute_requests
 from rapport.notifications.models import Delivery
 
 AT = datetime(2025, 5, 31, 12, tzinfo=UTC)
@@ -67,7 +68,7 @@ def test_of_a_person_with_any_bytes(scope: Scope, api: httpx.Client, who: str) -
 
 
 def test_refused_values_that_name_a_person_are_hidden(scope: Scope, api: httpx.Client, tmp_path: Path) -> None:
-    customers.upsert(scope, "Refused-77", [["FIRST_NAME", "Zqcanaryname"]], None)
+    attribute_requests.upsert(scope, "Refused-77", [["FIRST_NAME", "Zqcanaryname"]], None)
     path = tmp_path / "orders.csv"
     path.write_text(
         "Order_ID,CustomerID,Order_Date,Amount\n"
@@ -76,7 +77,7 @@ def test_refused_values_that_name_a_person_are_hidden(scope: Scope, api: httpx.C
         "T3,Refused-77,2025-02-01 10:00:00,Refused-77\n"
         "T4,Other,2025-02-01 10:00:00,twelve\n"
     )
-    told = customers.import_file(scope, "transactions", path, None, "incremental", False)
+    told = imports.import_file(scope, "transactions", path, None, "incremental", False)
     assert told.rejects_path is not None and "Zqcanaryname" in told.rejects_path.read_text()
     assert api.post("/current/customers/RemoveCustomerPII", json={"CustomerIDs": ["Refused-77"]}).status_code == 200
     left = told.rejects_path.read_text()

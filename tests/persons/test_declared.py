@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from rapport.access.scope import Scope
 from rapport.api.manage.data.persons import RecordsHeld
-from rapport.customers import service as customers
+from rapport.customers.writes import attribute_requests
 from rapport.messaging.contactability.unreached import PREFIX
 from rapport.persons import service as persons
 from rapport.persons.declared import DECLARED, going, tables
@@ -46,14 +46,14 @@ def test_what_is_declared_is_in_the_engines(scope: Scope) -> None:
 
 
 def test_all_that_packages_show_of_a_person_is_answered(scope: Scope) -> None:
-    customers.upsert(scope, "Shown", [], None)
+    attribute_requests.upsert(scope, "Shown", [], None)
     others = persons.export(scope, "Shown").others
     names = [name for package, lists in others.items() if package != "realtime" for name in lists]
     assert sorted(names) == sorted(RecordsHeld.model_fields)
 
 
 def test_tables_that_are_made_as_they_are_needed_are_shown_and_erased_too(scope: Scope) -> None:
-    customers.upsert(scope, "Made", [], None)
+    attribute_requests.upsert(scope, "Made", [], None)
     table = made(scope, f"{PREFIX}77_{date(2025, 6, 1):%Y%m%d}", "Made")
     assert persons.export(scope, "made").warehouse[table] == [{"customer_id": "Made"}]
     persons.erase(scope, "made")
@@ -61,7 +61,7 @@ def test_tables_that_are_made_as_they_are_needed_are_shown_and_erased_too(scope:
 
 
 def test_tables_aside_are_not_a_persons_whatever_their_names(scope: Scope) -> None:
-    customers.upsert(scope, "Aside", [], None)
+    attribute_requests.upsert(scope, "Aside", [], None)
     for table in ("run_7_stage", f"aside_{uuid.uuid4().hex}"):
         made(scope, table, "Aside")
         assert table not in persons.export(scope, "Aside").warehouse
@@ -71,7 +71,7 @@ def test_tables_aside_are_not_a_persons_whatever_their_names(scope: Scope) -> No
 @pytest.mark.timeout(120)
 def test_an_erasure_that_an_earlier_release_began_goes_on(scope: Scope) -> None:
     """Durable work finds itself by the names of the workflow and of its steps, in their order."""
-    customers.upsert(scope, "Durable", [], None)
+    attribute_requests.upsert(scope, "Durable", [], None)
     since = int(time.time() * 1000)
     persons.erase(scope, "Durable")
     deadline = time.monotonic() + BOUND

@@ -16,10 +16,11 @@ from rapport.access.pseudonyms import pseudonym
 from rapport.access.scope import Scope
 from rapport.campaigns.models import Cycle
 from rapport.channels import service as channels
-from rapport.customers import service as customers
+from rapport.customers.importing import imports
 from rapport.customers.models import AttributeJob
+from rapport.customers.writes import attribute_requests
 from rapport.delivery.models import OutboxMessage
-from rapport.messaging import service as messaging
+from rapport.messaging.contactability import preferences, suppressions
 from rapport.notifications.models import Delivery
 
 CANARY, CANARY_KEY = "Zqcanaryid-77", "zqcanaryid-77"
@@ -83,8 +84,8 @@ def plant(scope: Scope, who: str) -> None:
     # Another campaign, which had not been sent to the person yet.
     row = rows_of(who)["campaign_recipients"] | {"campaign_id": 10}
     scope.warehouse.insert("campaign_recipients", list(row), [tuple(row.values())])
-    messaging.suppress(scope, who, 504, "complaint")
-    messaging.set_preference(scope, 505, [who], 2)
+    suppressions.suppress(scope, who, 504, "complaint")
+    preferences.set_preference(scope, 505, [who], 2)
     with scope.records() as session:
         session.add(delivery(scope, who))
         session.add(job(scope, who))
@@ -297,10 +298,10 @@ def test_whoever_comes_back_stays_anonymous_and_unwritten_to(
 ) -> None:
     path = tmp_path / "back.csv"
     path.write_text(f"Customer_ID,Registration_Date,Email,City\n{CANARY},2025-06-01,{MAIL},Rome\n")
-    customers.import_file(scope, "customers", path, None, "incremental", False)
+    imports.import_file(scope, "customers", path, None, "incremental", False)
     row = scope.warehouse.row(f"SELECT EMAIL, CITY FROM customers WHERE customer_id = '{CANARY}'")
     assert row == (None, "Rome")
-    suppressed = messaging.suppressions(scope, 504)["customer_id"].to_pylist()
+    suppressed = preferences.suppressions(scope, 504)["customer_id"].to_pylist()
     assert sorted(suppressed) == sorted([CANARY, OTHER])
     assert api.delete(f"{HOME}/{CANARY}").status_code == 204
     wait_until_clean(scope)
@@ -331,7 +332,7 @@ def test_what_a_running_day_writes_is_erased_when_it_has_ended(
 def test_removing_identifying_data_drops_notifications_that_name_the_person(
     scope: Scope, api: httpx.Client, erased: list[str]
 ) -> None:
-    customers.upsert(scope, "Third-3", [["EMAIL", "t@x.org"]], None)
+    attribute_requests.upsert(scope, "Third-3", [["EMAIL", "t@x.org"]], None)
     with scope.records() as session:
         session.add(delivery(scope, "Third-3"))
     assert api.get(f"{HOME}/third-3").json()["records"]["deliveries"]

@@ -4,11 +4,12 @@ import pytest
 from sqlalchemy import text
 
 from rapport.access.scope import Scope
-from rapport.customers import service as customers
+from rapport.customers import attributes
 from rapport.customers.attributes import AttributeInfo, declare
 from rapport.customers.privacy import tasks
 from rapport.customers.privacy.personal_names import named_personal
 from rapport.customers.privacy.personal_values import PersonalTexts, holds_email, identifies, is_phone
+from rapport.customers.writes import attribute_requests
 
 PERSONAL = [
     "Email Address",
@@ -99,10 +100,11 @@ def test_own_texts_are_found_as_whole_words_and_numbers() -> None:
 def test_attributes_of_before_are_looked_at_once(scope: Scope) -> None:
     infos = {"HOME_PHONE": "Nvarchar", "REACH": "Nvarchar", "TASTE": "Nvarchar", "LAST_EMAIL_DATE": "Date"}
     declare(scope, [AttributeInfo(name, name, "", type_, "batch") for name, type_ in infos.items()])
-    customers.upsert(scope, "P1", [["REACH", "p1@example.com"], ["TASTE", "tea"]], None)
+    attribute_requests.upsert(scope, "P1", [["REACH", "p1@example.com"], ["TASTE", "tea"]], None)
     tasks._mark_attributes(scope.tenant_id)
     found = {
-        name: (customers.attributes(scope)[name].is_pii, customers.attributes(scope)[name].pii_reason) for name in infos
+        name: (attributes.attributes(scope)[name].is_pii, attributes.attributes(scope)[name].pii_reason)
+        for name in infos
     }
     assert found == {
         "HOME_PHONE": (True, "name"),

@@ -9,11 +9,14 @@ from typing import Any
 from sqlalchemy import func, select
 
 from rapport.access.scope import Scope
-from rapport.campaigns import service as campaigns
+from rapport.campaigns import definitions as campaign_definitions
 from rapport.campaigns.models import Occurrence
+from rapport.campaigns.schemas import ActionBody
+from rapport.campaigns.triggered import definitions, runs
+from rapport.campaigns.triggered.schemas import TriggeredBody
 from rapport.channels import service as channels
-from rapport.customers import service as customers
-from rapport.messaging import service as messaging
+from rapport.customers import event_types
+from rapport.messaging import templates
 from rapport.realtime.models import Firing
 from rapport.realtime.states import FiringState
 
@@ -27,12 +30,12 @@ def campaign(
     """A triggered campaign's day: one group, on an external channel unless told otherwise, conditional."""
     if not channels.channels(scope):
         channels.create_channel(scope, "SMS", "external")
-        messaging.save_template(scope, SMS, "Spring offer EN", id=TEMPLATE)
-    if customers.event_type_named(scope, "level_up") is None:
-        customers.declare_event_type(scope, "level_up", {"level": "Number"})
+        templates.save_template(scope, SMS, "Spring offer EN", id=TEMPLATE)
+    if event_types.event_type_named(scope, "level_up") is None:
+        event_types.declare_event_type(scope, "level_up", {"level": "Number"})
     number = next(NUMBERS)
-    offer = campaigns.ActionBody(name=action or f"Free rounds {number}", promo_codes=list(codes))
-    action_id = campaigns.create_action(scope, offer).id
+    offer = ActionBody(name=action or f"Free rounds {number}", promo_codes=list(codes))
+    action_id = campaign_definitions.create_action(scope, offer).id
     reached = places or [{"channel_id": SMS, "template_id": TEMPLATE}]
     body = {
         "name": f"Level up {number}",
@@ -44,8 +47,8 @@ def campaign(
         "notes": "spring push",
         "tags": ["spring", "vip"],
     }
-    series = campaigns.create_triggered(scope, campaigns.TriggeredBody.model_validate(body | more))
-    return campaigns.occurrence_of_day(scope, series, scope.today())
+    series = definitions.create_triggered(scope, TriggeredBody.model_validate(body | more))
+    return runs.occurrence_of_day(scope, series, scope.today())
 
 
 def fire(scope: Scope, of: Occurrence, *customer_ids: str, is_visitor: bool = False, **more: Any) -> list[int]:

@@ -10,13 +10,18 @@ import trigger_world as world
 
 from rapport.access.scope import Scope
 from rapport.access.service import update_tenant
-from rapport.audiences import service as audiences
-from rapport.campaigns import service as campaigns
-from rapport.campaigns.runs import processing
-from rapport.campaigns.service import OneTimeBody
+from rapport.audiences import groups as audience_groups
+from rapport.audiences import membership
+from rapport.campaigns.runs import by_hand, processing
+from rapport.campaigns.schemas import OneTimeBody
+from rapport.campaigns.triggered import definitions, runs
 from rapport.channels import service as channels
-from rapport.customers import service as customers
-from rapport.messaging import service as messaging
+from rapport.customers import attributes, consent_marks
+from rapport.customers.attributes import AttributeInfo
+from rapport.messaging import registration, templates
+from rapport.messaging.contactability import preferences, suppressions
+from rapport.messaging.models import EVERY_CHANNEL
+from rapport.messaging.registration import Registered
 from rapport.realtime.matching.background import Background
 from rapport.realtime.matching.candidates import Candidate
 from rapport.realtime.matching.catalogue import compiled
@@ -60,16 +65,16 @@ def made(scope: Scope) -> Scope:
         scope, "Phone", "external", id=PHONE, address_attribute="MOBILE_NUMBER", permission_attribute="ALLOW_SMS"
     )
     own = [("Left_By_Wish", "Nvarchar"), ("Calls_To", "Bigint")]
-    customers.declare(scope, [customers.AttributeInfo(name, name, "", kind, "batch") for name, kind in own])
-    customers.mark_consent(scope, "Left_By_Wish", "blocked")
+    attributes.declare(scope, [AttributeInfo(name, name, "", kind, "batch") for name, kind in own])
+    consent_marks.mark(scope, "Left_By_Wish", "blocked")
     channels.create_channel(scope, "Calls", "external", id=NUMBERED, address_attribute="Calls_To")
     for number in (MAIL, PHONE, NUMBERED):
-        messaging.save_template(scope, number, "Offer", id=PLAIN, subject="Offer", html="<p>Offer</p>")
-    messaging.register_apps(scope, PUSH, {"App-1": "App"})
-    messaging.register_templates(scope, PUSH, [messaging.Registered(OF_APP, "Of the app", "App-1")])
+        templates.save_template(scope, number, "Offer", id=PLAIN, subject="Offer", html="<p>Offer</p>")
+    registration.register_apps(scope, PUSH, {"App-1": "App"})
+    registration.register_templates(scope, PUSH, [Registered(OF_APP, "Of the app", "App-1")])
     for country in ("XA", "XB"):
         definition = {"attribute": "COUNTRY", "operator": "equals", "value": country}
-        audiences.create_target_group(scope, f"Excluded {country}", definition)
+        audience_groups.create_target_group(scope, f"Excluded {country}", definition)
     return update_tenant(
         scope, {"settings": {"campaigns": {"hold_out": {"share": 0.15, "start_date": "2026-03-11", "salt": "rules"}}}}
     )
@@ -113,15 +118,15 @@ class People:
         family = f"family{self.random.randrange(6)}of{self.seed}@example.com"
         kind = self.random.randrange(5)
         if kind == 0:
-            messaging.suppress(self.scope, who, self.random.choice([channel, channel, messaging.EVERY_CHANNEL]))
+            suppressions.suppress(self.scope, who, self.random.choice([channel, channel, EVERY_CHANNEL]))
         elif kind == 1:
-            messaging.set_preference(self.scope, channel, [who.upper()], self.random.choice([2, 2, 1]))
+            preferences.set_preference(self.scope, channel, [who.upper()], self.random.choice([2, 2, 1]))
         elif kind == 2:
-            messaging.set_preference(self.scope, PUSH, [who], 2, "app-1")
+            preferences.set_preference(self.scope, PUSH, [who], 2, "app-1")
         elif kind == 3:
-            messaging.suppress_addresses(self.scope, [family], self.random.choice([MAIL, messaging.EVERY_CHANNEL]))
+            suppressions.suppress_addresses(self.scope, [family], self.random.choice([MAIL, EVERY_CHANNEL]))
         else:
-            messaging.set_preference(self.scope, MAIL, [who], 2)
+            preferences.set_preference(self.scope, MAIL, [who], 2)
 
     def groups(self) -> list[dict[str, Any]]:
         """One recipient group on some of the channels."""
@@ -151,7 +156,7 @@ def run(
     scope.clock.set(datetime.combine(day - timedelta(days=1), datetime.min.time(), UTC) + timedelta(hours=9))
     body = {"name": "A list", "customer_ids": list(ids), "action_id": 2, "channels": places, "rules": rules}
     body["control_share"] = control_share
-    planned = campaigns.one_time(scope, OneTimeBody.model_validate({**body, "execution_date": day.isoformat()}))
+    planned = by_hand.one_time(scope, OneTimeBody.model_validate({**body, "execution_date": day.isoformat()}))
     scope.clock.set(scope.clock.now() + timedelta(days=1))
     processing.prepare_members(scope, planned.id, world.DATA_DATE)
     processing.process(scope, planned.id, world.DATA_DATE)
@@ -166,7 +171,7 @@ def fire(scope: Scope, people: People, day: date) -> None:
         world.event(scope, "add_to_cart", one, minutes)
     world.process(scope, minutes)
     world.file(scope)
-    campaigns.set_triggered_status(scope, series.id, "archived")
+    definitions.set_triggered_status(scope, series.id, "archived")
 
 
 def of_run(scope: Scope, number: int) -> dict[str, Verdict]:
@@ -192,8 +197,8 @@ def in_real_time(
     all_places = [{"channel_id": one, "template_id": PLAIN} for one in (TEXT, PUSH, MAIL, PHONE, NUMBERED)]
     beside = world.trigger(scope, groups=[{"action_id": 2, "channels": all_places}])
     for group_id in rules["exclude_target_group_ids"]:
-        audiences.compute_members(scope, group_id, world.DATA_DATE)
-    catalogue, campaign = compiled(scope, [series, beside]), campaigns.planned_day(scope, series)
+        membership.compute_members(scope, group_id, world.DATA_DATE)
+    catalogue, campaign = compiled(scope, [series, beside]), runs.planned_day(scope, series)
     some = [Candidate(catalogue.triggers[series.id], one.lower(), one, False, one, {}) for one in ids]
     found: dict[str, Verdict] = {}
     with scope.records() as session:
@@ -206,7 +211,7 @@ def in_real_time(
             channels_of = {place["channel_id"]: faults.get(place["channel_id"], ("", "")) for place in places}
             found[one.person] = channels_of if decision.group else {0: (decision.outcome, decision.reason)}
     for one in (series, beside):
-        campaigns.set_triggered_status(scope, one.id, "archived")
+        definitions.set_triggered_status(scope, one.id, "archived")
     return found
 
 
@@ -219,7 +224,7 @@ def asked(
         one.lower(): {place["channel_id"]: eligibility(scope, one, place["channel_id"], series.id) for place in places}
         for one in ids
     }
-    campaigns.set_triggered_status(scope, series.id, "archived")
+    definitions.set_triggered_status(scope, series.id, "archived")
     return {
         one: {channel: (said.outcome, said.reason) for channel, said in answers.items()}
         for one, answers in found.items()

@@ -8,7 +8,7 @@ import trigger_world as world
 from sqlalchemy import text
 
 from rapport.access.scope import Scope
-from rapport.campaigns import service as campaigns
+from rapport.campaigns.triggered import definitions
 from rapport.realtime import persons
 from rapport.realtime.events.owners import Owners, owners
 
@@ -31,8 +31,8 @@ def filled(scope: Scope) -> None:
 def alone(scope: Scope) -> None:
     """Every test has the triggers to itself and stands at the same time."""
     scope.clock.set(world.NOW)
-    for one in campaigns.triggered(scope, "active"):
-        campaigns.set_triggered_status(scope, one.id, "paused")
+    for one in definitions.triggered(scope, "active"):
+        definitions.set_triggered_status(scope, one.id, "paused")
 
 
 def owned(scope: Scope, visitor: str) -> Owners:

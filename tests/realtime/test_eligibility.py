@@ -14,12 +14,15 @@ from rule_world import MAIL, PHONE, PUSH, TEXT
 from rapport.access import keys
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
-from rapport.audiences import service as audiences
-from rapport.campaigns import service as campaigns
+from rapport.audiences import groups, membership
+from rapport.campaigns import definitions
 from rapport.campaigns.occurrences import plan_next_run
 from rapport.campaigns.runs import processing
 from rapport.campaigns.runs.hold_out import is_held_out
-from rapport.messaging import service as messaging
+from rapport.campaigns.schemas import SeriesBody
+from rapport.campaigns.settings import HoldOut
+from rapport.campaigns.triggered import definitions as campaign_definitions
+from rapport.messaging.contactability import preferences, suppressions
 
 QUIET = {"start": "21:00", "end": "09:00"}
 DAY = timedelta(days=1)
@@ -27,12 +30,12 @@ DAY = timedelta(days=1)
 
 def outside(name: str) -> str:
     """An id like a name that the hold-out of rule_world has not."""
-    hold_out = campaigns.HoldOut(share=0.15, start_date=world.NOW.date(), salt="rules")
+    hold_out = HoldOut(share=0.15, start_date=world.NOW.date(), salt="rules")
     return next(one for n in range(99) if not is_held_out(hold_out, one := f"{name}{n}"))
 
 
 def inside(name: str) -> str:
-    hold_out = campaigns.HoldOut(share=0.15, start_date=world.NOW.date(), salt="rules")
+    hold_out = HoldOut(share=0.15, start_date=world.NOW.date(), salt="rules")
     return next(one for n in range(99) if is_held_out(hold_out, one := f"{name}{n}"))
 
 
@@ -62,8 +65,8 @@ PEOPLE: list[dict[str, Any]] = [
 def tenant(scope: Scope) -> Iterator[Scope]:
     made = rules.made(scope)
     world.add_customers(made, [{"EMAIL": f"{one['customer_id']}@example.com", **one} for one in PEOPLE])
-    messaging.suppress(made, LISTED, MAIL)
-    messaging.set_preference(made, PUSH, [SAID_NO], 2, "app-1")
+    suppressions.suppress(made, LISTED, MAIL)
+    preferences.set_preference(made, PUSH, [SAID_NO], 2, "app-1")
     yield made
     made.clock.set(None)
 
@@ -131,12 +134,12 @@ def test_of_several_rules_the_first_is_told(tenant: Scope, api: httpx.Client) ->
         ],
     )
     for who in people:
-        messaging.suppress(tenant, who, MAIL)
+        suppressions.suppress(tenant, who, MAIL)
     places = [{"channel_id": MAIL, "template_id": rules.PLAIN}]
     series = world.trigger(
         tenant, groups=[{"action_id": 2, "channels": places}], rules={"exclude_target_group_ids": [2]}
     )
-    audiences.compute_members(tenant, 2, world.DATA_DATE)
+    membership.compute_members(tenant, 2, world.DATA_DATE)
     assert [ask(api, who, MAIL, series_id=series.id)["reason"] for who in people] == reasons
 
 
@@ -180,7 +183,7 @@ def test_the_rules_of_a_series_are_those_of_its_runs(tenant: Scope, api: httpx.C
     tenant.clock.set(world.NOW)
     who = [SAID_NO, EXCLUDED]
     rules.run(tenant, who[:1], [{"channel_id": TEXT, "template_id": rules.PLAIN}], {}, (world.NOW + DAY).date())
-    everybody = audiences.create_target_group(tenant, f"All {time.time_ns()}", {"all": []}).id
+    everybody = groups.create_target_group(tenant, f"All {time.time_ns()}", {"all": []}).id
     body = {
         "name": f"Series {time.time_ns()}",
         "target_group_id": everybody,
@@ -188,10 +191,10 @@ def test_the_rules_of_a_series_are_those_of_its_runs(tenant: Scope, api: httpx.C
         "schedule": {"kind": "daily", "start_date": "2026-03-10"},
         "groups": [{"action_id": 2, "channels": [{"channel_id": TEXT, "template_id": rules.PLAIN}]}],
     }
-    narrow = campaigns.create_series(tenant, campaigns.SeriesBody.model_validate(body))
-    wide = campaigns.create_series(
+    narrow = definitions.create_series(tenant, SeriesBody.model_validate(body))
+    wide = definitions.create_series(
         tenant,
-        campaigns.SeriesBody.model_validate({**body, "name": f"{body['name']} to all", "rules": {"include_all": True}}),
+        SeriesBody.model_validate({**body, "name": f"{body['name']} to all", "rules": {"include_all": True}}),
     )
     assert told(api, SAID_NO, TEXT, series_id=narrow.id) == ("excluded", "in a running campaign")
     assert told(api, SAID_NO, TEXT, series_id=wide.id) == ("", "")
@@ -202,7 +205,7 @@ def test_a_run_keeps_its_customers_from_its_own_series_as_long_as_it_says(tenant
     tenant.clock.set(world.NOW)
     who = outside("Own")
     world.add_customers(tenant, [{"customer_id": who}])
-    alone = audiences.create_target_group(tenant, f"Alone {time.time_ns()}", {"customers": [who]}).id
+    alone = groups.create_target_group(tenant, f"Alone {time.time_ns()}", {"customers": [who]}).id
     body = {
         "name": f"Series {time.time_ns()}",
         "target_group_id": alone,
@@ -212,10 +215,8 @@ def test_a_run_keeps_its_customers_from_its_own_series_as_long_as_it_says(tenant
         "groups": [{"action_id": 2, "channels": [{"channel_id": TEXT, "template_id": rules.PLAIN}]}],
         "rules": {"own_runs": "period"},
     }
-    again = campaigns.create_series(tenant, campaigns.SeriesBody.model_validate(body))
-    other = campaigns.create_series(
-        tenant, campaigns.SeriesBody.model_validate({**body, "name": f"{body['name']} beside"})
-    )
+    again = definitions.create_series(tenant, SeriesBody.model_validate(body))
+    other = definitions.create_series(tenant, SeriesBody.model_validate({**body, "name": f"{body['name']} beside"}))
     number = plan_next_run(tenant, again.id, world.NOW.date())
     processing.prepare_members(tenant, number, world.DATA_DATE)
     processing.process(tenant, number, world.DATA_DATE)
@@ -281,7 +282,7 @@ def test_a_series_that_cannot_write_there(tenant: Scope, api: httpx.Client) -> N
     body = {"customer_id": FREE, "channel_id": MAIL, "series_id": series.id}
     answer = api.post("/manage/v1/eligibility", json=body)
     assert answer.status_code == 400 and f"does not use channel {MAIL}" in answer.json()["detail"]
-    campaigns.set_triggered_status(tenant, series.id, "archived")
+    campaign_definitions.set_triggered_status(tenant, series.id, "archived")
     assert api.post("/manage/v1/eligibility", json={**body, "channel_id": TEXT}).status_code == 409
 
 

@@ -8,7 +8,7 @@ import pytest
 from senders import handle
 
 from rapport.access.scope import Scope
-from rapport.customers import service as customers
+from rapport.customers import event_types
 from rapport.realtime.events.intake import Incoming, Intake
 from rapport.realtime.events.names import Names
 from rapport.realtime.recording.warehouse_batches import file_batch
@@ -92,16 +92,16 @@ def test_a_name_first_seen_becomes_a_type_that_can_be_declared_later(scope: Scop
 
 
 def test_parameters_seen_are_those_of_their_own_event(scope: Scope) -> None:
-    customers.note_event_types(scope, {"one": ["a"], "two": ["b"], "three": []})
-    found = {one.name: one.parameters for one in customers.event_types(scope)}
+    event_types.note_event_types(scope, {"one": ["a"], "two": ["b"], "three": []})
+    found = {one.name: one.parameters for one in event_types.event_types(scope)}
     assert (found["one"], found["two"], found["three"]) == (["a"], ["b"], [])
-    customers.note_event_types(scope, {"one": [f"p{n}" for n in range(300)]})
-    assert len(customers.event_type_named(scope, "one").parameters) == 200  # type: ignore[union-attr]
+    event_types.note_event_types(scope, {"one": [f"p{n}" for n in range(300)]})
+    assert len(event_types.event_type_named(scope, "one").parameters) == 200  # type: ignore[union-attr]
 
 
 def test_core_events_have_their_numbers_and_are_declared_by_name(scope: Scope, api: httpx.Client) -> None:
     send(scope, "set_page_visit", pageTitle="Home")
-    visit = customers.event_type_named(scope, "set_page_visit")
+    visit = event_types.event_type_named(scope, "set_page_visit")
     assert visit is not None and (visit.id, visit.declared) == (1006, True)
     assert visit.types == {"customURL": "String", "pageTitle": "String", "category": "String"}
     made = declare(api, "set_email_event")

@@ -8,10 +8,12 @@ import trigger_world as world
 from sqlalchemy import delete, select, update
 
 from rapport.access.scope import Scope
-from rapport.campaigns import service as campaigns
+from rapport.campaigns import definitions as campaign_definitions
 from rapport.campaigns.models import Series
+from rapport.campaigns.schemas import ActionBody
+from rapport.campaigns.triggered import definitions
 from rapport.channels.models import Channel
-from rapport.customers import service as customers
+from rapport.customers import event_types
 from rapport.customers.attributes import AttributeInfo, declare
 from rapport.customers.models import Attribute, EventType
 from rapport.realtime.matching.processor import Processor
@@ -35,20 +37,20 @@ def filled(scope: Scope) -> None:
 def alone(scope: Scope) -> None:
     """Every test has the triggers to itself and stands at the same time."""
     scope.clock.set(world.NOW)
-    for one in campaigns.triggered(scope):
+    for one in definitions.triggered(scope):
         if one.status != "archived":
-            campaigns.set_triggered_status(scope, one.id, "archived")
+            definitions.set_triggered_status(scope, one.id, "archived")
 
 
 def purchase(scope: Scope) -> EventType:
-    found = customers.event_type_named(scope, "purchase")
+    found = event_types.event_type_named(scope, "purchase")
     assert found is not None
     return found
 
 
 def retype(scope: Scope, types: dict[str, str]) -> None:
     """Declare the event past the check, as two calls at the same moment may."""
-    customers.change_event_type(scope, purchase(scope).id, types, "")
+    event_types.change_event_type(scope, purchase(scope).id, types, "")
 
 
 def logged(scope: Scope) -> list[str]:
@@ -63,7 +65,7 @@ def test_an_event_type_keeps_what_triggers_compare(
     scope: Scope, api: httpx.Client, parameters: dict[str, str], status: str
 ) -> None:
     series = world.trigger(scope, CART)
-    campaigns.set_triggered_status(scope, series.id, status)
+    definitions.set_triggered_status(scope, series.id, status)
     place = f"/manage/v1/event-types/{purchase(scope).id}"
     answer = api.put(place, json={"parameters": parameters})
     assert answer.status_code == 409
@@ -72,7 +74,7 @@ def test_an_event_type_keeps_what_triggers_compare(
     )
     assert purchase(scope).types["amount"] == "Number"
     assert api.put(place, json={"parameters": {"amount": "Number", "colour": "String"}}).status_code == 200
-    campaigns.set_triggered_status(scope, series.id, "archived")
+    definitions.set_triggered_status(scope, series.id, "archived")
     assert api.put(place, json={"parameters": parameters}).status_code == 200
     assert api.put(place, json={"parameters": {"amount": "Number"}}).status_code == 200
 
@@ -117,7 +119,7 @@ def test_the_log_has_a_fault_once(scope: Scope) -> None:
             session.execute(
                 update(EventType).where(EventType.tenant_id == scope.tenant_id).values(description=str(minute))
             )
-        campaigns.create_action(scope, campaigns.ActionBody(name=f"Action {minute}"))
+        campaign_definitions.create_action(scope, ActionBody(name=f"Action {minute}"))
         world.trigger(scope)
         processor.drain(scope.tenant_id)
     retype(scope, {"amount": "Number"})

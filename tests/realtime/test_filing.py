@@ -15,7 +15,10 @@ from sqlalchemy import text, update
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant, update_tenant
-from rapport.customers import service as customers
+from rapport.customers import activity as customer_activity
+from rapport.customers import event_types
+from rapport.customers.importing import imports
+from rapport.customers.writes import attribute_requests, locks
 from rapport.realtime.events.intake import Incoming, Intake
 from rapport.realtime.events.names import Names
 from rapport.realtime.recording import warehouse_batches
@@ -61,7 +64,7 @@ def test_an_event_is_filed_with_its_parameters(scope: Scope, intake: Intake) -> 
     assert file_batch(scope, Names()) == 0  # not handled yet
     handle(scope)
     assert file_batch(scope, Names()) == 1
-    number = customers.event_type_named(scope, "deposit")
+    number = event_types.event_type_named(scope, "deposit")
     assert number is not None and not number.declared
     assert set(number.parameters) == set(parameters)
     kept = {"amount": "12.5", "count": "3", "vip": "true", "note": "ünï"}
@@ -73,7 +76,7 @@ def test_an_event_is_filed_with_its_parameters(scope: Scope, intake: Intake) -> 
 def test_a_repeated_filing_writes_nothing_twice(scope: Scope, intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
     """A kill after the warehouse has a batch, or a part of it, and before the records know."""
     events = [incoming(f"Again-{n}") for n in range(5)] + [incoming("", visitor_id=f"again-{n}") for n in range(5)]
-    write = customers.add_activity
+    write = customer_activity.add_activity
 
     def killed(*arguments: Any) -> None:
         write(*arguments)
@@ -81,10 +84,10 @@ def test_a_repeated_filing_writes_nothing_twice(scope: Scope, intake: Intake, mo
 
     intake.accept_now(scope, events)
     handle(scope)
-    monkeypatch.setattr(customers, "add_activity", killed)
+    monkeypatch.setattr(customer_activity, "add_activity", killed)
     with pytest.raises(KeyboardInterrupt):  # the customers' are written, the visitors' are not
         file_batch(scope, Names())
-    monkeypatch.setattr(customers, "add_activity", write)
+    monkeypatch.setattr(customer_activity, "add_activity", write)
     monkeypatch.setattr(warehouse_batches, "DONE", text("SELECT 1 WHERE :tenant_id > 0 AND :numbers IS NULL"))
     assert file_batch(scope, Names()) == 10  # all are written, and still in the records
     assert len(stored(scope)) == 10
@@ -142,7 +145,7 @@ def test_one_event_that_cannot_be_written_is_logged_and_holds_up_none(
 
 
 def test_nothing_is_filed_while_others_change_the_tables(scope: Scope, intake: Intake) -> None:
-    with customers.writing(scope):
+    with locks.writing(scope):
         intake.accept_now(scope, [incoming("Waits")])
         handle(scope)
         assert file_batch(scope, Names()) == 0
@@ -165,14 +168,14 @@ def test_files_of_activity_and_events_do_not_replace_each_other(scope: Scope, in
         path = tmp_path / f"activity-{mode}-{len(ids)}.csv"
         lines = [f"{one},login,Mixed,2025-03-01 10:00:00" for one in ids]
         path.write_text("Event_ID,Event_Name,Customer_ID,Event_Date\n" + "\n".join(lines) + "\n")
-        assert customers.import_file(scope, "activity", path, None, mode, confirm_removal=True).rejected == 0
+        assert imports.import_file(scope, "activity", path, None, mode, confirm_removal=True).rejected == 0
 
     load("incremental", "f1", "f2")
     rows = activity(scope, "Mixed", "origin, seq > 0, visitor_id")
     assert Counter(rows) == {("file", 0, ""): 2, ("server", 1, ""): 1}
     load("full", "f3")
     assert Counter(activity(scope, "Mixed", "origin, event_id = 'f3'")) == {("file", 1): 1, ("server", 0): 1}
-    known = customers.event_type_named(scope, "login")
+    known = event_types.event_type_named(scope, "login")
     assert known is not None
     assert activity(scope, "Mixed", "DISTINCT event_type_id") == [(known.id,)]
 
@@ -251,7 +254,7 @@ def test_a_detail_that_cannot_be_is_warned_of_and_the_others_are_written(scope: 
 
 def test_a_removed_person_stays_anonymous(scope: Scope, intake: Intake) -> None:
     scope.warehouse.insert("customers", ["customer_id", "EMAIL"], [("Removed-One", "r@example.org")])
-    assert customers.remove_pii(scope, ["Removed-One"]) == []
+    assert attribute_requests.remove_pii(scope, ["Removed-One"]) == []
     details = {"ootb_email": "back@example.org", "ootb_city": "Rome"}
     filed(
         scope,

@@ -20,12 +20,14 @@ from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
 from rapport.campaigns.models import Occurrence
 from rapport.channels import service as channels
-from rapport.customers import service as customers
+from rapport.customers import event_types
 from rapport.delivery import outbox
 from rapport.delivery.models import OutboxMessage, State
 from rapport.delivery.outbox import Claim, Settled
-from rapport.delivery.service import Transports
-from rapport.messaging import service as messaging
+from rapport.delivery.transports import Transports
+from rapport.messaging import rendering, templates
+from rapport.messaging.contactability import preferences, suppressions
+from rapport.messaging.contactability.suppressions import Origin
 from rapport.realtime.matching import firings
 from rapport.realtime.sending import Sender
 from rapport.stores import Stores
@@ -45,8 +47,8 @@ def box() -> Iterator[Mailbox]:
 def add_mail(scope: Scope, port: int) -> None:
     settings = {"host": "127.0.0.1", "port": port, "from_address": "shop@example.com"}
     channels.create_channel(scope, "E-mail", "email", id=EMAIL, settings=settings)
-    messaging.save_template(scope, EMAIL, "Level", SUBJECT, HTML, id=LETTER)
-    customers.declare_event_type(scope, "level_up", {"level": "Number"})
+    templates.save_template(scope, EMAIL, "Level", SUBJECT, HTML, id=LETTER)
+    event_types.declare_event_type(scope, "level_up", {"level": "Number"})
 
 
 @pytest.fixture(scope="module")
@@ -114,10 +116,10 @@ def test_a_mail_says_what_is_known(world: Scope, of: Occurrence, box: Mailbox, s
     url = re.fullmatch(r"<(.*)>", mail["List-Unsubscribe"])
     assert url is not None and url[1] in html
     assert mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
-    found, who, origin = messaging.read_token(world.stores, url[1].rpartition("/")[2])
+    found, who, origin = suppressions.read_token(world.stores, url[1].rpartition("/")[2])
     assert (found.tenant_id, who) == (world.tenant_id, "C00007")
     day = of.execution_date.isoformat()
-    assert replace(origin, address="") == messaging.Origin(EMAIL, of.id, LETTER, 1, kept.action_id, day)
+    assert replace(origin, address="") == Origin(EMAIL, of.id, LETTER, 1, kept.action_id, day)
 
 
 def test_what_is_known_is_read_when_it_leaves(world: Scope, of: Occurrence, box: Mailbox, stores: Stores) -> None:
@@ -163,8 +165,8 @@ def test_refused_for_good_for_now_and_for_too_long(world: Scope, of: Occurrence,
 
 def test_who_said_no_after_the_firing_gets_nothing(world: Scope, of: Occurrence, box: Mailbox, stores: Stores) -> None:
     suppressed, opted_out, well = let_out(world, of, "C00020", "C00021", "C00022")
-    messaging.suppress(world, "c00020", EMAIL)
-    messaging.set_preference(world, EMAIL, ["C00021"], 2)
+    suppressions.suppress(world, "c00020", EMAIL)
+    preferences.set_preference(world, EMAIL, ["C00021"], 2)
     sender = Sender(stores)
     sender.start()
     try:
@@ -190,11 +192,11 @@ def test_an_address_that_is_gone(world: Scope, of: Occurrence, stores: Stores) -
 
 
 def test_a_message_that_cannot_be_written_holds_up_nobody(world: Scope, stores: Stores, box: Mailbox) -> None:
-    messaging.save_template(world, EMAIL, "Gone", "x", "<p>x</p>", id=9)
+    templates.save_template(world, EMAIL, "Gone", "x", "<p>x</p>", id=9)
     other = campaign(world, places=[{"channel_id": EMAIL, "template_id": 9}])
     well = campaign(world, places=[{"channel_id": EMAIL, "template_id": LETTER}])
     lost, fine = let_out(world, other, "C00040")[0], let_out(world, well, "C00041")[0]
-    messaging.delete_template(world, EMAIL, 9)
+    templates.delete_template(world, EMAIL, 9)
     sender = Sender(stores)
     sender.start()
     try:
@@ -337,5 +339,5 @@ def test_a_renewal_that_comes_late_shortens_no_claim(world: Scope, of: Occurrenc
 
 
 def test_placeholders_of_events_are_no_attributes(world: Scope) -> None:
-    template = messaging.template(world, EMAIL, LETTER)
-    assert messaging.attributes_used(template) == ["FIRST_NAME"]
+    template = templates.template(world, EMAIL, LETTER)
+    assert rendering.attributes_used(template) == ["FIRST_NAME"]

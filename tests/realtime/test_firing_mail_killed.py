@@ -12,7 +12,7 @@ from loaded_program import begin_script
 from rapport.access.scope import Scope
 from rapport.channels import service as channels
 from rapport.delivery.models import OutboxMessage
-from rapport.messaging import service as messaging
+from rapport.messaging import templates
 from rapport.realtime.matching import firings
 from rapport.realtime.sending import Sender
 from rapport.stores import Stores
@@ -38,7 +38,7 @@ def test_mail_in_flight_at_kill_9(stores: Stores, scope: Scope) -> None:
         box.pause = 0.1
         settings = {"host": "127.0.0.1", "port": box.port, "from_address": "s@example.com", "connections": CONNECTIONS}
         channels.create_channel(scope, "Mail", "email", id=504, address_attribute="CUSTOMER_ID", settings=settings)
-        messaging.save_template(scope, 504, "Hello", "Hello", "<p>[%EVENT.level%]</p>", id=1)
+        templates.save_template(scope, 504, "Hello", "Hello", "<p>[%EVENT.level%]</p>", id=1)
         of = campaign(scope, places=[{"channel_id": 504, "template_id": 1}])
         fired = fire(scope, of, *(f"k{number}@example.com" for number in range(80)))
         with scope.records() as session:

@@ -11,16 +11,20 @@ import trigger_world as world
 from sqlalchemy import select
 
 from rapport.access.scope import Scope
-from rapport.audiences import service as audiences
-from rapport.campaigns import service as campaigns
+from rapport.audiences import groups as audience_groups
+from rapport.campaigns import occurrences
+from rapport.campaigns.delivery.quiet_hours import quiet_until
 from rapport.campaigns.models import Occurrence
-from rapport.campaigns.service import QuietHours, quiet_until
+from rapport.campaigns.runs import by_hand
+from rapport.campaigns.triggered import definitions, runs
 from rapport.campaigns.triggered.definitions import groups_of_triggers
+from rapport.campaigns.triggered.schemas import QuietHours
 from rapport.channels import service as channels
-from rapport.delivery import service as delivery
+from rapport.delivery import reading
 from rapport.delivery.models import OutboxMessage, Source, State
 from rapport.errors import Conflict
-from rapport.messaging import service as messaging
+from rapport.messaging import templates
+from rapport.messaging.contactability import suppressions
 from rapport.realtime.matching import firings
 from rapport.realtime.matching.deciding import group_of, is_control
 from rapport.realtime.states import FiringState
@@ -46,14 +50,14 @@ def filled(scope: Scope) -> None:
     channels.update_channel(scope, world.SMS, permission_attribute="ALLOW_SMS")
     mail = {"host": "127.0.0.1", "port": 9, "from_address": "shop@example.com"}
     channels.create_channel(scope, "E-mail", "email", id=MAIL, settings=mail)
-    messaging.save_template(scope, MAIL, "Hello", "Hi", "<p>Hi</p>", id=1)
+    templates.save_template(scope, MAIL, "Hello", "Hi", "<p>Hi</p>", id=1)
 
 
 @pytest.fixture(autouse=True)
 def alone(scope: Scope) -> None:
     scope.clock.set(world.NOW)
-    for one in campaigns.triggered(scope, "active"):
-        campaigns.set_triggered_status(scope, one.id, "paused")
+    for one in definitions.triggered(scope, "active"):
+        definitions.set_triggered_status(scope, one.id, "paused")
 
 
 def fire(scope: Scope, *who: str, minutes: float = 0) -> None:
@@ -65,7 +69,7 @@ def fire(scope: Scope, *who: str, minutes: float = 0) -> None:
 
 
 def test_who_is_kept_out_and_why(scope: Scope) -> None:
-    belgians = audiences.create_target_group(
+    belgians = audience_groups.create_target_group(
         scope, "Belgians", {"attribute": "COUNTRY", "operator": "equals", "value": "BE"}, None
     ).id
     series = world.trigger(scope, rules={"exclude_target_group_ids": [belgians]})
@@ -175,7 +179,7 @@ def test_channels_that_do_not_reach(scope: Scope) -> None:
         "channels": [{"channel_id": world.SMS, "template_id": 11}, {"channel_id": MAIL, "template_id": 1}],
     }
     series = world.trigger(scope, groups=[group])
-    messaging.suppress(scope, "P5", world.SMS)
+    suppressions.suppress(scope, "P5", world.SMS)
     fire(scope, "Silent", "P5", "P6")
     assert world.fired(scope, series) == [
         ("Silent", "sending", ""),
@@ -184,7 +188,7 @@ def test_channels_that_do_not_reach(scope: Scope) -> None:
     ]
     with scope.records() as session:
         ids = [one.id for one in world.firings(scope, series)]
-        rows = delivery.messages_of(scope, session, Source.FIRING, ids)
+        rows = reading.messages_of(scope, session, Source.FIRING, ids)
     told = [(ids.index(row.source_id), row.channel_id, row.state, row.reason) for row in rows]
     assert told == [
         (0, MAIL, State.PENDING, ""),
@@ -196,7 +200,7 @@ def test_channels_that_do_not_reach(scope: Scope) -> None:
     ]
     assert len({row.message_id for row in rows}) == 6
     assert [one["customerID"] for one in world.told(scope, series)] == ["P6"]
-    messaging.allow(scope, "P5", world.SMS)
+    suppressions.allow(scope, "P5", world.SMS)
 
 
 def test_control_and_groups_are_drawn_by_person_and_stay(scope: Scope) -> None:
@@ -238,7 +242,7 @@ def test_in_quiet_hours_firings_wait_or_are_skipped(scope: Scope) -> None:
     delayed = [one.customer_id for one in world.firings(scope, wait) if one.recipient_group_id]
     control = [one.customer_id for one in world.firings(scope, wait) if not one.recipient_group_id]
     assert {one.state for one in world.firings(scope, wait)} == {"delayed"}
-    messaging.suppress(scope, delayed[0], world.SMS)
+    suppressions.suppress(scope, delayed[0], world.SMS)
     scope.warehouse.execute(f"UPDATE profiles SET IS_BLOCKED = 'yes' WHERE customer_id = '{delayed[1]}'")
     scope.warehouse.execute(f"UPDATE profiles SET IS_BLOCKED = 'yes' WHERE customer_id = '{control[0]}'")
     world.process(scope, 22 * 60 - 1)
@@ -256,7 +260,7 @@ def test_in_quiet_hours_firings_wait_or_are_skipped(scope: Scope) -> None:
 def test_what_waits_for_a_trigger_that_is_paused_meanwhile_is_skipped(scope: Scope) -> None:
     series = world.trigger(scope, quiet_hours=QUIET)
     fire(scope, "Plain", minutes=14 * 60)
-    campaigns.set_triggered_status(scope, series.id, "paused")
+    definitions.set_triggered_status(scope, series.id, "paused")
     world.process(scope, 22 * 60)
     assert world.fired(scope, series) == [("Plain", "skipped", "its trigger is not active any more")]
 
@@ -299,7 +303,7 @@ def test_conditional_firings_wait_for_the_gateway_and_are_let_out_or_refused(sco
     waiting = [one for one in world.firings(scope, series) if one.state == FiringState.ASKING]
     controls = [one for one in world.firings(scope, series) if one.outcome == "control"]
     assert waiting and controls and len(waiting) + len(controls) == 20 and world.told(scope, series) == []
-    messaging.suppress(scope, waiting[2].customer_id, world.SMS)
+    suppressions.suppress(scope, waiting[2].customer_id, world.SMS)
     blocked = waiting[3]
     scope.warehouse.execute(f"UPDATE profiles SET IS_BLOCKED = 'yes' WHERE customer_id = '{blocked.customer_id}'")
     with scope.records() as session:
@@ -340,27 +344,27 @@ def test_the_day_of_a_trigger_is_one_campaign_until_the_trigger_changes(scope: S
     fire(scope, "P8", minutes=10)
     day_one = {one.campaign_id for one in world.firings(scope, series)}
     assert len(day_one) == 1
-    changed = campaigns.triggered_body(series).model_copy(update={"notes": "other"})
-    campaigns.update_triggered(scope, series.id, changed, series.version)
+    changed = definitions.triggered_body(series).model_copy(update={"notes": "other"})
+    definitions.update_triggered(scope, series.id, changed, series.version)
     fire(scope, "P9", minutes=20)
-    campaigns.set_triggered_status(scope, series.id, "paused")
-    campaigns.set_triggered_status(scope, series.id, "active")
+    definitions.set_triggered_status(scope, series.id, "paused")
+    definitions.set_triggered_status(scope, series.id, "active")
     fire(scope, "P10", minutes=30)
     fire(scope, "P10", minutes=24 * 60)
-    found = campaigns.occurrences(scope, series.id)
+    found = occurrences.occurrences(scope, series.id)
     assert [(one.execution_date, one.run, one.notes, one.state) for one in found] == [
         (date(2026, 3, 11), 0, "other", "executing"),
         (date(2026, 3, 10), 1, "other", "executing"),
         (date(2026, 3, 10), 0, "", "executing"),
     ]
     with pytest.raises(Conflict, match="pause its trigger"):
-        campaigns.cancel(scope, found[0].id)
+        by_hand.cancel(scope, found[0].id)
 
 
 def test_concurrent_makers_of_a_day_get_the_same(scope: Scope) -> None:
     series = world.trigger(scope)
     day = scope.today()
     with ThreadPoolExecutor(8) as threads:
-        found = list(threads.map(lambda _: campaigns.occurrence_of_day(scope, series, day).id, range(16)))
+        found = list(threads.map(lambda _: runs.occurrence_of_day(scope, series, day).id, range(16)))
     assert len(set(found)) == 1
-    assert len(campaigns.channel_rows(scope, found[0])) == 1
+    assert len(occurrences.channel_rows(scope, found[0])) == 1

@@ -7,9 +7,10 @@ import pytest
 import trigger_world as world
 
 from rapport.access.scope import Scope
-from rapport.campaigns import service as campaigns
+from rapport.campaigns.triggered import definitions
 from rapport.channels import service as channels
-from rapport.messaging import service as messaging
+from rapport.messaging import templates
+from rapport.messaging.contactability import preferences, suppressions
 
 MAIL = 599
 SAME, LISTED = ("skipped", "same address"), ("suppressed", "suppression list")
@@ -27,8 +28,8 @@ def filled(scope: Scope) -> None:
 @pytest.fixture(autouse=True)
 def alone(scope: Scope) -> None:
     scope.clock.set(world.NOW)
-    for one in campaigns.triggered(scope, "active"):
-        campaigns.set_triggered_status(scope, one.id, "paused")
+    for one in definitions.triggered(scope, "active"):
+        definitions.set_triggered_status(scope, one.id, "paused")
 
 
 def fire(scope: Scope, *who: str, minutes: float = 0) -> None:
@@ -55,19 +56,19 @@ def test_the_second_at_an_address_is_skipped_and_accounted_for(scope: Scope) -> 
 
 
 def test_who_said_no_keeps_the_address_off(scope: Scope) -> None:
-    messaging.suppress(scope, "P2", world.SMS)
+    suppressions.suppress(scope, "P2", world.SMS)
     series = world.trigger(scope)
     fire(scope, "P1", "P3")
     assert world.fired(scope, series) == [("P1", *LISTED), ("P3", "sent", "")]
-    messaging.allow(scope, "P1", world.SMS)
-    assert messaging.unreachable(scope, world.SMS, ["P2"]) == {}
+    suppressions.allow(scope, "P1", world.SMS)
+    assert preferences.unreachable(scope, world.SMS, ["P2"]) == {}
 
 
 def test_a_trigger_over_several_kinds_of_addresses_says_by_which_it_divides(scope: Scope, api: httpx.Client) -> None:
     mail = {"channel_id": MAIL, "template_id": 1}
     settings = {"host": "127.0.0.1", "port": 25, "from_address": "shop@example.com"}
     channels.create_channel(scope, "Mail of pairs", "email", id=MAIL, settings=settings)
-    messaging.save_template(scope, MAIL, "Hello", "Hi", "<p>Hi</p>", id=1)
+    templates.save_template(scope, MAIL, "Hello", "Hi", "<p>Hi</p>", id=1)
     texts = {"channel_id": world.SMS, "template_id": 11}
 
     def warned(*groups: list[dict[str, int]], control_share: float = 0, goal: str = "orders") -> list[str]:

@@ -20,7 +20,7 @@ from sqlalchemy import update
 
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
-from rapport.campaigns import service as campaigns
+from rapport.campaigns.triggered import definitions
 from rapport.realtime import gateway_worker, gateways
 from rapport.realtime.gateway_worker import Decider, Questions
 from rapport.realtime.models import Firing, Gateway
@@ -378,7 +378,7 @@ def test_nobody_is_asked_for_a_trigger_that_is_not_active(tenant: Scope, stores:
         0,
         None,
     )
-    campaigns.set_triggered_status(tenant, of.series_id, status)
+    definitions.set_triggered_status(tenant, of.series_id, status)
     Questions(stores).settle(tenant.tenant_id, [(question, gateway_worker.unasked("allow"))])
     with tenant.records() as session:
         session.execute(update(Firing).where(Firing.id == waiting).values(leased_until=None))

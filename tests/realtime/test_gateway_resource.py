@@ -10,7 +10,7 @@ import pytest
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
 from rapport.errors import Invalid
-from rapport.notifications import service as notifications
+from rapport.notifications.deliverer import OUTSIDE_CLOCK
 from rapport.realtime import gateways
 from rapport.stores import Stores
 
@@ -150,7 +150,7 @@ def test_the_secret_is_shown_once_and_can_be_rotated(api: httpx.Client, scope: S
     api.post("/manage/v1/gateway/rotate-secret", json={"grace_hours": 0})
     found = gateways.gateway(scope)
     assert found is not None and found.previous_until is not None
-    assert found.previous_until <= notifications.OUTSIDE_CLOCK.now()
+    assert found.previous_until <= OUTSIDE_CLOCK.now()
     assert api.put("/manage/v1/gateway", json={"url": URL, "extra": 1}).status_code == 400
     assert api.delete("/manage/v1/gateway").status_code == 204
     assert api.post("/manage/v1/gateway/rotate-secret").status_code == 404

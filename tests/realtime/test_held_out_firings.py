@@ -8,12 +8,13 @@ import trigger_world as world
 
 from rapport.access.scope import Scope
 from rapport.access.service import update_tenant
-from rapport.campaigns import service as campaigns
-from rapport.campaigns.service import HoldOut
+from rapport.campaigns.models import Series
+from rapport.campaigns.runs import hold_out
+from rapport.campaigns.settings import HoldOut
+from rapport.campaigns.triggered import definitions
 from rapport.channels import service as channels
-from rapport.messaging import service as messaging
-from rapport.realtime import service as realtime
-from rapport.realtime.matching import firings
+from rapport.messaging import templates
+from rapport.realtime.matching import dry_runs, firings, trials
 
 TOMORROW = world.NOW.date() + timedelta(days=1)
 HELD = ("excluded", "kept back: global hold-out")
@@ -21,7 +22,7 @@ QUIET = {"start": "22:00", "end": "08:00"}
 HOUR, DAY = 60, 24 * 60
 HOLD_OUT = HoldOut(share=0.4, start_date=TOMORROW)
 PEOPLE = [f"C{n}" for n in range(20)]
-KEPT = [one for one in PEOPLE if campaigns.is_held_out(HOLD_OUT, one)]
+KEPT = [one for one in PEOPLE if hold_out.is_held_out(HOLD_OUT, one)]
 OTHERS = [one for one in PEOPLE if one not in KEPT]
 
 
@@ -37,11 +38,11 @@ def filled(scope: Scope) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def alone(scope: Scope) -> None:
     scope.clock.set(world.NOW)
-    for one in campaigns.triggered(scope, "active"):
-        campaigns.set_triggered_status(scope, one.id, "paused")
+    for one in definitions.triggered(scope, "active"):
+        definitions.set_triggered_status(scope, one.id, "paused")
 
 
-def told(scope: Scope, series: campaigns.Series) -> dict[str, tuple[str, str]]:
+def told(scope: Scope, series: Series) -> dict[str, tuple[str, str]]:
     return {one.customer_id: (one.outcome, one.reason) for one in world.firings(scope, series)}
 
 
@@ -61,7 +62,7 @@ def test_it_begins_with_its_day(scope: Scope) -> None:
     today = world.trigger(scope)
     all_at(scope, HOUR)
     assert told(scope, today) == dict.fromkeys(PEOPLE, ("sent", ""))
-    campaigns.set_triggered_status(scope, today.id, "paused")
+    definitions.set_triggered_status(scope, today.id, "paused")
     tomorrow = world.trigger(scope)
     all_at(scope, DAY, [*PEOPLE[:10], *(one.lower() for one in PEOPLE[10:])])
     assert told(scope, tomorrow) == expected()
@@ -105,23 +106,23 @@ def test_trials_and_dry_runs_tell_of_it(scope: Scope) -> None:
     series = world.trigger(scope)
     scope.clock.set(world.NOW + timedelta(days=1))
     fresh = update_tenant(scope, {})
-    tried = realtime.try_event(fresh, series.id, "add_to_cart", {}, KEPT[0], "")
+    tried = trials.try_event(fresh, series.id, "add_to_cart", {}, KEPT[0], "")
     assert (tried.outcome, tried.reason) == HELD
-    counted = {(one.outcome, one.reason): one.units for one in realtime.dry_run(fresh, series.id).not_reached}
+    counted = {(one.outcome, one.reason): one.units for one in dry_runs.dry_run(fresh, series.id).not_reached}
     everybody = [one for (one,) in scope.warehouse.rows("SELECT customer_id FROM customers")]
-    assert counted == {HELD: sum(campaigns.is_held_out(HOLD_OUT, one) for one in everybody)}
+    assert counted == {HELD: sum(hold_out.is_held_out(HOLD_OUT, one) for one in everybody)}
 
 
 def test_an_address_of_somebody_of_it_gets_nothing_of_a_trigger_either(scope: Scope) -> None:
     """Told of at once and by what waited, of a channel with addresses; the customer itself is in no hold-out."""
     partner, apart = "P1", "P2"
-    while any(campaigns.is_held_out(HOLD_OUT, one) for one in (partner, apart)):
+    while any(hold_out.is_held_out(HOLD_OUT, one) for one in (partner, apart)):
         partner, apart = partner + "x", apart + "y"
-    holder = next(one for n in range(99) if campaigns.is_held_out(HOLD_OUT, one := f"H{n}"))
+    holder = next(one for n in range(99) if hold_out.is_held_out(HOLD_OUT, one := f"H{n}"))
     numbers = {holder: "+491701234567", partner: "+49 170 1234567", apart: "0170 999"}
     world.add_customers(scope, [{"customer_id": one, "MOBILE_NUMBER": number} for one, number in numbers.items()])
     channels.create_channel(scope, "Phone", "external", id=507, address_attribute="MOBILE_NUMBER")
-    messaging.save_template(scope, 507, "Offer", id=world.TEMPLATE)
+    templates.save_template(scope, 507, "Offer", id=world.TEMPLATE)
     group = {"action_id": 2, "channels": [{"channel_id": 507, "template_id": world.TEMPLATE}]}
     series = world.trigger(scope, groups=[group])
     asked = world.trigger(scope, {"kind": "simple", "event": "level_up"}, groups=[group], conditional=True)

@@ -7,8 +7,8 @@ import trigger_world as world
 from sqlalchemy import delete
 
 from rapport.access.scope import Scope
-from rapport.campaigns import service as campaigns
 from rapport.campaigns.models import Series
+from rapport.campaigns.triggered import definitions
 from rapport.realtime.models import Visitor, VisitorOwner
 
 REPEATED = {"kind": "repeated", "event": "page_view", "times": 3, "window_minutes": 30}
@@ -30,8 +30,8 @@ def filled(scope: Scope) -> None:
 def alone(scope: Scope) -> Iterator[None]:
     scope.clock.set(world.NOW)
     yield
-    for one in campaigns.triggered(scope, "active"):
-        campaigns.set_triggered_status(scope, one.id, "paused")
+    for one in definitions.triggered(scope, "active"):
+        definitions.set_triggered_status(scope, one.id, "paused")
     with scope.records() as session:
         for table in (Visitor, VisitorOwner):
             session.execute(delete(table).where(table.tenant_id == scope.tenant_id))

@@ -11,7 +11,8 @@ from senders import Sender, app_event, empty, event, handle, logged, metric, sto
 from test_visitors import behind
 
 from rapport.access.scope import Scope
-from rapport.customers import service as customers
+from rapport.customers import changes
+from rapport.customers.writes import attribute_requests, locks, ordering
 from rapport.realtime.events.joining import join
 from rapport.realtime.events.names import Names
 from rapport.realtime.recording.warehouse_batches import file_batch
@@ -170,8 +171,8 @@ def upsert(api: httpx.Client, customer: str, **values: Any) -> Any:
 
 
 def settled(scope: Scope) -> None:
-    with customers.writing(scope):
-        while customers.carry_out(scope):
+    with locks.writing(scope):
+        while ordering.carry_out(scope):
             pass
 
 
@@ -214,10 +215,10 @@ def test_who_is_called_so_may_be_called_so(api: httpx.Client, sender: Sender) ->
 
 def test_an_update_clears_by_null_and_by_no_word(api: httpx.Client, sender: Sender) -> None:
     scope = sender.scope
-    customers.change_attribute(scope, "EMAIL", {"api_updatable": True})
+    changes.change_attribute(scope, "EMAIL", {"api_updatable": True})
     upsert(api, "A1", **KNOWN)
     for value, stays in (("undefined", "ann@example.com"), ("null", "ann@example.com"), (None, None)):
-        customers.update_attributes(scope, [{"customer": "A1", "values": [["EMAIL", value]]}], None)
+        attribute_requests.update_attributes(scope, [{"customer": "A1", "values": [["EMAIL", value]]}], None)
         settled(scope)
         assert known(scope, names=["EMAIL"]) == {"EMAIL": stays}
 

@@ -6,8 +6,9 @@ import pytest
 import trigger_world as world
 
 from rapport.access.scope import Scope
-from rapport.campaigns import service as campaigns
 from rapport.campaigns.models import Series
+from rapport.campaigns.triggered import definitions
+from rapport.campaigns.triggered.schemas import TriggeredBody
 
 CART: dict[str, Any] = {
     "kind": "sequence",
@@ -27,8 +28,8 @@ def filled(scope: Scope) -> None:
 def alone(scope: Scope) -> None:
     """Every test has the triggers to itself and stands at the same time."""
     scope.clock.set(world.NOW)
-    for one in campaigns.triggered(scope, "active"):
-        campaigns.set_triggered_status(scope, one.id, "paused")
+    for one in definitions.triggered(scope, "active"):
+        definitions.set_triggered_status(scope, one.id, "paused")
 
 
 def test_what_is_bought_on_one_device_ends_the_sequence_of_the_other(scope: Scope) -> None:
@@ -111,9 +112,9 @@ def test_a_closing_event_in_the_moments_after_the_deadline_still_closes(scope: S
 
 def change(scope: Scope, series: Series, **changes: Any) -> None:
     """Replace members of a triggered campaign."""
-    now = campaigns.triggered_series(scope, series.id)
-    body = campaigns.triggered_body(now).model_dump(mode="json") | changes
-    campaigns.update_triggered(scope, series.id, campaigns.TriggeredBody.model_validate(body), now.version)
+    now = definitions.triggered_series(scope, series.id)
+    body = definitions.triggered_body(now).model_dump(mode="json") | changes
+    definitions.update_triggered(scope, series.id, TriggeredBody.model_validate(body), now.version)
 
 
 @pytest.mark.parametrize("bought", [False, True])
@@ -121,11 +122,11 @@ def test_what_was_open_before_a_pause_fires_nothing_after_it(scope: Scope, bough
     series = world.trigger(scope, CART)
     world.event(scope, "add_to_cart", "C6")
     world.process(scope)
-    campaigns.set_triggered_status(scope, series.id, "paused")
+    definitions.set_triggered_status(scope, series.id, "paused")
     if bought:
         world.event(scope, "purchase", "C6", 5)
     world.process(scope, 5)
-    campaigns.set_triggered_status(scope, series.id, "active")
+    definitions.set_triggered_status(scope, series.id, "active")
     world.process(scope, 40)
     assert world.fired(scope, series) == []
     world.event(scope, "add_to_cart", "C6", 41)

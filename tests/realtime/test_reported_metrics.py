@@ -15,7 +15,8 @@ sys.path.append(str(Path(__file__).parents[1] / "integrations"))
 import vendor_world as world
 
 from rapport.access.scope import Scope
-from rapport.campaigns import service as campaigns
+from rapport.campaigns.measurement import interactions
+from rapport.campaigns.measurement.interactions import ReportedInteraction
 from rapport.realtime.events.names import Names
 from rapport.realtime.recording.warehouse_batches import file_batch
 
@@ -68,8 +69,8 @@ def test_metrics_of_a_campaign_are_interactions_of_its_recipients(
     seen = api.get("/current/customers/GetCampaignInteractionCustomers", params=query).json()
     assert [(one["CustomerID"], one["CampaignID"]) for one in seen] == [("C00", world.AB)]
     # Whoever reported it by call too reported the same thing.
-    again = campaigns.ReportedInteraction(world.AB, world.SMS, 11, 3, "C00", world.NOW)
-    assert campaigns.add_interactions(scope, [again]) == 0
+    again = ReportedInteraction(world.AB, world.SMS, 11, 3, "C00", world.NOW)
+    assert interactions.add_interactions(scope, [again]) == 0
     assert "CampaignID: there is no campaign 99." in reasons(logged(scope, person="c08"))
     count = "SELECT count() FROM activity_events WHERE origin = 'metric' AND customer_id != 'C10'"
     assert scope.warehouse.value(count) == 7

@@ -5,7 +5,7 @@ from datetime import timedelta
 import rule_world as rules
 
 from rapport.access.scope import Scope
-from rapport.messaging.service import rules as rules_of
+from rapport.messaging.contactability import rules as rules_of
 
 SEEDS, ROUNDS = (1, 2), 3
 # Rules that one of the two ways has alone, or that come after all others: who of an address is first, and the hour.

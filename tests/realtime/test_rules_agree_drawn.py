@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from rapport.access.scope import Scope
 from rapport.access.service import update_tenant
-from rapport.messaging.service import rules as rules_of
+from rapport.messaging.contactability import rules as rules_of
 
 EXAMPLES = int(os.environ.get("RAPPORT_EXAMPLES", "0"))
 CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]

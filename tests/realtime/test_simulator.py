@@ -16,8 +16,8 @@ from sqlalchemy import select
 
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
-from rapport.customers import service as customers
-from rapport.messaging import service as messaging
+from rapport.customers import event_types
+from rapport.messaging.contactability import suppressions
 from rapport.realtime.matching import firings
 from rapport.realtime.models import Firing
 from rapport.realtime.states import FiringState
@@ -474,9 +474,9 @@ def own(stores: Stores) -> Scope:
     everybody = [*PEOPLE, *FOUND_OUT.values()]
     world.fill(made, [{"customer_id": one, "IS_OPTIN": "No" if one == OPTED_OUT else "Yes"} for one in everybody])
     world.channel(made, world.PUSH, "Push")
-    messaging.suppress(made, NO_SMS, world.SMS)
+    suppressions.suppress(made, NO_SMS, world.SMS)
     for name in ("wish", "wish_seen", "wish_fulfilled"):
-        customers.declare_event_type(made, name, {})
+        event_types.declare_event_type(made, name, {})
     return made
 
 

@@ -7,12 +7,13 @@ import pytest
 import trigger_world as world
 
 from rapport.access.scope import Scope
-from rapport.campaigns import service as campaigns
+from rapport.campaigns.triggered import definitions
 from rapport.channels import service as channels
-from rapport.customers import service as customers
+from rapport.customers import event_types
 from rapport.customers.attributes import attributes, save
-from rapport.customers.writes import attribute_times
-from rapport.messaging import service as messaging
+from rapport.customers.privacy import persons
+from rapport.customers.writes import attribute_requests, attribute_times, locks
+from rapport.messaging import templates
 from rapport.persons.declared import going
 
 MAIL = 520
@@ -21,18 +22,18 @@ MAIL = 520
 @pytest.fixture(scope="module", autouse=True)
 def filled(scope: Scope) -> None:
     world.fill(scope)
-    customers.declare_event_type(scope, "set_email_event")
-    customers.declare_event_type(scope, "ootb_user_details_update", {"ootb_first_name": "String"})
+    event_types.declare_event_type(scope, "set_email_event")
+    event_types.declare_event_type(scope, "ootb_user_details_update", {"ootb_first_name": "String"})
     channels.create_channel(scope, "Letters", "external", id=MAIL, address_attribute="EMAIL")
-    messaging.save_template(scope, MAIL, "Offer", id=world.TEMPLATE)
+    templates.save_template(scope, MAIL, "Offer", id=world.TEMPLATE)
 
 
 @pytest.fixture(autouse=True)
 def alone(scope: Scope) -> None:
     """Every test has the triggers to itself and stands at the same time."""
     scope.clock.set(world.NOW)
-    for one in campaigns.triggered(scope, "active"):
-        campaigns.set_triggered_status(scope, one.id, "paused")
+    for one in definitions.triggered(scope, "active"):
+        definitions.set_triggered_status(scope, one.id, "paused")
 
 
 def test_the_welcome_mail_goes_to_the_address_that_the_event_brings(scope: Scope) -> None:
@@ -65,7 +66,7 @@ def test_events_wait_while_another_changes_the_customers(scope: Scope) -> None:
     )
     world.event(scope, "ootb_user_details_update", "C2", ootb_first_name="Held")
     world.event(scope, "add_to_cart", "C2")
-    with customers.writing_if_free(scope) as free:
+    with locks.writing_if_free(scope) as free:
         assert free
         world.process(scope)
         assert (world.fired(scope, series), world.waiting(scope)) == ([], 2)
@@ -127,9 +128,9 @@ def test_calls_of_the_api_are_newer_than_events_of_before_them(scope: Scope, wat
     save(scope, replace(attributes(scope)["EMAIL"], api_updatable=True))
     values = [["EMAIL", "api@example.com"]]
     if call == "upsert":
-        customers.upsert(scope, who, values, None)
+        attribute_requests.upsert(scope, who, values, None)
     else:
-        customers.update_attributes(scope, [{"customer": who, "values": values}], None)
+        attribute_requests.update_attributes(scope, [{"customer": who, "values": values}], None)
     told(scope, who, -1, "Event")
     assert held(scope, who) == ("api@example.com", "Event")
     scope.clock.set(world.NOW + timedelta(minutes=2))
@@ -138,7 +139,7 @@ def test_calls_of_the_api_are_newer_than_events_of_before_them(scope: Scope, wat
 
 
 def test_after_a_long_time_only_what_is_empty_is_filled(scope: Scope, watched: None) -> None:
-    customers.upsert(scope, "C15", [["FIRST_NAME", "Known"]], None)
+    attribute_requests.upsert(scope, "C15", [["FIRST_NAME", "Known"]], None)
     scope.clock.set(world.NOW + timedelta(days=40))
     attribute_times.drop_old(scope)
     told(scope, "C15", -DAY, "Ancient")
@@ -149,5 +150,5 @@ def test_nothing_is_left_of_who_is_erased(scope: Scope, watched: None) -> None:
     told(scope, "C16", 0, "Gone")
     held(scope, "C16")
     assert attribute_times.times_of(scope, ["c16"])["c16"].keys() == {"EMAIL", "FIRST_NAME"}
-    customers.erase(scope, "C16", going(scope))
+    persons.erase(scope, "C16", going(scope))
     assert attribute_times.times_of(scope, ["C16"]) == {}

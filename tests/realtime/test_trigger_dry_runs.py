@@ -13,8 +13,8 @@ from scipy import stats
 
 from rapport.access.scope import Scope
 from rapport.channels import service as channels
-from rapport.customers import service as customers
-from rapport.messaging import service as messaging
+from rapport.customers import event_types
+from rapport.messaging.contactability import preferences, suppressions
 from rapport.realtime.matching import dry_runs
 
 PEOPLE = [
@@ -34,8 +34,8 @@ def filled(scope: Scope) -> Iterator[None]:
     world.fill(scope, PEOPLE)
     channels.update_channel(scope, world.SMS, permission_attribute="ALLOW_SMS")
     world.channel(scope, world.PUSH, "Push")
-    messaging.suppress(scope, "C5", world.SMS)
-    messaging.set_preference(scope, world.SMS, ["C7"], 2)
+    suppressions.suppress(scope, "C5", world.SMS)
+    preferences.set_preference(scope, world.SMS, ["C7"], 2)
     yield
     scope.clock.set(None)
 
@@ -120,7 +120,7 @@ def test_what_cannot_be_counted(scope: Scope, api: httpx.Client) -> None:
 def test_a_new_trigger_tells_what_it_can_show(scope: Scope, api: httpx.Client) -> None:
     """By the customers who had its event in the 30 days up to the data date, and what they bought in its window."""
     had, too_early = datetime(2026, 3, 1, 12, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)
-    number = customers.ensure_event_types(scope, ["page_view"])["page_view"]
+    number = event_types.ensure(scope, ["page_view"])["page_view"]
     events = [[f"T{n}/{i}", number, f"C{n}", had] for n in range(20) for i in range(2)]
     events += [[f"T{n}", number, f"C{n}", too_early] for n in range(20, 30)]
     scope.warehouse.insert("activity_events", ["event_id", "event_type_id", "customer_id", "event_at"], events)

@@ -11,11 +11,14 @@ from sqlalchemy import update
 
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope
-from rapport.audiences import service as audiences
-from rapport.campaigns import service as campaigns
+from rapport.audiences import groups as audience_groups
+from rapport.audiences import membership
+from rapport.campaigns import definitions, occurrences
 from rapport.campaigns.cycle.daily import _trigger_groups
+from rapport.campaigns.delivery import completion
+from rapport.campaigns.measurement import results, series_results
 from rapport.campaigns.models import Series
-from rapport.campaigns.schemas import CodeCost
+from rapport.campaigns.schemas import ActionBody, CodeCost
 from rapport.realtime.closing_days import close_days
 from rapport.realtime.matching import firings
 from rapport.realtime.models import Firing
@@ -60,7 +63,7 @@ def series(scope: Scope) -> Series:
 
 
 def day_of(scope: Scope, series: Series) -> int:
-    (found,) = campaigns.occurrences(scope, series.id)
+    (found,) = occurrences.occurrences(scope, series.id)
     return found.id
 
 
@@ -86,16 +89,16 @@ def channels_of(one: Firing) -> list[int]:
 def test_every_firing_is_in_the_accounts_once(scope: Scope, series: Series) -> None:
     found = world.firings(scope, series)
     assert {one.state for one in found} == {FiringState.FILED}
-    (day,) = campaigns.occurrences(scope, series.id)
+    (day,) = occurrences.occurrences(scope, series.id)
     units = sum(len(channels_of(one)) if one.outcome == "sent" else 1 for one in found)
     sent = sum(len(channels_of(one)) for one in found if one.outcome == "sent")
     control = sum(one.outcome == "control" for one in found)
-    assert day.counts == {"sent": sent, "control": control, "excluded": 1} == campaigns.counts_of(scope, day)
+    assert day.counts == {"sent": sent, "control": control, "excluded": 1} == completion.counts_of(scope, day)
     assert day.targeted == units == sum(day.counts.values())
     customers = {one.customer_id for one in found if not one.is_visitor and one.outcome == "sent"}
     held = {one.customer_id for one in found if not one.is_visitor and one.outcome == "control"}
     assert (day.test_size, day.control_size) == (len(customers), len(held))
-    rows = {(row.recipient_group_id, row.channel_id): row.recipients for row in campaigns.channel_rows(scope, day.id)}
+    rows = {(row.recipient_group_id, row.channel_id): row.recipients for row in occurrences.channel_rows(scope, day.id)}
     expected = dict.fromkeys(rows, 0)
     for one in addressed(scope, series):
         for channel in channels_of(one):
@@ -104,9 +107,9 @@ def test_every_firing_is_in_the_accounts_once(scope: Scope, series: Series) -> N
     for one in found:
         one.state = FiringState.DONE  # as a filer that was killed before it had marked them would see them
     firings.file_batch(scope, found)
-    (after,) = campaigns.occurrences(scope, series.id)
+    (after,) = occurrences.occurrences(scope, series.id)
     assert (after.targeted, after.counts, after.test_size) == (day.targeted, day.counts, day.test_size)
-    assert campaigns.counts_of(scope, after) == day.counts
+    assert completion.counts_of(scope, after) == day.counts
 
 
 def test_a_filing_that_was_killed_between_the_engines_is_finished(scope: Scope, series: Series) -> None:
@@ -119,7 +122,7 @@ def test_a_filing_that_was_killed_between_the_engines_is_finished(scope: Scope, 
     day = world.NOW.date().isoformat()
     scope.warehouse.execute(f"{sql} ('{day}', {one.campaign_id}, 'C001', {world.SMS}, {one.id})")
     world.file(scope)
-    (found,) = campaigns.occurrences(scope, other.id)
+    (found,) = occurrences.occurrences(scope, other.id)
     assert (found.targeted, found.counts) == (1, {"sent": 1})
     count = "SELECT count() FROM campaign_recipients WHERE campaign_id = {id:UInt32}"
     assert scope.warehouse.value(count, id=found.id) == 1
@@ -128,7 +131,7 @@ def test_a_filing_that_was_killed_between_the_engines_is_finished(scope: Scope, 
 def test_the_reads_of_actions(scope: Scope, series: Series, api: httpx.Client) -> None:
     number = day_of(scope, series)
     details = api.get("/current/actions/GetCampaignDetails", params={"CampaignID": number}).json()
-    (day,) = campaigns.occurrences(scope, series.id)
+    (day,) = occurrences.occurrences(scope, series.id)
     assert details == {
         "TargetGroupID": 0,
         "CampaignType": "A/B",
@@ -212,7 +215,7 @@ def test_results_run_from_each_firing_on(scope: Scope, series: Series) -> None:
     columns = ["transaction_id", "customer_id", "transaction_time", "amount", "type"]
     rows = [[str(i), who, at.replace(tzinfo=UTC), amount, kind] for i, (who, at, amount, kind) in enumerate(bought)]
     scope.warehouse.insert("transactions", columns, rows)
-    found = campaigns.results(scope, number)
+    found = results.results(scope, number)
     assert [row.recipient_group_id for row in found.groups] == [0, 1, 2]
     began: dict[str, datetime] = {}
     group: dict[str, int] = {}
@@ -233,11 +236,11 @@ def test_results_run_from_each_firing_on(scope: Scope, series: Series) -> None:
         assert row.responders == sum(count > 0 for count in orders.values())
         assert row.value == pytest.approx(sum(values.values()))
     assert found.groups[1].against_control is not None
-    assert campaigns.series_results(scope, series).runs == 0  # the window is open
+    assert series_results.series_results(scope, series).runs == 0  # the window is open
     with scope.records() as session:
         before = scope.data_date()
         session.execute(update(Tenant).values(last_data_date=date(2026, 4, 1)).where(Tenant.id == scope.tenant_id))
-    whole = campaigns.series_results(scope, series)
+    whole = series_results.series_results(scope, series)
     with scope.records() as session:
         session.execute(update(Tenant).values(last_data_date=before).where(Tenant.id == scope.tenant_id))
     for row, other in zip(whole.groups, found.groups[1:], strict=True):
@@ -265,14 +268,14 @@ def test_whoever_the_gateway_refused_counts_in_the_group_of_the_hash(scope: Scop
                 firings.refuse(scope, session, number, "excluded", "gateway: not allowed")
         firings.release(scope, session, list(placed))
     world.file(scope)
-    (found,) = [campaigns.results(scope, day.id) for day in campaigns.occurrences(scope, asked.id)]
+    (found,) = [results.results(scope, day.id) for day in occurrences.occurrences(scope, asked.id)]
     sizes = {row.recipient_group_id: row.customers for row in found.groups}
     assert sizes == {0: 0, **{group: list(placed.values()).count(group) for group in (1, 2)}}
 
 
 def test_vouchers_of_a_triggered_campaign_cost_what_was_redeemed(scope: Scope, series: Series) -> None:
     cost = CodeCost(amount=3)
-    action = campaigns.create_action(scope, campaigns.ActionBody(name="Paid", promo_codes=["Trig"], cost=cost))
+    action = definitions.create_action(scope, ActionBody(name="Paid", promo_codes=["Trig"], cost=cost))
     group = {"action_id": action.id, "channels": [{"channel_id": world.SMS, "template_id": world.TEMPLATE}]}
     paid = world.trigger(scope, {"kind": "simple", "event": "level_up"}, groups=[group], control_share=0.4)
     scope.clock.set(world.NOW)
@@ -291,7 +294,7 @@ def test_vouchers_of_a_triggered_campaign_cost_what_was_redeemed(scope: Scope, s
     rows = [[f"paid{n}", who, at, 20.0, code] for n, (who, code) in enumerate(used)]
     scope.warehouse.insert("transactions", columns, rows)
     try:
-        found = campaigns.results(scope, day_of(scope, paid))
+        found = results.results(scope, day_of(scope, paid))
     finally:
         scope.warehouse.execute("DELETE FROM transactions WHERE startsWith(transaction_id, 'paid')")
     assert [row.cost for row in found.groups] == [3.0, 21.0]
@@ -301,7 +304,7 @@ def test_a_day_is_closed_when_it_is_over_and_all_is_filed(scope: Scope, series: 
     number = day_of(scope, series)
     scope.clock.set(datetime(2026, 3, 10, 22, 59, tzinfo=UTC))
     close_days(scope)
-    assert campaigns.occurrence(scope, number).state == "executing"
+    assert occurrences.occurrence(scope, number).state == "executing"
     scope.clock.set(datetime(2026, 3, 10, 23, 1, tzinfo=UTC))
     late = world.trigger(scope, {"kind": "simple", "event": "page_view"})
     scope.clock.set(world.NOW)
@@ -309,22 +312,22 @@ def test_a_day_is_closed_when_it_is_over_and_all_is_filed(scope: Scope, series: 
     world.process(scope)
     scope.clock.set(datetime(2026, 3, 10, 23, 1, tzinfo=UTC))
     close_days(scope)
-    closed = campaigns.occurrence(scope, number)
+    closed = occurrences.occurrence(scope, number)
     assert (closed.state, closed.finished_at) == ("successful", scope.clock.now())
-    assert {row.state for row in campaigns.channel_rows(scope, number)} == {"successful"}
-    (waiting,) = campaigns.occurrences(scope, late.id)
+    assert {row.state for row in occurrences.channel_rows(scope, number)} == {"successful"}
+    (waiting,) = occurrences.occurrences(scope, late.id)
     assert waiting.state == "executing"
     world.file(scope)
     close_days(scope)
-    assert campaigns.occurrence(scope, waiting.id).state == "successful"
+    assert occurrences.occurrence(scope, waiting.id).state == "successful"
 
 
 def test_the_daily_cycle_renews_the_groups_of_triggers(scope: Scope, series: Series) -> None:
     definition = {"attribute": "COUNTRY", "operator": "equals", "value": "NL"}
-    group = audiences.create_target_group(scope, "The Dutch", definition, None).id
+    group = audience_groups.create_target_group(scope, "The Dutch", definition, None).id
     world.trigger(scope, customer_conditions={"not": {"group": group}})
-    assert audiences.newest_snapshots(scope, [group]) == {group: world.DATA_DATE}, "as soon as a trigger asks"
+    assert membership.newest_snapshots(scope, [group]) == {group: world.DATA_DATE}, "as soon as a trigger asks"
     scope.warehouse.insert("profiles", ["data_date", "customer_id", "COUNTRY"], [[date(2026, 3, 10), "C000", "NL"]])
     _trigger_groups(scope.tenant_id, "2026-03-10")
-    assert audiences.newest_snapshots(scope, [group]) == {group: date(2026, 3, 10)}
-    assert audiences.members(scope, group, date(2026, 3, 10), 10) == ["C000"]
+    assert membership.newest_snapshots(scope, [group]) == {group: date(2026, 3, 10)}
+    assert membership.members(scope, group, date(2026, 3, 10), 10) == ["C000"]

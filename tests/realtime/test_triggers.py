@@ -10,9 +10,10 @@ import trigger_world as world
 from sqlalchemy import select, update
 
 from rapport.access.scope import Scope
-from rapport.campaigns import service as campaigns
 from rapport.campaigns.models import Series
-from rapport.customers import service as customers
+from rapport.campaigns.triggered import definitions, sentences
+from rapport.campaigns.triggered.schemas import TriggeredBody
+from rapport.customers.writes import attribute_requests
 from rapport.realtime.closing_days import drop_states
 from rapport.realtime.matching.catalogue import FRESH_SECONDS
 from rapport.realtime.matching.processor import BATCH, Processor
@@ -30,8 +31,8 @@ def filled(scope: Scope) -> None:
 def alone(scope: Scope) -> None:
     """Every test has the triggers to itself and stands at the same time."""
     scope.clock.set(world.NOW)
-    for one in campaigns.triggered(scope, "active"):
-        campaigns.set_triggered_status(scope, one.id, "paused")
+    for one in definitions.triggered(scope, "active"):
+        definitions.set_triggered_status(scope, one.id, "paused")
 
 
 REPEATED: dict[str, Any] = {"kind": "repeated", "event": "page_view", "times": 3, "window_minutes": 30}
@@ -104,7 +105,7 @@ def test_customer_conditions_are_met_by_the_customers_of_now(scope: Scope) -> No
         world.event(scope, "add_to_cart", customer)
     world.process(scope)
     assert world.fired(scope, series) == [("C1", "sent", ""), ("C3", "sent", "")]
-    customers.upsert(scope, "C2", [["COUNTRY", "NL"]], None)
+    attribute_requests.upsert(scope, "C2", [["COUNTRY", "NL"]], None)
     world.event(scope, "add_to_cart", "c2")
     world.process(scope)
     assert world.fired(scope, series)[2:] == [("C2", "sent", "")], "what the API has written counts at once"
@@ -219,9 +220,9 @@ def test_a_paused_trigger_fires_nothing_and_its_open_sequences_end(scope: Scope)
     series = world.trigger(scope, SEQUENCE)
     world.event(scope, "add_to_cart", "C1")
     world.process(scope)
-    campaigns.set_triggered_status(scope, series.id, "paused")
+    definitions.set_triggered_status(scope, series.id, "paused")
     world.process(scope, 60)
-    campaigns.set_triggered_status(scope, series.id, "active")
+    definitions.set_triggered_status(scope, series.id, "active")
     world.process(scope, 60)
     assert world.firings(scope, series) == [] and world.states(scope, series) == []
 
@@ -275,7 +276,7 @@ def test_a_running_processor_wakes_for_events_and_changes(scope: Scope) -> None:
         series = world.trigger(scope)
         world.event(scope, "add_to_cart", "C1", world.minutes_to(scope.clock.now()), notify=True)
         world.until(lambda: len(world.firings(scope, series)) == 1)
-        campaigns.set_triggered_status(scope, series.id, "paused")
+        definitions.set_triggered_status(scope, series.id, "paused")
         time.sleep(FRESH_SECONDS)  # a batch may be under way that knows nothing of the change yet
         world.event(scope, "add_to_cart", "C1", world.minutes_to(scope.clock.now()), notify=True)
         world.until(lambda: world.waiting(scope) == 0)
@@ -339,7 +340,7 @@ def test_scheduled_paths_leave_triggers_out(api: httpx.Client) -> None:
 
 
 def test_sentences(scope: Scope) -> None:
-    made = campaigns.TriggeredBody.model_validate(
+    made = TriggeredBody.model_validate(
         body(
             trigger={**SEQUENCE, "conditions": over(50)},
             customer_conditions={"attribute": "COUNTRY", "operator": "equals", "value": "NL"},
@@ -347,15 +348,15 @@ def test_sentences(scope: Scope) -> None:
             quiet_hours={"start": "22:00", "end": "08:00"},
         )
     )
-    assert campaigns.triggered_sentence(scope, made) == (
+    assert sentences.triggered_sentence(scope, made) == (
         "When a customer does 'add_to_cart' (amount is more than 50) and then not 'purchase' within 30 minutes, "
         "counted from the last 'page_view', if country is 'NL', at most 2 times in 7 days, "
         "waiting for the end of the quiet hours from 22:00 to 08:00"
     )
-    again = campaigns.TriggeredBody.model_validate(
+    again = TriggeredBody.model_validate(
         body(trigger={**REPEATED, "window_minutes": 120}, re_entry="once", visitors=True)
     )
-    assert campaigns.triggered_sentence(scope, again) == (
+    assert sentences.triggered_sentence(scope, again) == (
         "When anybody does 'page_view' 3 times within 2 hours, only once ever"
     )
 

@@ -12,7 +12,7 @@ from senders import Sender, app_event, handle, idle, stored
 from sqlalchemy import text
 
 from rapport.access.scope import Scope
-from rapport.customers import service as customers
+from rapport.customers.privacy import persons
 from rapport.realtime.events import joining
 from rapport.realtime.events.intake import Incoming, Intake
 from rapport.realtime.events.joining import join
@@ -330,7 +330,7 @@ def test_a_person_s_real_time_is_exported_and_erased(
             assert session.execute(sql, {"t": scope.tenant_id}).scalar_one() == 1
         sql = text("SELECT count(*) FROM messages WHERE tenant_id = :t")
         assert session.execute(sql, {"t": scope.tenant_id}).scalar_one() == 1
-    assert customers.export(scope, person, ["activity_events"]) == {"activity_events": []}
+    assert persons.export(scope, person, ["activity_events"]) == {"activity_events": []}
     idle(scope)
     # Nothing of what was hidden is in a file any more.
     sql = """

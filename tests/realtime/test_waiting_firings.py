@@ -7,11 +7,11 @@ import pytest
 import trigger_world as world
 
 from rapport.access.scope import Scope
-from rapport.campaigns import service as campaigns
 from rapport.campaigns.models import Series
+from rapport.campaigns.triggered import definitions
 from rapport.channels import service as channels
-from rapport.customers import service as customers
-from rapport.messaging import service as messaging
+from rapport.customers.writes import attribute_requests
+from rapport.messaging.contactability import suppressions
 from rapport.realtime.matching import firings
 
 QUIET = {"start": "22:00", "end": "08:00"}
@@ -33,8 +33,8 @@ def filled(scope: Scope) -> None:
 def alone(scope: Scope) -> None:
     """Every test has the triggers to itself and stands at the same time."""
     scope.clock.set(world.NOW)
-    for one in campaigns.triggered(scope, "active"):
-        campaigns.set_triggered_status(scope, one.id, "paused")
+    for one in definitions.triggered(scope, "active"):
+        definitions.set_triggered_status(scope, one.id, "paused")
 
 
 def outcomes(scope: Scope, series: Series) -> list[str]:
@@ -83,7 +83,7 @@ def test_whoever_is_held_back_counts_as_often_as_it_would_have_been_written_to(
 ) -> None:
     """Two messages, but one to the first, which wants nothing on one of the channels."""
     first, *others = (f"P{n}" for n in who)
-    messaging.suppress(scope, first, world.PUSH)
+    suppressions.suppress(scope, first, world.PUSH)
     places = [{"channel_id": number, "template_id": world.TEMPLATE} for number in (world.SMS, world.PUSH)]
     groups = [{"action_id": 2, "channels": places}]
     held_back = world.trigger(scope, groups=groups, control_share=0.9, quiet_hours=quiet_hours)
@@ -126,7 +126,7 @@ def test_the_cap_counts_what_left_and_was_held_back_until_quiet_hours_end(
 
 
 def test_a_visitor_that_waits_is_judged_as_the_customer_that_it_turned_out_to_be(scope: Scope) -> None:
-    messaging.suppress(scope, "P16", world.SMS)
+    suppressions.suppress(scope, "P16", world.SMS)
     waits = world.trigger(scope, quiet_hours=QUIET, rules=ONE, visitors=True)
     asks = world.trigger(scope, {"kind": "simple", "event": "purchase"}, conditional=True, visitors=True)
     told = world.trigger(scope, {"kind": "simple", "event": "level_up"})
@@ -148,7 +148,7 @@ def test_a_visitor_that_waits_is_judged_as_the_customer_that_it_turned_out_to_be
         ("Night3", "sent", ""),
     ]
     assert world.fired(scope, asks) == [("Night4", "suppressed", "suppression list")]
-    messaging.allow(scope, "P16", world.SMS)
+    suppressions.allow(scope, "P16", world.SMS)
 
 
 def test_re_entry_counts_from_when_something_left(scope: Scope) -> None:
@@ -185,8 +185,8 @@ def test_who_cannot_be_reached_has_one_firing_a_day(scope: Scope, outcome: str) 
     group = {"action_id": 2, "channels": [{"channel_id": LETTERS, "template_id": world.TEMPLATE}]}
     who = {"no address": "P10", "suppressed": "P11"}[outcome]
     if outcome == "suppressed":
-        customers.upsert(scope, who, [["EMAIL", "p10@example.com"]], None)
-        messaging.suppress(scope, who, LETTERS)
+        attribute_requests.upsert(scope, who, [["EMAIL", "p10@example.com"]], None)
+        suppressions.suppress(scope, who, LETTERS)
     series = world.trigger(scope, groups=[group])
     for n in range(5):
         world.event(scope, "add_to_cart", who, n)

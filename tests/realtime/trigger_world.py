@@ -12,11 +12,14 @@ from sqlalchemy import func, select, text, update
 
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope
-from rapport.campaigns import service as campaigns
+from rapport.campaigns import definitions
 from rapport.campaigns.models import Series
+from rapport.campaigns.schemas import ActionBody
+from rapport.campaigns.triggered import definitions as campaign_definitions
+from rapport.campaigns.triggered.schemas import TriggeredBody
 from rapport.channels import service as channels
-from rapport.customers import service as customers
-from rapport.messaging import service as messaging
+from rapport.customers import event_types
+from rapport.messaging import templates
 from rapport.notifications import service as notifications
 from rapport.notifications.models import Delivery
 from rapport.realtime.events.visitors import Links, links
@@ -36,11 +39,11 @@ def fill(scope: Scope, customers_of: Sequence[dict[str, Any]] = ()) -> None:
     """Stand at NOW, with a channel, an action 2 with a code, and the declared events."""
     scope.clock.set(NOW)
     channels.create_channel(scope, "SMS", "external")
-    messaging.save_template(scope, SMS, "Offer", id=TEMPLATE)
-    campaigns.create_action(scope, campaigns.ActionBody(name="Voucher", promo_codes=["FREE5"]))
+    templates.save_template(scope, SMS, "Offer", id=TEMPLATE)
+    definitions.create_action(scope, ActionBody(name="Voucher", promo_codes=["FREE5"]))
     numbers = {"amount": "Number", "brand": "String", "first": "Boolean"}
     for name in ("add_to_cart", "purchase", "page_view", "level_up"):
-        customers.declare_event_type(scope, name, numbers)
+        event_types.declare_event_type(scope, name, numbers)
     add_customers(scope, customers_of or [{"customer_id": f"C{n}"} for n in range(20)])
     with scope.records() as session:
         session.execute(update(Tenant).where(Tenant.id == scope.tenant_id).values(last_data_date=DATA_DATE))
@@ -50,7 +53,7 @@ def fill(scope: Scope, customers_of: Sequence[dict[str, Any]] = ()) -> None:
 def channel(scope: Scope, number: int, name: str) -> None:
     """One more outside channel with the template."""
     channels.create_channel(scope, name, "external", id=number)
-    messaging.save_template(scope, number, "Offer", id=TEMPLATE)
+    templates.save_template(scope, number, "Offer", id=TEMPLATE)
 
 
 def add_customers(scope: Scope, rows: Sequence[dict[str, Any]]) -> None:
@@ -72,7 +75,7 @@ def trigger(scope: Scope, kind: dict[str, Any] | None = None, **more: Any) -> Se
         "re_entry": "unlimited",
         **more,
     }
-    return campaigns.create_triggered(scope, campaigns.TriggeredBody.model_validate(body))
+    return campaign_definitions.create_triggered(scope, TriggeredBody.model_validate(body))
 
 
 def event(

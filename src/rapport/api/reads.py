@@ -16,7 +16,7 @@ from rapport.access.scope import Scope
 from rapport.api.http.auth import caller
 from rapport.api.http.parameters import CUSTOMER_ATTRIBUTES, PAGING, Parameter
 from rapport.api.http.responses import json_response
-from rapport.customers import service as customers
+from rapport.customers import attributes
 from rapport.errors import NotFound
 from rapport.settings import Settings
 from rapport.stores.warehouse import identifier
@@ -230,7 +230,7 @@ def _warehouse_page(scope: Scope, read: Read, sql: str, values: Values) -> tuple
 
 def _rendered(scope: Scope, names: list[str]) -> list[str]:
     """SQL of attributes by name, as they are now: their types can change. Raises Invalid."""
-    return [customers.rendered(info) for info in customers.find(scope, names)]
+    return [attributes.rendered(info) for info in attributes.find(scope, names)]
 
 
 def with_attributes(scope: Scope, sql: str, names: list[str], columns: str = "") -> str:

@@ -6,7 +6,8 @@ from rapport.access.scope import Scope
 from rapport.audiences import queries
 from rapport.audiences.schema import NAMED, PERCENTILE, called, current_date
 from rapport.conditions import FIELD_KINDS, operators_of
-from rapport.customers import service as customers
+from rapport.customers import attributes
+from rapport.customers.attributes import AttributeInfo
 
 EXAMPLES = 5
 
@@ -28,19 +29,19 @@ class AttributeChoice:
 
 def attribute_choices(scope: Scope) -> list[AttributeChoice]:
     """Every attribute of the tenant, by name."""
-    infos = list(customers.attributes(scope).values())
+    infos = list(attributes.attributes(scope).values())
     examples = _examples(scope, [info for info in infos if not info.is_pii])
     return [_choice(info, examples.get(info.real_field_name, [])) for info in infos]
 
 
-def _choice(info: customers.AttributeInfo, examples: list[str]) -> AttributeChoice:
+def _choice(info: AttributeInfo, examples: list[str]) -> AttributeChoice:
     kind = FIELD_KINDS[info.field_type]
     operators = [operator.value for operator in operators_of(kind, PERCENTILE in info.real_field_name)]
     return AttributeChoice(info.real_field_name, info.alias, info.description, kind.value, operators, examples)
 
 
-def _examples(scope: Scope, infos: list[customers.AttributeInfo]) -> dict[str, list[str]]:
-    columns = ", ".join(f"topK({EXAMPLES})({customers.rendered(info)})" for info in infos)
+def _examples(scope: Scope, infos: list[AttributeInfo]) -> dict[str, list[str]]:
+    columns = ", ".join(f"topK({EXAMPLES})({attributes.rendered(info)})" for info in infos)
     row = scope.warehouse.row(queries.EXAMPLES.format(columns=columns), data_date=current_date(scope).isoformat())
     examples = row or ((),) * len(infos)
     shown = {

@@ -10,7 +10,7 @@ from rapport.audiences.groups import target_group
 from rapport.audiences.membership import ensure_members, snapshot
 from rapport.audiences.queries import MEMBERS_WITH
 from rapport.audiences.schema import current_date
-from rapport.customers import service as customers
+from rapport.customers import attributes as customer_attributes
 from rapport.errors import Invalid
 from rapport.stores.warehouse import identifier
 
@@ -29,11 +29,11 @@ def export_members(
     group, day = target_group(scope, target_group_id), data_date or current_date(scope)
     if len(names) > MOST_ATTRIBUTES or len({name.upper() for name in names}) < len(names):
         raise Invalid(f"attributes must be at most {MOST_ATTRIBUTES}, each named once.")
-    infos = customers.find(scope, names, "attributes")
+    infos = customer_attributes.find(scope, names, "attributes")
     if snapshot(scope, group.id, day) is None:
         ensure_members(scope, {group.id}, day)
     attributes = [info.real_field_name for info in infos]
-    columns = [f"{customers.rendered(info)} AS {identifier(f'of_{info.real_field_name}')}" for info in infos]
+    columns = [f"{customer_attributes.rendered(info)} AS {identifier(f'of_{info.real_field_name}')}" for info in infos]
     exported = [f"p.{identifier(f'of_{name}')}" for name in attributes]
     sql = MEMBERS_WITH.format(
         columns=", ".join(["customer_id AS known_id", *columns]), exported="".join(f", {column}" for column in exported)

@@ -14,7 +14,7 @@ from rapport.audiences import queries
 from rapport.audiences.groups import computing_order, target_group, versions_of
 from rapport.audiences.models import Snapshot, TargetGroup
 from rapport.audiences.schema import current_date, schema
-from rapport.customers import service as customers
+from rapport.customers import attributes
 from rapport.errors import NotFound
 from rapport.stores.records import hold
 
@@ -44,7 +44,7 @@ def compute_own(scope: Scope, target_group_id: int, data_date: date) -> int:
     return size
 
 
-@customers.attributes_read_once()
+@attributes.attributes_read_once()
 def _store(scope: Scope, group: TargetGroup, data_date: date) -> int:
     compiled = conditions.to_sql(group.condition, schema(scope, data_date))
     partition: dict[str, Any] = {"data_date": data_date.isoformat(), "target_group": group.id}

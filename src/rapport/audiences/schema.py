@@ -9,9 +9,9 @@ from rapport.audiences.models import TargetGroup
 from rapport.audiences.queries import CAMPAIGNS_OF_SERIES
 from rapport.channels import service as channels
 from rapport.conditions import FIELD_KINDS, Column, Names, Schema
-from rapport.customers import service as customers
-from rapport.insight import service as insight
-from rapport.messaging import service as messaging
+from rapport.customers import attributes
+from rapport.insight import microsegments, stages, values
+from rapport.messaging.contactability import unreached
 
 PERCENTILE = "_PERCENTILE"
 NOT_MODELLED = (
@@ -30,10 +30,10 @@ NAMED = {
 def called(scope: Scope, by_id: str) -> dict[int, str]:
     """The names of what an attribute of NAMED gives the id of."""
     if by_id == "MICROSEGMENT_ID":
-        return insight.microsegment_names(scope)
+        return microsegments.microsegment_names(scope)
     if by_id == "VALUE_SEGMENT_ID":
-        return {segment.id: segment.name for segment in insight.value_segments(scope)}
-    return insight.stage_rules(scope).names()
+        return {segment.id: segment.name for segment in values.value_segments(scope)}
+    return stages.stage_rules(scope).names()
 
 
 def schema(scope: Scope, data_date: date | None = None) -> Schema:
@@ -48,13 +48,13 @@ def schema(scope: Scope, data_date: date | None = None) -> Schema:
                 PERCENTILE in name,
                 info.consent.word if info.consent else None,
             )
-            for name, info in customers.attributes(scope).items()
+            for name, info in attributes.attributes(scope).items()
         },
         data_date=data_date,
         time_zone=scope.time_zone,
         missing="" if newest else NOT_MODELLED,
         campaigns_of=lambda series_id: _campaigns_of(scope, series_id),
-        unreached=lambda channel_id: messaging.unreached(scope, channel_id, data_date),
+        unreached=lambda channel_id: unreached.unreached(scope, channel_id, data_date),
     )
 
 
@@ -78,7 +78,7 @@ def names(scope: Scope) -> Names:
     chosen = select(TargetGroup.id, TargetGroup.name).where(TargetGroup.tenant_id == scope.tenant_id)
     with scope.reads() as session:
         groups = {row.id: row.name for row in session.execute(chosen)}
-    aliases = {name: info.alias for name, info in customers.attributes(scope).items()}
+    aliases = {name: info.alias for name, info in attributes.attributes(scope).items()}
     for name, by_id in NAMED.items():
         if name in aliases and by_id in aliases:
             aliases[by_id] = aliases[name]

@@ -5,15 +5,18 @@ from dataclasses import replace
 
 from rapport import conditions
 from rapport.access.scope import Scope
-from rapport.audiences import service as audiences
+from rapport.audiences import groups
+from rapport.audiences import schema as audience_schema
 from rapport.campaigns.delivery import webhooks
 from rapport.campaigns.states import SeriesStatus
 from rapport.campaigns.triggered.definitions import triggered
 from rapport.channels import service as channels
 from rapport.conditions import FIELD_KINDS, Column
-from rapport.customers import service as customers
+from rapport.customers import event_types, retyping
+from rapport.customers.attributes import AttributeInfo
+from rapport.customers.privacy import anonymisation
 from rapport.errors import Conflict, Invalid
-from rapport.messaging import service as messaging
+from rapport.messaging import rendering, templates
 
 LISTED = 5
 TEXTS = ("Nvarchar", "Varchar")
@@ -21,19 +24,19 @@ TEXTS = ("Nvarchar", "Varchar")
 
 def delete_attribute(scope: Scope, name: str) -> None:
     """Delete an attribute that nothing uses. Raises NotFound, Invalid for a built-in one, Conflict for one in use."""
-    info = customers.changeable(scope, name)
+    info = retyping.changeable(scope, name)
     _refuse(f"{info.real_field_name} cannot be deleted", list(uses(scope, info.real_field_name)))
-    customers.delete_attribute(scope, name)
+    retyping.delete(scope, name)
 
 
 def retype_attribute(scope: Scope, name: str, field_type: str) -> None:
     """Change an attribute's type. Raises Conflict when values do not convert, or when somebody asks it as it is."""
-    info = customers.changeable(scope, name)
+    info = retyping.changeable(scope, name)
     misfits = [user for user, condition in asking(scope) if not _fits(scope, condition, info, field_type)]
     if field_type not in TEXTS:
         misfits += _channels(scope, info.real_field_name.upper())
     _refuse(f"{info.real_field_name} cannot become {field_type}", misfits)
-    customers.retype_attribute(scope, name, field_type)
+    retyping.retype(scope, name, field_type)
 
 
 def _refuse(refusal: str, users: list[str]) -> None:
@@ -49,21 +52,21 @@ def uses(scope: Scope, name: str) -> Iterator[str]:
         if key in conditions.attributes_in(condition):
             yield user
     yield from _channels(scope, key)
-    for template in messaging.templates(scope):
-        if key in messaging.attributes_used(template):
+    for template in templates.templates(scope):
+        if key in rendering.attributes_used(template):
             yield f"template {template.id} of channel {template.channel_id}"
     for channel in channels.channels(scope):
         hook = webhooks.webhook(scope, channel.id)
         if hook and key in {attribute.upper() for attribute in hook.attributes}:
             yield f"the webhook of channel {channel.id}"
-    for event in customers.event_types(scope):
-        if event.declared and key in {customers.attribute_named(parameter) for parameter in event.types}:
+    for event in event_types.event_types(scope):
+        if event.declared and key in {anonymisation.attribute_named(parameter) for parameter in event.types}:
             yield f"event {event.name!r}"
 
 
 def asking(scope: Scope) -> Iterator[tuple[str, conditions.Condition]]:
     """What asks customers' attributes: words for people and the condition."""
-    for group in audiences.target_groups(scope):
+    for group in groups.target_groups(scope):
         yield f"target group {group.id} {group.name!r}", group.condition
     for series in triggered(scope):
         definition = (series.trigger or {}).get("customer_conditions")
@@ -79,12 +82,12 @@ def _channels(scope: Scope, key: str) -> list[str]:
     ]
 
 
-def _fits(scope: Scope, condition: conditions.Condition, info: customers.AttributeInfo, field_type: str) -> bool:
+def _fits(scope: Scope, condition: conditions.Condition, info: AttributeInfo, field_type: str) -> bool:
     """Whether a condition can still be asked when the attribute has another type."""
     name = info.real_field_name.upper()
     if name not in conditions.attributes_in(condition):
         return True
-    schema = audiences.schema(scope)
+    schema = audience_schema.schema(scope)
     changed = Column(info.real_field_name, FIELD_KINDS[field_type], schema.attributes[name].percentile)
     try:
         conditions.to_sql(condition, replace(schema, attributes={**schema.attributes, name: changed}))

@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
-from rapport.audiences import service as audiences
+from rapport.audiences import groups as audience_groups
 from rapport.campaigns import goals, own_runs
 from rapport.campaigns.delivery import quiet_hours
 from rapport.campaigns.models import (
@@ -28,7 +28,7 @@ from rapport.campaigns.states import SeriesStatus
 from rapport.campaigns.triggered.schemas import ImmediateGroup
 from rapport.channels import service as channels
 from rapport.errors import Conflict, Invalid, NotFound
-from rapport.messaging import service as messaging
+from rapport.messaging import templates
 from rapport.stores.records import next_id, taken, unique_name
 
 OF_THE_SPLIT = ("min_share", "keeps_groups")
@@ -240,7 +240,7 @@ def next_runs(scope: Scope, series_id: int, count: int, first: date | None = Non
 def check_references(scope: Scope, body: SeriesBody) -> None:
     """Everything a series names must exist, and its schedule go by all that it says. Raises NotFound, Invalid."""
     check_schedule(body.schedule)
-    if audiences.target_group(scope, body.target_group_id).archived:
+    if audience_groups.target_group(scope, body.target_group_id).archived:
         raise Invalid(f"target_group_id names target group {body.target_group_id}, which is archived.")
     check_excluded(scope, body.rules.exclude_target_group_ids)
     check_groups(scope, body.groups)
@@ -250,7 +250,7 @@ def check_references(scope: Scope, body: SeriesBody) -> None:
 def check_excluded(scope: Scope, target_group_ids: Sequence[int]) -> None:
     """The groups whose members are kept out must exist and be in use. Raises NotFound, Invalid."""
     for group_id in target_group_ids:
-        if audiences.target_group(scope, group_id).archived:
+        if audience_groups.target_group(scope, group_id).archived:
             raise Invalid(f"rules.exclude_target_group_ids names target group {group_id}, which is archived.")
 
 
@@ -260,11 +260,11 @@ def check_groups(scope: Scope, groups: Sequence[Group | ImmediateGroup]) -> None
     A template of an outside channel may be any number, until its vendor has registered templates: then it
     is one of them.
     """
-    registered = {template.channel_id for template in messaging.listed_templates(scope)}
+    registered = {template.channel_id for template in templates.listed_templates(scope)}
     for group in groups:
         if action(scope, group.action_id).archived:
             raise Invalid(f"groups names action {group.action_id}, which is archived.")
         for channel in group.channels:
             is_pulled = channels.channel(scope, channel.channel_id).behaviour.is_pulled
             if not is_pulled or channel.channel_id in registered:
-                messaging.template(scope, channel.channel_id, channel.template_id)
+                templates.template(scope, channel.channel_id, channel.template_id)

@@ -20,8 +20,9 @@ from rapport.campaigns.models import Cycle, Occurrence, OccurrenceChannel
 from rapport.campaigns.runs.clearance_deadline import none_decided
 from rapport.campaigns.states import CycleState, RunState
 from rapport.conditions.outcomes import Outcome
-from rapport.customers import service as customers
-from rapport.delivery import service as delivery
+from rapport.customers.privacy import anonymisation, hidden_rows, persons
+from rapport.customers.writes import locks
+from rapport.delivery import reading
 from rapport.stores.warehouse import identifier
 from rapport.stores.workflows import work
 
@@ -82,8 +83,8 @@ def renew(tenant_id: int) -> None:
 @work.step("campaigns.renew", ATTEMPTS)
 def _renew(tenant_id: int) -> None:
     scope = current_scope(tenant_id)
-    with customers.writing(scope):
-        customers.stage_known(scope, customers.removed_pseudonyms(scope), ["campaign_recipients"])
+    with locks.writing(scope):
+        anonymisation.stage_known(scope, anonymisation.removed_pseudonyms(scope), ["campaign_recipients"])
         places = _places(scope)
         scope.warehouse.execute("DROP TABLE erase_ids SYNC")
     write_again(scope, places)
@@ -121,15 +122,15 @@ def clear_accounts(scope: Scope, mark: str) -> None:
 
     Steps of ended sends kept the ids at which their batches end: dropped, too. May be repeated.
     """
-    with customers.writing(scope), no_reports(scope), none_decided(scope):
-        customers.stage_known(scope, [mark], ACCOUNTS)
+    with locks.writing(scope), no_reports(scope), none_decided(scope):
+        anonymisation.stage_known(scope, [mark], ACCOUNTS)
         places = _places(scope)
         _rename(scope)
         _forget_sends(scope)
         scope.warehouse.execute("DROP TABLE erase_ids SYNC")
     write_again(scope, places)
     for table in ACCOUNTS:
-        customers.leave_disk(scope, table)
+        hidden_rows.leave_disk(scope, table)
     work.forget_results(scope.stores.records, f"send:{scope.tenant_id}:")
 
 
@@ -144,11 +145,11 @@ def _rename(scope: Scope) -> None:
         renamed = ", ".join(RENAMED.get(name, f"old.{identifier(name)}") for name in columns)
         listed = ", ".join(identifier(name) for name in columns)
         warehouse.execute(RENAME.format(table=table, columns=listed, renamed=renamed))
-        customers.delete_staged(scope, table)
+        persons.delete_staged(scope, table)
     warehouse.execute("DROP TABLE erase_names SYNC")
 
 
 def _forget_sends(scope: Scope) -> None:
     erased_ids = [customer_id for (customer_id,) in scope.warehouse.rows("SELECT DISTINCT customer_id FROM erase_ids")]
     with scope.records() as session:
-        delivery.forget_customers(scope, session, erased_ids)
+        reading.forget_customers(scope, session, erased_ids)

@@ -6,8 +6,8 @@ from sqlalchemy import select
 
 from rapport import conditions
 from rapport.access.scope import Scope
-from rapport.audiences import service as audiences
-from rapport.audiences.service import TargetGroup
+from rapport.audiences import groups
+from rapport.audiences.models import TargetGroup
 from rapport.campaigns.models import Series
 from rapport.campaigns.states import SeriesStatus
 from rapport.errors import Conflict
@@ -15,10 +15,10 @@ from rapport.errors import Conflict
 
 def archive_target_group(scope: Scope, target_group_id: int) -> TargetGroup:
     """Take a group out of use that no campaign and no other group goes by. Raises NotFound, Conflict."""
-    audiences.target_group(scope, target_group_id)
+    groups.target_group(scope, target_group_id)
     for user in _users(scope, target_group_id):
         raise Conflict(f"{user} uses target group {target_group_id}: archive the campaign or change it first.")
-    return audiences.archive_target_group(scope, target_group_id)
+    return groups.archive_target_group(scope, target_group_id)
 
 
 def _users(scope: Scope, target_group_id: int) -> Iterator[str]:

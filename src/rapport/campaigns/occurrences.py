@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
-from rapport.audiences import service as audiences
+from rapport.audiences import groups
 from rapport.campaigns.definitions import series as get_series
 from rapport.campaigns.models import Occurrence, OccurrenceChannel, Series
 from rapport.campaigns.plans import Plan, channels_in
@@ -187,7 +187,7 @@ def _planned(scope: Scope, execution_date: date, column: Any) -> Any:
 
 def in_order(scope: Scope, execution_date: date) -> list[int]:
     """The planned runs of a day in order of processing, whatever their state."""
-    priorities = {group.id: _number(group.priority) for group in audiences.target_groups(scope)}
+    priorities = {group.id: _number(group.priority) for group in groups.target_groups(scope)}
     with scope.reads() as session:
         rows = list(session.scalars(_planned(scope, execution_date, Occurrence)))
     rows.sort(

@@ -5,14 +5,16 @@ from decimal import Decimal
 
 from rapport import conditions
 from rapport.access.scope import Scope
-from rapport.audiences import service as audiences
+from rapport.audiences import groups
+from rapport.audiences import names as audience_names
 from rapport.campaigns.attribute_uses import LISTED, asking
 from rapport.campaigns.models import Series
 from rapport.campaigns.triggered.definitions import triggered
 from rapport.conditions.nodes import AttributeIs
 from rapport.conditions.operators import Operator
 from rapport.errors import Conflict, Invalid
-from rapport.insight import service as insight
+from rapport.insight import stages
+from rapport.insight import values as insight_values
 
 SEGMENT = "VALUE_SEGMENT_ID"
 ONE_OF_SOME = (Operator.EQUALS, Operator.NOT_EQUALS, Operator.IN, Operator.NOT_IN)
@@ -21,7 +23,7 @@ ONE_OF_SOME = (Operator.EQUALS, Operator.NOT_EQUALS, Operator.IN, Operator.NOT_I
 def change_stages(scope: Scope, days: Mapping[str, int], names: Mapping[str, str]) -> None:
     """Change numbers and names of lifecycle stages by kind. Raises Invalid."""
     _bind(scope)
-    insight.change_stage_rules(scope, days, names)
+    stages.change_stage_rules(scope, days, names)
 
 
 def define_value_segments(scope: Scope, bands: Sequence[tuple[str, float]]) -> None:
@@ -30,7 +32,7 @@ def define_value_segments(scope: Scope, bands: Sequence[tuple[str, float]]) -> N
     users = [user for user, condition in asking(scope) if _segments(condition) - set(range(1, len(bands) + 1))]
     if users:
         raise Conflict(f"There would be only {len(bands)} value segments, but a later one is used by {_listed(users)}.")
-    insight.define_value_segments(scope, bands)
+    insight_values.define_value_segments(scope, bands)
 
 
 def _listed(users: list[str]) -> str:
@@ -50,11 +52,11 @@ def _segments(condition: conditions.Condition) -> set[int]:
 
 def _bind(scope: Scope) -> None:
     """Conditions that were saved with names get the ids, while the names are still those that were meant."""
-    audiences.bind_target_groups(scope)
+    groups.bind_target_groups(scope)
     for series in triggered(scope):
         definition = (series.trigger or {}).get("customer_conditions")
         try:
-            with_ids = audiences.with_ids(scope, definition).raw if definition else definition
+            with_ids = audience_names.with_ids(scope, definition).raw if definition else definition
         except Invalid:
             continue
         if with_ids != definition:

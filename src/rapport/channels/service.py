@@ -7,68 +7,14 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
-from rapport.channels.addresses import (
-    address_key,
-    blank_sql,
-    decode_domains,
-    email_sql,
-    is_blank,
-    is_email_address,
-    key_sql,
-    mended,
-    plain_sql,
-    recipient,
-)
-from rapport.channels.apps import add_apps, apps, delete_apps
-from rapport.channels.kinds.base import ANY_ADDRESS, OWN_ID, AddressForm, Bounce, ChannelKind
-from rapport.channels.kinds.registry import address_forms, kind_named, kinds
-from rapport.channels.messages import Content, Message, Receipt, Transport, count
-from rapport.channels.models import App, Channel
-from rapport.channels.opening import transport, trying
-from rapport.channels.settings import masked, merged
-from rapport.customers import service as customers
+from rapport.channels.kinds.base import OWN_ID, ChannelKind
+from rapport.channels.kinds.registry import kind_named
+from rapport.channels.models import Channel
+from rapport.channels.settings import merged
+from rapport.customers import attributes, consent_marks
+from rapport.customers.consent import PERMISSION
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.stores.records import next_id
-
-__all__ = [
-    "ANY_ADDRESS",
-    "OWN_ID",
-    "AddressForm",
-    "App",
-    "Bounce",
-    "Channel",
-    "ChannelKind",
-    "Content",
-    "Message",
-    "Receipt",
-    "Transport",
-    "add_apps",
-    "address_forms",
-    "address_key",
-    "apps",
-    "blank_sql",
-    "channel",
-    "channels",
-    "count",
-    "create_channel",
-    "decode_domains",
-    "delete_apps",
-    "email_sql",
-    "is_blank",
-    "is_email_address",
-    "is_pulled",
-    "key_sql",
-    "kind_at",
-    "kind_named",
-    "kinds",
-    "masked",
-    "mended",
-    "plain_sql",
-    "recipient",
-    "transport",
-    "trying",
-    "update_channel",
-]
 
 FIRST_FREE_ID = 512
 # Channels of these names get the ids that integrators know from the reference's sandbox.
@@ -195,8 +141,8 @@ def _check(scope: Scope, name: str, address: str, permission: str | None) -> Non
     if not name.strip():
         raise Invalid("name must not be empty.")
     if address.upper() != OWN_ID:
-        customers.find(scope, [address], "address_attribute")
-    consent = customers.find(scope, [permission], "permission_attribute")[0].consent if permission else None
+        attributes.find(scope, [address], "address_attribute")
+    consent = attributes.find(scope, [permission], "permission_attribute")[0].consent if permission else None
     if consent is not None and consent.forbids:
         raise Invalid("permission_attribute must be an attribute whose Yes permits contact, not one that blocks.")
 
@@ -204,7 +150,7 @@ def _check(scope: Scope, name: str, address: str, permission: str | None) -> Non
 def _mark(scope: Scope, channel: Channel) -> None:
     """Have the words of a channel's permission attribute read as Yes and No from now on, what is stored too."""
     if channel.permission_attribute:
-        customers.mark_consent(scope, channel.permission_attribute, customers.PERMISSION)
+        consent_marks.mark(scope, channel.permission_attribute, PERMISSION)
 
 
 def _free_id(scope: Scope, session: Session, name: str, kind: ChannelKind) -> int:

@@ -14,7 +14,7 @@ from rapport.errors import Invalid, RapportError, Unavailable
 from rapport.settings import Settings
 
 if TYPE_CHECKING:
-    from rapport.persons.service import Applied
+    from rapport.persons.restored import Applied
 
 # Engines are imported by the commands that open them: the others answer at once.
 
@@ -73,7 +73,7 @@ def restore(
 ) -> None:
     """Restore a backup into an empty data folder."""
     from rapport import stores
-    from rapport.persons import service as persons
+    from rapport.persons import restored
 
     settings = settings_of(data_dir)
     with progress("Restoring", json) as tell:
@@ -81,7 +81,7 @@ def restore(
             settings,
             file,
             lambda opened, restored_backup: (
-                persons.apply(opened, restored_backup.manifest),
+                restored.apply(opened, restored_backup.manifest),
                 restored_backup.signature,
             ),
             tell,

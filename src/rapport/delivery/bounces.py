@@ -4,7 +4,9 @@ from collections.abc import Iterable
 
 from rapport.access.scope import Scope
 from rapport.channels import service as channels
-from rapport.messaging import service as messaging
+from rapport.channels.kinds.base import Bounce
+from rapport.messaging.contactability import soft_bounces, suppressions
+from rapport.messaging.contactability.soft_bounces import DeliveryReport
 
 
 def note_failed(scope: Scope, channel_id: int, failed: Iterable[tuple[str, str]]) -> None:
@@ -13,15 +15,11 @@ def note_failed(scope: Scope, channel_id: int, failed: Iterable[tuple[str, str]]
     """
     kind = channels.kind_at(scope, channel_id)
     bounces = [(customer_id, kind.bounce(reason)) for customer_id, reason in failed] if kind else []
-    hard = sorted({customer_id for customer_id, bounce in bounces if bounce is channels.Bounce.HARD})
+    hard = sorted({customer_id for customer_id, bounce in bounces if bounce is Bounce.HARD})
     if hard:
         with scope.records() as session:
-            messaging.suppress_many(scope, session, channel_id, "bounced", hard)
+            suppressions.suppress_many(scope, session, channel_id, "bounced", hard)
     now = scope.clock.now()
-    soft = [
-        messaging.DeliveryReport(channel_id, customer_id, now)
-        for customer_id, bounce in bounces
-        if bounce is channels.Bounce.SOFT
-    ]
+    soft = [DeliveryReport(channel_id, customer_id, now) for customer_id, bounce in bounces if bounce is Bounce.SOFT]
     if soft:
-        messaging.soft_bounced(scope, soft)
+        soft_bounces.soft_bounced(scope, soft)

@@ -12,15 +12,22 @@ from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
-from rapport.channels import service as channels
+from rapport.channels import addresses as channel_addresses
+from rapport.channels.kinds.base import OWN_ID
+from rapport.channels.messages import Message, Receipt
+from rapport.channels.models import Channel
 from rapport.delivery import once
 from rapport.delivery.values import Values, attribute_values
-from rapport.messaging import service as messaging
+from rapport.messaging import rendering, templates
+from rapport.messaging.contactability import preferences
+from rapport.messaging.contactability.suppressions import Origin
+from rapport.messaging.message_writer import MessageWriter
+from rapport.messaging.models import Template
 from rapport.stores.workers.leader import FAULTS
 
 log = structlog.get_logger("rapport.delivery")
 NO_ADDRESS = "no address"
-Written = channels.Message | channels.Receipt
+Written = Message | Receipt
 
 
 @dataclass(frozen=True)
@@ -38,8 +45,8 @@ class Draft:
 def write(
     scope: Scope,
     records: Session | Connection,
-    channel: channels.Channel,
-    origin: messaging.Origin,
+    channel: Channel,
+    origin: Origin,
     drafts: Sequence[Draft],
 ) -> dict[str, Written]:
     """The messages of one template by id, or the receipts of those that are not sent after all: nothing may go to the
@@ -47,20 +54,20 @@ def write(
 
     The addresses of the others are taken for them in records. Raises NotFound and Invalid for the template.
     """
-    template = messaging.template(scope, channel.id, origin.template_id)
-    names = {*messaging.attributes_used(template), channel.address_attribute} - {channels.OWN_ID}
+    template = templates.template(scope, channel.id, origin.template_id)
+    names = {*rendering.attributes_used(template), channel.address_attribute} - {OWN_ID}
     ids = sorted({draft.customer_id for draft in drafts if draft.customer_id})
     values = attribute_values(scope, ids, names)
     refused = _refused(scope, records, channel, template, origin.campaign_id, ids, values)
-    letters = messaging.MessageWriter(scope, channel, template, origin)
+    letters = MessageWriter(scope, channel, template, origin)
     return {draft.message_id: _written(channel, letters, draft, values, refused) for draft in drafts}
 
 
 def _refused(
     scope: Scope,
     records: Session | Connection,
-    channel: channels.Channel,
-    template: messaging.Template,
+    channel: Channel,
+    template: Template,
     campaign_id: int,
     ids: Sequence[str],
     values: Mapping[str, Values],
@@ -68,7 +75,7 @@ def _refused(
     """Outcome and reason of customers to whom nothing goes: since processing addresses change and people say no."""
     if not ids:
         return {}
-    by_id = channel.address_attribute == channels.OWN_ID
+    by_id = channel.address_attribute == OWN_ID
     addresses = (
         {}
         if by_id
@@ -76,7 +83,7 @@ def _refused(
             customer_id: attributes.get(channel.address_attribute) or "" for customer_id, attributes in values.items()
         }
     )
-    unreachable = messaging.unreachable(scope, channel.id, ids, template.app_id, addresses)
+    unreachable = preferences.unreachable(scope, channel.id, ids, template.app_id, addresses)
     recipients = [
         once.Recipient(campaign_id, customer_id, {channel.id: address})
         for customer_id, address in addresses.items()
@@ -92,16 +99,16 @@ def _refused(
 
 
 def _written(
-    channel: channels.Channel,
-    letters: messaging.MessageWriter,
+    channel: Channel,
+    letters: MessageWriter,
     draft: Draft,
     values: Mapping[str, Values],
     refused: Mapping[str, once.Refusal],
 ) -> Written:
     """One message, or the receipt of one that is not sent; one that cannot be written is no other customer's fault."""
     customer_id = draft.customer_id
-    attributes = {channels.OWN_ID: customer_id, **values.get(customer_id, {})} if customer_id else {}
-    address = channels.mended(attributes.get(channel.address_attribute) or "")
+    attributes = {OWN_ID: customer_id, **values.get(customer_id, {})} if customer_id else {}
+    address = channel_addresses.mended(attributes.get(channel.address_attribute) or "")
     if customer_id in refused:
         return _not_sent(draft, *refused[customer_id])
     if not address:
@@ -115,5 +122,5 @@ def _written(
         return _not_sent(draft, "failed", f"not sent: {type(error).__name__}")
 
 
-def _not_sent(draft: Draft, outcome: Any, reason: str) -> channels.Receipt:
-    return channels.Receipt(draft.message_id, outcome, reason, permanent=True)
+def _not_sent(draft: Draft, outcome: Any, reason: str) -> Receipt:
+    return Receipt(draft.message_id, outcome, reason, permanent=True)

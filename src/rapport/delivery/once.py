@@ -13,11 +13,13 @@ from sqlalchemy.orm import Session
 
 from rapport.access.pseudonyms import pseudonyms
 from rapport.access.scope import Scope
-from rapport.messaging import service as messaging
+from rapport.messaging.contactability import suppressed_addresses
+from rapport.messaging.contactability.kept_off import FAULTS
+from rapport.messaging.contactability.kept_off import SAME_ADDRESS as MESSAGING_SAME_ADDRESS
 
 # What becomes of a message that is not sent: its outcome and reason.
 Refusal = tuple[str, str]
-SAME_ADDRESS: Refusal = messaging.FAULTS[messaging.SAME_ADDRESS]
+SAME_ADDRESS: Refusal = FAULTS[MESSAGING_SAME_ADDRESS]
 
 # In order of the key, so that two callers with the same addresses wait for each other and never lock up.
 TAKE = text("""
@@ -90,7 +92,7 @@ def refused(scope: Scope, records: Session | Connection, recipients: Sequence[Re
 def _marked(scope: Scope, recipients: Sequence[Recipient]) -> list[dict[int, str]]:
     """The marks of the addresses of each, by channel."""
     marks = iter(
-        messaging.address_marks(
+        suppressed_addresses.marks_of(
             scope, [address for recipient in recipients for address in recipient.addresses.values()]
         )
     )

@@ -8,14 +8,14 @@ from sqlalchemy.orm import Session
 from rapport.access.scope import Scope
 from rapport.delivery.content import Draft
 from rapport.delivery.outbox import Claim, Settled
-from rapport.messaging import service as messaging
+from rapport.messaging.contactability.suppressions import Origin
 
 
 class MessageSource(ABC):
     """One kind of source, of which the sender asks this."""
 
     @abstractmethod
-    def drafts(self, scope: Scope, claims: Sequence[Claim]) -> Mapping[messaging.Origin, list[tuple[Claim, Draft]]]:
+    def drafts(self, scope: Scope, claims: Sequence[Claim]) -> Mapping[Origin, list[tuple[Claim, Draft]]]:
         """What is to be written, by what links in it lead back to; claims whose source is gone are left out."""
 
     @abstractmethod

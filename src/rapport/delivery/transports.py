@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rapport.access.scope import Scope
-from rapport.channels import service as channels
+from rapport.channels import opening
+from rapport.channels.messages import Transport
+from rapport.channels.models import Channel
 from rapport.stores import Stores
 
 # A transport is kept for what comes next, but its server's name is resolved anew from time to time.
@@ -19,7 +21,7 @@ IDLE_SECONDS, OLD_SECONDS = 30.0, 300.0
 class OpenTransport:
     """A transport with what it was opened from, who uses it, and since when (monotonic)."""
 
-    transport: channels.Transport
+    transport: Transport
     made_of: tuple[Any, ...]
     opened: float
     used: float = field(default_factory=time.monotonic)
@@ -35,7 +37,7 @@ class Transports:
         self._tidying: threading.Timer | None = None
 
     @contextmanager
-    def of(self, scope: Scope, channel: channels.Channel) -> Iterator[channels.Transport]:
+    def of(self, scope: Scope, channel: Channel) -> Iterator[Transport]:
         """The transport of a channel as it is set now. Raises as channels.transport does."""
         server = scope.stores.settings
         made_of = (channel.settings, server.smtp_url, server.mail_from)
@@ -44,7 +46,7 @@ class Transports:
             kept = self._open.get(key)
             if kept is None or kept.made_of != made_of or time.monotonic() - kept.opened > OLD_SECONDS:
                 self._leave(self._open.pop(key, None))
-                kept = self._open[key] = OpenTransport(channels.transport(scope, channel), made_of, time.monotonic())
+                kept = self._open[key] = OpenTransport(opening.transport(scope, channel), made_of, time.monotonic())
             kept.users += 1
         try:
             yield kept.transport

@@ -4,7 +4,9 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from rapport.access.scope import Scope
-from rapport.customers import service as customers
+from rapport.customers import attributes
+from rapport.customers.attributes import AttributeInfo
+from rapport.customers.states import STORED_SOURCES
 from rapport.stores.warehouse import identifier
 
 PROFILES = """
@@ -25,21 +27,21 @@ def attribute_values(scope: Scope, customer_ids: Sequence[str], names: Collectio
     """
     if not names:
         return {}
-    infos = customers.find(scope, sorted(names), "The template")
+    infos = attributes.find(scope, sorted(names), "The template")
     data_date = scope.data_date()
     values: dict[str, Values] = {}
     if data_date is not None:
         values = _read(scope, PROFILES, infos, customer_ids, data_date=data_date)
     newer = [customer_id for customer_id in customer_ids if customer_id not in values]
     if newer:
-        values |= _read(scope, CUSTOMERS, [info for info in infos if info.source in customers.STORED_SOURCES], newer)
+        values |= _read(scope, CUSTOMERS, [info for info in infos if info.source in STORED_SOURCES], newer)
     return values
 
 
 def _read(
-    scope: Scope, sql: str, infos: Sequence[customers.AttributeInfo], ids: Sequence[str], **parameters: Any
+    scope: Scope, sql: str, infos: Sequence[AttributeInfo], ids: Sequence[str], **parameters: Any
 ) -> dict[str, Values]:
-    columns = [customers.rendered(info, identifier(info.real_field_name)) for info in infos] or ["NULL"]
+    columns = [attributes.rendered(info, identifier(info.real_field_name)) for info in infos] or ["NULL"]
     rows = scope.warehouse.rows(sql.format(columns=", ".join(columns)), ids=list(ids), **parameters)
     names = [info.real_field_name.upper() for info in infos]
     return {str(row[0]): dict(zip(names, row[1:], strict=False)) for row in rows}

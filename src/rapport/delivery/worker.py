@@ -13,6 +13,8 @@ import structlog
 
 from rapport.access.scope import Scope, scope_of
 from rapport.channels import service as channels
+from rapport.channels.messages import Message, Receipt
+from rapport.channels.models import Channel
 from rapport.delivery import content, outbox
 from rapport.delivery.bounces import note_failed
 from rapport.delivery.models import Source, State
@@ -20,14 +22,14 @@ from rapport.delivery.outbox import Claim, Settled
 from rapport.delivery.sources import MessageSource
 from rapport.delivery.transports import transports
 from rapport.errors import RapportError
-from rapport.notifications import service as notifications
+from rapport.notifications.deliverer import OUTSIDE_CLOCK
 from rapport.stores import Stores
 from rapport.stores.workers.claiming import ClaimingWorker, is_timely
 from rapport.stores.workers.leader import FAULTS
 from rapport.stores.workers.listening import Topic
 
 log = structlog.get_logger("rapport.delivery")
-CLOCK = notifications.OUTSIDE_CLOCK
+CLOCK = OUTSIDE_CLOCK
 
 MAX_AT_ONCE = 800
 PER_CHANNEL = 50
@@ -128,11 +130,9 @@ class Sender(ClaimingWorker):
         except RapportError as error:
             self._settle(scope, [Settled(claim, State.FAILED, error.message, answered=False) for claim in claims])
 
-    def _written(
-        self, scope: Scope, channel: channels.Channel, claims: Sequence[Claim]
-    ) -> list[tuple[Claim, channels.Message]]:
+    def _written(self, scope: Scope, channel: Channel, claims: Sequence[Claim]) -> list[tuple[Claim, Message]]:
         """The messages to send; whatever is not to be sent after all, or cannot be written, is settled."""
-        letters: list[tuple[Claim, channels.Message]] = []
+        letters: list[tuple[Claim, Message]] = []
         settled: list[Settled] = []
         for origin, drafts in self._sources[claims[0].source].drafts(scope, claims).items():
             try:
@@ -145,16 +145,14 @@ class Sender(ClaimingWorker):
                 continue
             for claim, draft in drafts:
                 letter = written[draft.message_id]
-                if isinstance(letter, channels.Message):
+                if isinstance(letter, Message):
                     letters.append((claim, letter))
                 else:
                     settled.append(Settled(claim, State(letter.outcome), letter.reason, answered=False))
         self._settle(scope, settled)
         return letters
 
-    def _hand_over(
-        self, scope: Scope, channel: channels.Channel, letters: Sequence[tuple[Claim, channels.Message]]
-    ) -> None:
+    def _hand_over(self, scope: Scope, channel: Channel, letters: Sequence[tuple[Claim, Message]]) -> None:
         waiting = {letter.message_id: claim for claim, letter in letters}
         drawn = takewhile(lambda _: not self.stopping, (letter for _, letter in letters))
         with self._transports.of(scope, channel) as transport:
@@ -164,14 +162,14 @@ class Sender(ClaimingWorker):
         # Nothing more leaves: the process is being stopped.
         self._settle(scope, [Settled(claim, State.PENDING, answered=False) for claim in waiting.values()])
 
-    def _note_replies(self, scope: Scope, replies: Sequence[tuple[Claim, channels.Receipt]]) -> None:
+    def _note_replies(self, scope: Scope, replies: Sequence[tuple[Claim, Receipt]]) -> None:
         settled = [self._became(scope, claim, receipt) for claim, receipt in replies]
         self._settle(scope, settled)
         failed = [(ended.claim.customer_id, ended.reason) for ended in settled if ended.state is State.FAILED]
         if failed:
             note_failed(scope, settled[0].claim.channel_id, failed)
 
-    def _became(self, scope: Scope, claim: Claim, receipt: channels.Receipt) -> Settled:
+    def _became(self, scope: Scope, claim: Claim, receipt: Receipt) -> Settled:
         """What a reply says of a message; a failure that may pass is due again after the pause that its source says."""
         source = self._sources[claim.source]
         delays = source.retry_delays(scope)

@@ -16,8 +16,8 @@ from sqlalchemy import Select, func, select
 from rapport.access import keys
 from rapport.access.scope import Scope
 from rapport.access.tenant_limits import change_limits
-from rapport.campaigns import service as campaigns
-from rapport.customers import service as customers
+from rapport.campaigns.triggered import definitions
+from rapport.customers import event_types
 from rapport.demo import story
 from rapport.demo.files import customer_id
 from rapport.demo.outside import EVENTS, GATEWAY, OutsideSystems
@@ -27,15 +27,17 @@ from rapport.demo.visits import EVENTS as DEFINED
 from rapport.demo.visits import Shop
 from rapport.demo.world import World
 from rapport.notifications import service as notifications
+from rapport.notifications.deliverer import Deliverer
 from rapport.realtime import gateways
-from rapport.realtime import service as realtime
 from rapport.realtime.closing_days import close_days
 from rapport.realtime.gateway_worker import Decider
+from rapport.realtime.matching import trials
 from rapport.realtime.matching.processor import Processor
 from rapport.realtime.models import ACCEPTED, HANDLED, AcceptedEvent, Firing
 from rapport.realtime.recording.warehouse_writer import Filer
 from rapport.realtime.sending import Sender
 from rapport.realtime.states import FiringState
+from rapport.realtime.states import FiringState as RealtimeFiringState
 from rapport.stores.workers.base import running
 
 PATIENCE_SECONDS = 60.0
@@ -57,7 +59,7 @@ class Live:
         """Serve the API, deliver, ask and send."""
         self._base_url = self._parts.enter_context(served(self._scope.stores))
         stores = self._scope.stores
-        self._parts.enter_context(running(notifications.Deliverer(stores), Decider(stores), Sender(stores)))
+        self._parts.enter_context(running(Deliverer(stores), Decider(stores), Sender(stores)))
         return self
 
     def __exit__(
@@ -74,7 +76,7 @@ class Live:
     def set_up(self, demo_channels: story.DemoChannels) -> None:
         """Define events, triggers and promo codes; let the vendor and the bonus system in."""
         for name, parameters in DEFINED.items():
-            customers.declare_event_type(self._scope, name, parameters)
+            event_types.declare_event_type(self._scope, name, parameters)
         codes = [
             {"PromoCode": code, "PromotionName": name} for name, promo_codes, _ in story.ACTIONS for code in promo_codes
         ]
@@ -89,7 +91,7 @@ class Live:
         admin.put("/triggered_conditional_execution_gateway", json=gateway).raise_for_status()
         self._outside.secrets[GATEWAY] = [gateways.rotate_secret(self._scope).secret]
         for body in story.triggers(demo_channels):
-            campaigns.create_triggered(self._scope, body)
+            definitions.create_triggered(self._scope, body)
         self.shop = Shop(self._scope, self._world, self._client(), self._seed)
 
     def part_of_day(self, day: int) -> None:
@@ -116,7 +118,7 @@ class Live:
         self._file()
 
     def _file(self) -> None:
-        while self._events(HANDLED) or self._firings(realtime.FiringState.DONE):
+        while self._events(HANDLED) or self._firings(RealtimeFiringState.DONE):
             self._filer.file_all()
         close_days(self._scope)
 
@@ -127,13 +129,13 @@ class Live:
 
     def to_try(self) -> tuple[int, str]:
         """A trigger, and a customer to whom the trial event would bring something; else just the first one."""
-        first, *_ = campaigns.triggered(self._scope)
+        first, *_ = definitions.triggered(self._scope)
         people = [customer_id(number) for number in range(len(self._world.people))]
         outcomes = (
-            (customer, realtime.try_event(self._scope, first.id, *TRIAL, customer, "").outcome) for customer in people
+            (customer, trials.try_event(self._scope, first.id, *TRIAL, customer, "").outcome) for customer in people
         )
         return first.id, next(
-            (customer for customer, outcome in outcomes if outcome == realtime.FiringState.SENDING), people[0]
+            (customer for customer, outcome in outcomes if outcome == RealtimeFiringState.SENDING), people[0]
         )
 
     def firings(self) -> int:

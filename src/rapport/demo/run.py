@@ -16,9 +16,12 @@ import numpy as np
 from rapport.access import keys
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant, tenants
-from rapport.campaigns import service as campaigns
+from rapport.campaigns import occurrences
+from rapport.campaigns.cycle import daily, tasks
+from rapport.campaigns.runs import by_hand
+from rapport.campaigns.schemas import GroupChannel, OneTimeBody
 from rapport.conditions.interaction_codes import BOUNCED, CLICKED, OPENED, UNSUBSCRIBED
-from rapport.customers import service as customers
+from rapport.customers.importing import imports
 from rapport.demo import files, story
 from rapport.demo.live import Live
 from rapport.demo.mailbox import caught_mail
@@ -116,7 +119,7 @@ def run_demo(
         transactional_key=api_keys["Transactional"],
         last_data_date=str(scope.data_date()),
         customers=customers,
-        campaigns=len(campaigns.occurrences(scope, limit=100_000)),
+        campaigns=len(occurrences.occurrences(scope, limit=100_000)),
         messages=messages,
         events=live.shop.sent,
         firings=live.firings(),
@@ -132,7 +135,7 @@ def _live_through(retailer: "Retailer", days: int, tell: Tell) -> None:
     scope, world = retailer.scope, retailer.world
     retailer.load_history()
     _be(scope, scope.stores, world.date_of(HISTORY_DAYS), time(4))
-    campaigns.run_cycle(scope, world.date_of(HISTORY_DAYS - 1))
+    daily.run_cycle(scope, world.date_of(HISTORY_DAYS - 1))
     retailer.demo_channels = story.set_up(scope, world.date_of(HISTORY_DAYS + 1))
     retailer.live_side.set_up(retailer.demo_channels)
     for number, day in enumerate(range(HISTORY_DAYS, world.days)):
@@ -177,13 +180,13 @@ class Retailer:
         stores, morning = self.scope.stores, self.world.date_of(day + 1)
         _be(self.scope, stores, morning, time(5))
         self._deliver(day)
-        campaigns.run_cycle(self.scope, self.world.date_of(day))
+        daily.run_cycle(self.scope, self.world.date_of(day))
         in_real_time = day >= self.world.days - REAL_TIME_DAYS
         for hour in (time(10, 30), time(12), time(17)):
             _be(self.scope, stores, morning, hour)
             if hour == time(12):
                 self._run_by_hand(day)
-                campaigns.execute_due(self.scope)
+                tasks.execute_due(self.scope)
             elif in_real_time:
                 self.live_side.part_of_day(day + 1)
         if in_real_time:
@@ -217,7 +220,7 @@ class Retailer:
         self._import("items", lines)
 
     def _import(self, kind: str, path: Path, mode: str = "incremental") -> None:
-        customers.import_file(self.scope, kind, path, mode=mode)
+        imports.import_file(self.scope, kind, path, mode=mode)
         path.unlink()
 
     def _run_by_hand(self, day: int) -> None:
@@ -226,17 +229,15 @@ class Retailer:
             return
         chosen = np.flatnonzero(self.world.people.registered < day)[day % 7 :: max(1, len(self.world.people) // 60)]
         sms = self.demo_channels.sms
-        reached = [
-            campaigns.GroupChannel(channel_id=sms, template_id=self.demo_channels.templates["sms"], send_time="11:30")
-        ]
-        body = campaigns.OneTimeBody(
+        reached = [GroupChannel(channel_id=sms, template_id=self.demo_channels.templates["sms"], send_time="11:30")]
+        body = OneTimeBody(
             name=f"Late parcels of {self.world.date_of(day)}",
             customer_ids=[files.customer_id(int(i)) for i in chosen],
             action_id=8,
             channels=reached,
             control_share=0.1,
         )
-        campaigns.one_time(self.scope, body, wait=True)
+        by_hand.one_time(self.scope, body, wait=True)
 
     def _react(self, day: int) -> None:
         """Interactions with today's mail, and the orders that everything sent today causes from now on."""

@@ -6,10 +6,12 @@ from typing import Any
 
 from rapport.access import service as access
 from rapport.access.scope import Scope
-from rapport.audiences import service as audiences
-from rapport.campaigns import service as campaigns
+from rapport.audiences import groups as audience_groups
+from rapport.campaigns import definitions
+from rapport.campaigns.schemas import ActionBody, FrequencyCap, Group, GroupChannel, Schedule, SeriesBody, SeriesRules
+from rapport.campaigns.triggered.schemas import TriggeredBody
 from rapport.channels import service as channels
-from rapport.messaging import service as messaging
+from rapport.messaging import templates as messaging_templates
 
 Definition = dict[str, Any]
 
@@ -86,11 +88,11 @@ def set_up(scope: Scope, first_day: date) -> DemoChannels:
     for name, codes, _ in ACTIONS:
         cost = {"amount": COSTS[name], "per": "sent"} if name in COSTS else None
         action = {"name": name, "promo_codes": codes, "cost": cost}
-        campaigns.create_action(scope, campaigns.ActionBody.model_validate(action))
+        definitions.create_action(scope, ActionBody.model_validate(action))
     for priority, (name, definition) in enumerate(TARGET_GROUPS, start=1):
-        audiences.create_target_group(scope, name, definition, priority)
+        audience_groups.create_target_group(scope, name, definition, priority)
     for body in series(demo_channels, first_day):
-        campaigns.create_series(scope, body)
+        definitions.create_series(scope, body)
     return demo_channels
 
 
@@ -104,35 +106,35 @@ def _templates(scope: Scope, email: int, sms: int) -> dict[str, int]:
         "thanks": ("Thank you for your order", "<p>[%EVENT.items%] parcels for [%EVENT.order_total%] euros.</p>"),
     }
     mail_templates = {
-        name: messaging.create_template(scope, email, name.title(), subject, f"{greeting}{body}{foot}").id
+        name: messaging_templates.create_template(scope, email, name.title(), subject, f"{greeting}{body}{foot}").id
         for name, (subject, body) in mails.items()
     }
     text = "[%FIRST_NAME:Hello%], [%PROMO_CODE:a surprise%] is waiting in your account."
-    return mail_templates | {"sms": messaging.create_template(scope, sms, "Reminder", text=text).id}
+    return mail_templates | {"sms": messaging_templates.create_template(scope, sms, "Reminder", text=text).id}
 
 
-def _group(action: int, share: float, *messages: tuple[int, int, str]) -> campaigns.Group:
-    reached = [campaigns.GroupChannel(channel_id=c, template_id=t, send_time=at) for c, t, at in messages]
-    return campaigns.Group(action_id=action, share=share, channels=reached)
+def _group(action: int, share: float, *messages: tuple[int, int, str]) -> Group:
+    reached = [GroupChannel(channel_id=c, template_id=t, send_time=at) for c, t, at in messages]
+    return Group(action_id=action, share=share, channels=reached)
 
 
-def series(demo_channels: DemoChannels, first_day: date) -> list[campaigns.SeriesBody]:
+def series(demo_channels: DemoChannels, first_day: date) -> list[SeriesBody]:
     """The retailer's series: recurring and once, test/control, A/B, A/B/n, two channels, self-optimising."""
     mail = {name: (demo_channels.email, template, "09:30") for name, template in demo_channels.templates.items()}
     text = (demo_channels.sms, demo_channels.templates["sms"], "11:00")
-    daily = campaigns.Schedule(kind="daily", start_date=first_day)
-    every_other = campaigns.Schedule(kind="daily", start_date=first_day, every=2)
-    weekly = campaigns.Schedule(kind="weekly", start_date=first_day, weekdays=[2, 5])
-    monthly = campaigns.Schedule(kind="monthly", start_date=first_day, days=[1, 15])
-    cron = campaigns.Schedule(kind="cron", start_date=first_day, cron="0 10 * * 1,3,5")
-    cap = campaigns.FrequencyCap(messages=3, days=7)
-    capped = campaigns.SeriesRules(exclude_target_group_ids=[1], frequency_cap=cap)
+    daily = Schedule(kind="daily", start_date=first_day)
+    every_other = Schedule(kind="daily", start_date=first_day, every=2)
+    weekly = Schedule(kind="weekly", start_date=first_day, weekdays=[2, 5])
+    monthly = Schedule(kind="monthly", start_date=first_day, days=[1, 15])
+    cron = Schedule(kind="cron", start_date=first_day, cron="0 10 * * 1,3,5")
+    cap = FrequencyCap(messages=3, days=7)
+    capped = SeriesRules(exclude_target_group_ids=[1], frequency_cap=cap)
 
-    def build(name: str, target: int, schedule: campaigns.Schedule, *groups: campaigns.Group, **more: Any) -> Any:
+    def build(name: str, target: int, schedule: Schedule, *groups: Group, **more: Any) -> Any:
         kinds = {1: "Test/Control", 2: "A/B"}
         kind = kinds.get(len(groups), "A/B/n")
         members = {"rules": capped, "control_share": 0.2, "duration": 5} | more
-        return campaigns.SeriesBody(
+        return SeriesBody(
             name=name,
             target_group_id=target,
             campaign_type=kind,
@@ -180,7 +182,7 @@ FREE_DELIVERY, CART = 21, 22
 VENDOR_TEMPLATES = {FREE_DELIVERY: "Free delivery today", CART: "Your basket waits"}
 
 
-def triggers(demo_channels: DemoChannels) -> list[campaigns.TriggeredBody]:
+def triggers(demo_channels: DemoChannels) -> list[TriggeredBody]:
     """The retailer's triggered campaigns: on an order, on a repeated look, on a basket that was left behind."""
     voucher, mail = 4, {"channel_id": demo_channels.email, "template_id": demo_channels.templates["voucher"]}
     built: list[dict[str, Any]] = [
@@ -226,7 +228,7 @@ def triggers(demo_channels: DemoChannels) -> list[campaigns.TriggeredBody]:
             "notes": "the bonus system has its say",
         },
     ]
-    return [campaigns.TriggeredBody.model_validate(body) for body in built]
+    return [TriggeredBody.model_validate(body) for body in built]
 
 
 def _now(action: int, channel: int, template: int) -> dict[str, Any]:

@@ -7,7 +7,8 @@ order is a transaction that counts for value. Sources and their columns are in i
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from rapport.customers import service as customers
+from rapport.customers.attributes import AttributeInfo
+from rapport.customers.states import AttributeSource
 
 WINDOWS = (("1W", 7, "7 days"), ("1M", 30, "30 days"), ("3M", 90, "90 days"), ("12M", 365, "365 days"))
 
@@ -21,12 +22,10 @@ class Feature:
     description: str
     sql: str
 
-    def attribute(self) -> customers.AttributeInfo:
+    def attribute(self) -> AttributeInfo:
         """The attribute as the customers package knows it."""
         alias = self.name.replace("_", " ").capitalize()
-        return customers.AttributeInfo(
-            self.name, alias, self.description, self.field_type, customers.AttributeSource.CALCULATED
-        )
+        return AttributeInfo(self.name, alias, self.description, self.field_type, AttributeSource.CALCULATED)
 
 
 def _since(day: str) -> str:

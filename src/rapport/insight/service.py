@@ -6,18 +6,11 @@ from datetime import date
 from rapport.access.scope import Scope
 from rapport.access.service import publish_data_date as publish
 from rapport.insight import queries
-from rapport.insight.estimation.fits import ask_for_refit, newest_fits
-from rapport.insight.forecasts import met_forecasts
-from rapport.insight.future import fit_future_value, models_for
-from rapport.insight.microsegments import fit_microsegments, microsegment_names
-from rapport.insight.moves import Move, Moves, moves
-from rapport.insight.personal import PERSONAL_DATA
+from rapport.insight.future import fit_future_value
+from rapport.insight.microsegments import fit_microsegments
 from rapport.insight.recommendations import recommend
-from rapport.insight.recommended import recommended
 from rapport.insight.scores import score
 from rapport.insight.snapshot import clean_up, write_profiles, write_results
-from rapport.insight.stages import DORMANT, change_stage_rules, stage_rules
-from rapport.insight.values import define_value_segments, value_segments
 
 
 def build_features(scope: Scope, data_date: date) -> None:
@@ -51,28 +44,3 @@ def run_model(scope: Scope, data_date: date) -> None:
         step(scope, data_date)
     publish(scope, data_date)
     clean_up(scope, data_date)
-
-
-__all__ = [
-    "DORMANT",
-    "MODEL_STEPS",
-    "PERSONAL_DATA",
-    "Move",
-    "Moves",
-    "ask_for_refit",
-    "build_features",
-    "change_stage_rules",
-    "clean_up",
-    "define_value_segments",
-    "met_forecasts",
-    "microsegment_names",
-    "models_for",
-    "moves",
-    "newest_fits",
-    "publish",
-    "recommended",
-    "result_dates",
-    "run_model",
-    "stage_rules",
-    "value_segments",
-]

@@ -5,7 +5,10 @@ from datetime import date, timedelta
 
 from rapport.access.scope import Scope
 from rapport.access.tenant_settings import tenant_settings
-from rapport.customers import service as customers
+from rapport.customers import attributes as customer_attributes
+from rapport.customers.attributes import AttributeInfo
+from rapport.customers.states import AttributeSource
+from rapport.customers.writes import locks
 from rapport.insight import forecasts, microsegments, stages, values, work
 from rapport.insight.features import FEATURES, Feature
 from rapport.insight.settings import InsightSettings
@@ -119,13 +122,9 @@ def declare_attributes(scope: Scope) -> None:
     infos = [feature.attribute() for feature in FEATURES]
     for model in MODEL_ATTRIBUTES:
         alias = model.name.replace("_", " ").capitalize()
-        infos.append(
-            customers.AttributeInfo(
-                model.name, alias, model.description, model.field_type, customers.AttributeSource.MODEL
-            )
-        )
-    with customers.writing(scope):
-        customers.declare(scope, infos)
+        infos.append(AttributeInfo(model.name, alias, model.description, model.field_type, AttributeSource.MODEL))
+    with locks.writing(scope):
+        customer_attributes.declare(scope, infos)
 
 
 def typed(sql: str, field_type: str) -> str:
@@ -186,7 +185,7 @@ def write_profiles(scope: Scope, data_date: date) -> None:
     columns, select = _profile_select(scope, data_date)
     parameters = {"data_date": data_date, **_names(scope)}
     # What is written or erased between reading and replacing would come back, or be missing, in the profile.
-    with customers.writing(scope):
+    with locks.writing(scope):
         read = ("customers", "profiles", *(work.plain(name, data_date) for name in ("features", "scores")))
         selects = ((part, select, parameters) for part in scope.warehouse.customer_slices(*read))
         work.replace_partition(scope, "profiles", data_date, columns, selects)

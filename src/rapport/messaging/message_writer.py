@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from rapport.access.scope import Scope
-from rapport.channels import service as channels
+from rapport.channels.messages import Message
+from rapport.channels.models import Channel
 from rapport.messaging.contactability.suppressions import Origin, unsubscribe_links
 from rapport.messaging.models import Template
 from rapport.messaging.rendering import render
@@ -16,13 +17,13 @@ class MessageWriter:
     Get one a batch.
     """
 
-    def __init__(self, scope: Scope, channel: channels.Channel, template: Template, origin: Origin) -> None:
+    def __init__(self, scope: Scope, channel: Channel, template: Template, origin: Origin) -> None:
         self._kind, self._template, self._origin = channel.behaviour, template, origin
         self._link = unsubscribe_links(scope)
 
     def write(
         self, message_id: str, customer_id: str, to: str, values: Mapping[str, str | None], extra: Mapping[str, Any]
-    ) -> channels.Message:
+    ) -> Message:
         """One message. values and extra are those of render; what the origin says is put in."""
         url = self._link(customer_id, self._origin, to)
         own = {

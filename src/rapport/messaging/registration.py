@@ -11,7 +11,9 @@ from sqlalchemy import Select, delete, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from rapport.access.scope import Scope
+from rapport.channels import apps
 from rapport.channels import service as channels
+from rapport.channels.models import Channel
 from rapport.errors import Invalid
 from rapport.messaging.models import Template
 
@@ -25,7 +27,7 @@ class Registered:
     app_id: str = ""
 
 
-def external_channel(scope: Scope, channel_id: int) -> channels.Channel:
+def external_channel(scope: Scope, channel_id: int) -> Channel:
     """A channel whose templates and apps are a vendor's. Raises NotFound, and Invalid for one of Rapport's own."""
     channel = channels.channel(scope, channel_id)
     if not channel.behaviour.is_pulled:
@@ -86,14 +88,14 @@ def _with_app(scope: Scope, channel_ids: Iterable[int]) -> Select[int, int, str]
 def register_apps(scope: Scope, channel_id: int, names: dict[str, str]) -> None:
     """Add apps to an external channel by id and name. Raises NotFound, and Invalid for a channel of Rapport's own."""
     external_channel(scope, channel_id)
-    channels.add_apps(scope, channel_id, names)
+    apps.add_apps(scope, channel_id, names)
 
 
 def remove_apps(scope: Scope, pairs: Sequence[tuple[int, str]]) -> None:
     """Remove apps by channel and id; their templates stay, for the whole channel. Unknown ones are no error."""
     gone = {(channel_id, app_id.lower()) for channel_id, app_id in pairs}
     with scope.records() as session:
-        channels.delete_apps(scope, session, pairs)
+        apps.delete_apps(scope, session, pairs)
         templates = session.execute(_with_app(scope, {channel_id for channel_id, _ in pairs})).all()
         of_gone_apps = [
             (channel_id, number) for channel_id, number, app_id in templates if (channel_id, app_id.lower()) in gone

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from rapport.channels import service as channels
+from rapport.channels.messages import Content
 from rapport.messaging.content import text_of
 from rapport.messaging.models import Template
 from rapport.messaging.placeholders import EXTRAS, OF_EVENT, Compiled, defused, names
@@ -24,9 +24,7 @@ def _compiled(subject: str, html_text: str, text: str) -> tuple[Compiled, Compil
     return Compiled(subject, "plain"), Compiled(plain, "plain"), Compiled(page, "html")
 
 
-def render(
-    template: Template, customer_id: str, values: Mapping[str, str | None], extra: Mapping[str, Any]
-) -> channels.Content:
+def render(template: Template, customer_id: str, values: Mapping[str, str | None], extra: Mapping[str, Any]) -> Content:
     """One message. values are attribute values by RealFieldName, upper case; extra holds the sender's.
 
     extra may hold promo_code, unsubscribe_url, campaign_id, template_id (text) and products (names, or
@@ -41,7 +39,7 @@ def render(
     in_text = {"PRODUCTS": "\n" + "".join(f"- {name}\n" for name in products)} if products else {}
     in_html = {"PRODUCTS": _list(products)} if products else {}
     in_subject = {"PRODUCTS": ", ".join(products)} if products else {}
-    return channels.Content(
+    return Content(
         " ".join(subject.fill(present, in_subject).split()), plain.fill(present, in_text), page.fill(present, in_html)
     )
 

@@ -6,7 +6,9 @@ from sqlalchemy.orm import Session, defer
 
 from rapport.access.scope import Scope
 from rapport.channels import service as channels
-from rapport.customers import service as customers
+from rapport.channels.kinds.base import ChannelKind
+from rapport.channels.messages import Content
+from rapport.customers import attributes
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.messaging.content import sanitised
 from rapport.messaging.models import Template
@@ -128,7 +130,7 @@ def _free_id(scope: Scope, session: Session, channel_id: int) -> int:
             return number
 
 
-def check(scope: Scope, checked: Template, kind: channels.ChannelKind) -> None:
+def check(scope: Scope, checked: Template, kind: ChannelKind) -> None:
     """Whether a template can be sent on a channel of this kind. Raises Invalid."""
     if not checked.name:
         raise Invalid("name must not be empty.")
@@ -140,11 +142,11 @@ def check(scope: Scope, checked: Template, kind: channels.ChannelKind) -> None:
         if reserved:
             raise Invalid(f"{part} contains [%{min(reserved)}%], which campaign templates cannot use.")
     try:
-        customers.find(scope, attributes_used(checked), "A placeholder of the template")
+        attributes.find(scope, attributes_used(checked), "A placeholder of the template")
     except Invalid as error:
         others = ", ".join(sorted(EXTRAS))
         raise Invalid(f"{error.message} Besides attributes there are {others} and EVENT.name.") from error
-    kind.check_content(channels.Content(checked.subject, checked.text, checked.html))
+    kind.check_content(Content(checked.subject, checked.text, checked.html))
 
 
 def _check_size(html: str, text: str) -> None:

@@ -10,7 +10,8 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from rapport.customers import service as customers
+from rapport.customers.writes import ordering
+from rapport.customers.writes.ordering import Outcome
 from rapport.notifications.models import CALLBACK, Delivery, Listener
 from rapport.notifications.states import DeliveryState, ListenerStatus
 from rapport.stores.clock import Clock
@@ -24,7 +25,7 @@ AT_ONCE = 50
 def take_up(records: Records, clock: Clock) -> bool:
     """Make deliveries of outcomes that nobody has told yet; whether there may be more."""
     with records.session() as session:
-        outcomes = customers.take_outcomes(session, AT_ONCE)
+        outcomes = ordering.take_outcomes(session, AT_ONCE)
         rows = [_delivery(session, clock, outcome) for outcome in outcomes]
         if rows:
             session.execute(insert(Delivery), rows)
@@ -32,7 +33,7 @@ def take_up(records: Records, clock: Clock) -> bool:
     return len(outcomes) == AT_ONCE
 
 
-def _delivery(session: Session, clock: Clock, outcome: customers.Outcome) -> dict[str, object]:
+def _delivery(session: Session, clock: Clock, outcome: Outcome) -> dict[str, object]:
     return {
         "tenant_id": outcome.tenant_id,
         "listener_id": _endpoint(session, clock, outcome.tenant_id, outcome.callback_url),

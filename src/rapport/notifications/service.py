@@ -19,10 +19,8 @@ from rapport.access.scope import Scope
 from rapport.channels import service as channels
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.notifications import queries
-from rapport.notifications.deliverer import OUTSIDE_CLOCK, Deliverer
+from rapport.notifications.deliverer import OUTSIDE_CLOCK
 from rapport.notifications.models import CALLBACK, Delivery, Listener
-from rapport.notifications.personal import PERSONAL_DATA
-from rapport.notifications.secret_members import secret_member
 from rapport.notifications.states import DeliveryState, ListenerStatus
 from rapport.stores import Stores
 from rapport.stores.outside.addresses import checked_url
@@ -31,28 +29,6 @@ from rapport.stores.outside.posting import GRACE_HOURS, new_secret
 from rapport.stores.parts import Part, part
 from rapport.stores.records import next_id
 from rapport.stores.workers.listening import Topic, publish
-
-__all__ = [
-    "CALLBACK",
-    "GROUP_CHANGED",
-    "OUTSIDE_CLOCK",
-    "PERSONAL_DATA",
-    "Deliverer",
-    "Delivery",
-    "Listener",
-    "Notification",
-    "deliveries",
-    "drop_ended",
-    "listener",
-    "listeners",
-    "notify",
-    "notify_many",
-    "register_listener",
-    "replay",
-    "rotate_secret",
-    "secret_member",
-    "unregister_listener",
-]
 
 CLEARANCE, REAL_TIME, FILES = 5, 11, 14
 GROUP_CHANGED = 101  # from 101 on they are Rapport's own

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 from rapport.access.pseudonyms import pseudonym
 from rapport.access.scope import Scope, current_scope
-from rapport.campaigns import service as campaigns
-from rapport.customers import service as customers
+from rapport.campaigns import erasure
+from rapport.customers.privacy import persons
 from rapport.persons.declared import DECLARED, going
 from rapport.stores.workflows import work
 
@@ -37,13 +37,13 @@ def clear_person(tenant_id: int, mark: str) -> None:
 
 @work.step("campaigns.is_busy", ATTEMPTS)
 def _busy(tenant_id: int) -> bool:
-    return campaigns.is_busy(current_scope(tenant_id))
+    return erasure.is_busy(current_scope(tenant_id))
 
 
 @work.step("campaigns.purge_customer", ATTEMPTS)
 def _clear_rows(tenant_id: int, mark: str) -> None:
     scope = current_scope(tenant_id)
-    customers.purge(scope, [mark], going(scope))
+    persons.purge(scope, [mark], going(scope))
 
 
 @work.step("campaigns.purge_accounts", ATTEMPTS)

@@ -2,26 +2,26 @@
 
 from rapport.access.personal_data import PersonalData
 from rapport.access.scope import Scope
-from rapport.audiences import service as audiences
-from rapport.campaigns import service as campaigns
-from rapport.customers import service as customers
-from rapport.delivery import service as delivery
-from rapport.insight import service as insight
-from rapport.messaging import service as messaging
-from rapport.notifications import service as notifications
-from rapport.realtime import service as realtime
+from rapport.audiences.personal import PERSONAL_DATA as AUDIENCE_PERSONAL_DATA
+from rapport.campaigns.personal import PERSONAL_DATA as CAMPAIGN_PERSONAL_DATA
+from rapport.customers.personal import PERSONAL_DATA as CUSTOMER_PERSONAL_DATA
+from rapport.delivery.personal import PERSONAL_DATA as DELIVERY_PERSONAL_DATA
+from rapport.insight.personal import PERSONAL_DATA as INSIGHT_PERSONAL_DATA
+from rapport.messaging.personal import PERSONAL_DATA as MESSAGING_PERSONAL_DATA
+from rapport.notifications.personal import PERSONAL_DATA as NOTIFICATION_PERSONAL_DATA
+from rapport.realtime.personal import PERSONAL_DATA
 
 # In the order in which they are carried out: what waits in real time would be written to the tables of customers and
 # make notifications, so it goes first; accounts and files are made of what the others hold, so they come last.
 DECLARED: tuple[PersonalData, ...] = (
-    realtime.PERSONAL_DATA,
-    customers.PERSONAL_DATA,
-    audiences.PERSONAL_DATA,
-    insight.PERSONAL_DATA,
-    messaging.PERSONAL_DATA,
-    notifications.PERSONAL_DATA,
-    delivery.PERSONAL_DATA,
-    campaigns.PERSONAL_DATA,
+    PERSONAL_DATA,
+    CUSTOMER_PERSONAL_DATA,
+    AUDIENCE_PERSONAL_DATA,
+    INSIGHT_PERSONAL_DATA,
+    MESSAGING_PERSONAL_DATA,
+    NOTIFICATION_PERSONAL_DATA,
+    DELIVERY_PERSONAL_DATA,
+    CAMPAIGN_PERSONAL_DATA,
 )
 ID = "customer_id"
 

@@ -14,11 +14,11 @@ from rapport.access.ended import end_again
 from rapport.access.pseudonyms import pseudonym_secret, pseudonyms
 from rapport.access.scope import Scope, scope_of
 from rapport.access.service import tenants
-from rapport.customers import service as customers
-from rapport.messaging import service as messaging
+from rapport.customers.privacy import restored
+from rapport.messaging.contactability import kept as messaging_kept
 from rapport.persons.declared import naming, tables
 from rapport.persons.erasing import take_away, take_out
-from rapport.realtime import service as realtime
+from rapport.realtime.events import credentials
 from rapport.stores import Stores
 from rapport.stores.backups import journal
 from rapport.stores.records.spellings import NOT_ASCII, lower_ascii
@@ -40,11 +40,11 @@ NAMED = f"""
     )
 """  # noqa: S608 - conditions of ours
 WISHES: dict[str, Callable[[Scope, dict[str, Any]], None]] = {
-    kept.SUPPRESS: messaging.suppress_again,
-    kept.ALLOW: messaging.allow_again,
-    kept.ADDRESSES: messaging.keep_addresses_again,
-    kept.PREFERENCE: messaging.prefer_again,
-    kept.CONSENT: customers.consent_again,
+    kept.SUPPRESS: messaging_kept.suppress_again,
+    kept.ALLOW: messaging_kept.allow_again,
+    kept.ADDRESSES: messaging_kept.keep_addresses_again,
+    kept.PREFERENCE: messaging_kept.prefer_again,
+    kept.CONSENT: restored.consent_again,
 }
 
 
@@ -127,17 +127,17 @@ def _apply(scope: Scope, entries: list[dict[str, Any]], begun: datetime | None, 
     for entry in entries:
         if entry["what"] == kept.END:
             end = {mark: datetime.fromisoformat(at) for mark, at in entry["of"]}
-            applied.ended += end_again(scope, end) + realtime.end_again(scope, end)
+            applied.ended += end_again(scope, end) + credentials.end_again(scope, end)
         if entry["what"] in WISHES:
             WISHES[entry["what"]](scope, entry)
     anonymised = _marks(entries, kept.ANONYMISE)
     if anonymised:
-        customers.remove_pii_again(scope, anonymised, partial(take_away, scope))
+        restored.remove_pii_again(scope, anonymised, partial(take_away, scope))
     erased = _marks(entries, kept.ERASE)
     for customer_id in _named(scope, erased):
         take_out(scope, customer_id)
     if erased:
-        customers.remember_erased(scope, erased)
+        restored.remember_erased(scope, erased)
     applied.anonymised += len(_marks(later, kept.ANONYMISE))
     applied.erased += len(_marks(later, kept.ERASE))
     applied.wishes += sum(len(entry["of"]) for entry in later if entry["what"] in WISHES)
@@ -157,4 +157,4 @@ def _named(scope: Scope, marks: list[str]) -> list[str]:
     removed = {
         customer_id for customer_id, mark in zip(named, pseudonyms(scope, named), strict=True) if mark in set(marks)
     }
-    return sorted({*removed, *customers.ids_of(scope, marks, tables(scope))})
+    return sorted({*removed, *restored.ids_of(scope, marks, tables(scope))})

@@ -8,13 +8,11 @@ from typing import Any
 from rapport.access import kept
 from rapport.access.pseudonyms import pseudonym
 from rapport.access.scope import Scope
-from rapport.customers import service as customers
+from rapport.customers.privacy import persons
+from rapport.customers.writes import attribute_requests, attribute_writes
 from rapport.errors import NotFound
 from rapport.persons.declared import DECLARED, tables
 from rapport.persons.erasing import take_away, take_out
-from rapport.persons.restored import Applied, apply
-
-__all__ = ["Applied", "PersonData", "anonymise", "apply", "erase", "export"]
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ def erase(scope: Scope, customer_id: str) -> None:
     It is noted beside the data first, so that a restore does it again. Raises Unavailable when it cannot be, and
     NotFound for somebody of whom nothing was ever held.
     """
-    if not customers.is_removed(scope, customer_id):
+    if not persons.is_removed(scope, customer_id):
         _person_data(scope, customer_id)
     kept.keep_removal(scope, kept.ERASE, [pseudonym(scope, customer_id)])
     take_out(scope, customer_id)
@@ -57,13 +55,13 @@ def erase(scope: Scope, customer_id: str) -> None:
 def anonymise(scope: Scope, customer_ids: Iterable[str]) -> list[str]:
     """Take away what identifies persons, who stay; the ids that nobody ever had. Raises Invalid, Unavailable."""
     ids = list(customer_ids)
-    return customers.remove_pii(scope, ids, partial(take_away, scope, ids))
+    return attribute_requests.remove_pii(scope, ids, partial(take_away, scope, ids))
 
 
 def _person_data(scope: Scope, customer_id: str) -> PersonData:
     records = PersonData(
-        customers.spelling(scope, customer_id) or customer_id,
-        customers.export(scope, customer_id, tables(scope)),
+        attribute_writes.spelling(scope, customer_id) or customer_id,
+        persons.export(scope, customer_id, tables(scope)),
         {declared.package: declared.export(scope, customer_id) for declared in DECLARED},
     )
     if records.is_empty():

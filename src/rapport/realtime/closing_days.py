@@ -7,9 +7,9 @@ from sqlalchemy import select, text
 
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope, scope_of
-from rapport.campaigns import service as campaigns
-from rapport.customers import service as customers
-from rapport.delivery import service as delivery
+from rapport.campaigns.triggered import runs
+from rapport.customers.writes import attribute_times
+from rapport.delivery import once
 from rapport.realtime.models import Firing
 from rapport.realtime.states import FiringState
 from rapport.stores import Stores
@@ -35,14 +35,14 @@ def tidy(stores: Stores) -> None:
             scope = scope_of(stores, tenant_id)
             close_days(scope)
             drop_states(scope)
-            customers.drop_old_times(scope)
+            attribute_times.drop_old(scope)
         except Exception:
             log.exception("a tenant cannot be put in order", tenant_id=tenant_id)
 
 
 def close_days(scope: Scope) -> None:
     """Close the campaigns of days that are over, once every firing of theirs is in the accounts."""
-    past = campaigns.open_days(scope, scope.today())
+    past = runs.open_days(scope, scope.today())
     if not past:
         return
     open_firings = select(Firing.campaign_id).where(
@@ -52,8 +52,8 @@ def close_days(scope: Scope) -> None:
         busy = set(session.scalars(open_firings.distinct()))
         for campaign_id in past:
             if campaign_id not in busy:
-                campaigns.close_day(scope, session, campaign_id, scope.clock.now())
-                delivery.forget_addresses(scope, session, campaign_id)
+                runs.close_day(scope, session, campaign_id, scope.clock.now())
+                once.forget(scope, session, campaign_id)
 
 
 def drop_states(scope: Scope) -> None:

@@ -7,10 +7,10 @@ from typing import Any
 import orjson
 
 from rapport.access.scope import Scope
-from rapport.campaigns import service as campaigns
+from rapport.campaigns import definitions, occurrences
 from rapport.channels import service as channels
 from rapport.errors import NotFound
-from rapport.messaging import service as messaging
+from rapport.messaging import templates
 from rapport.realtime.gateways import DENY
 from rapport.stores.outside.posting import Answer
 
@@ -110,7 +110,7 @@ NO_GATEWAY = Verdict(False, BY_RULE, NONE_SET, "No gateway is set, so nothing co
 
 def campaign_part(scope: Scope, campaign_id: int, group: int) -> dict[str, Any]:
     """What a question says of the campaign, for the members of a recipient group."""
-    campaign = campaigns.occurrence(scope, campaign_id)
+    campaign = occurrences.occurrence(scope, campaign_id)
     planned = campaign.plan.group(group)
     names = {channel.id: channel.name for channel in channels.channels(scope)}
     return {
@@ -120,7 +120,7 @@ def campaign_part(scope: Scope, campaign_id: int, group: int) -> dict[str, Any]:
         "tags": campaign.tags,
         "action": {
             "id": planned.action_id,
-            "name": campaigns.action(scope, planned.action_id).name,
+            "name": definitions.action(scope, planned.action_id).name,
             "promo_codes": list(planned.promo_codes or ()) or None,
             "channels": [
                 {
@@ -138,6 +138,6 @@ def campaign_part(scope: Scope, campaign_id: int, group: int) -> dict[str, Any]:
 def _template(scope: Scope, channel_id: int, template_id: int) -> dict[str, Any]:
     """A template by id; one of an outside system need not be registered, and has no name then."""
     try:
-        return {"id": template_id, "name": messaging.template(scope, channel_id, template_id).name}
+        return {"id": template_id, "name": templates.template(scope, channel_id, template_id).name}
     except NotFound:
         return {"id": template_id, "name": ""}

@@ -24,9 +24,9 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope, scope_of
-from rapport.campaigns import service as campaigns
+from rapport.campaigns.triggered import definitions
 from rapport.conditions.outcomes import Outcome
-from rapport.notifications import service as notifications
+from rapport.notifications.deliverer import OUTSIDE_CLOCK
 from rapport.realtime.gateway_questions import (
     BY_GATEWAY,
     NO_GATEWAY,
@@ -51,7 +51,7 @@ from rapport.stores.workers.listening import Topic
 
 log = structlog.get_logger("rapport.realtime")
 VERDICTS = Metric("rapport_gateway_verdicts_total", "Verdicts about triggered firings", ["how", "allowed"])
-CLOCK = notifications.OUTSIDE_CLOCK
+CLOCK = OUTSIDE_CLOCK
 # Between two looks whether everything is settled after an outage.
 CAUGHT_UP_SECONDS = 0.02
 
@@ -198,7 +198,7 @@ class Questions:
         if not is_timely(since, SPARE):
             return []
         active = {
-            tenant_id: campaigns.active_triggers(self._scope(tenant_id))
+            tenant_id: definitions.active_triggers(self._scope(tenant_id))
             for tenant_id in {question.tenant_id for question in questions}
         }
         for question in questions:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
 from rapport.errors import NotFound
-from rapport.notifications import service as notifications
+from rapport.notifications.deliverer import OUTSIDE_CLOCK
 from rapport.realtime.models import Gateway
 from rapport.stores.outside.addresses import checked_url
 from rapport.stores.outside.masks import masked, unmasked
@@ -82,7 +82,7 @@ def rotate_secret(scope: Scope, grace_hours: float = GRACE_HOURS) -> Gateway:
     with scope.records() as session:
         gateway = _get(scope, session)
         gateway.previous_secret = gateway.secret
-        gateway.previous_until = notifications.OUTSIDE_CLOCK.now() + timedelta(hours=grace_hours)
+        gateway.previous_until = OUTSIDE_CLOCK.now() + timedelta(hours=grace_hours)
         gateway.secret = new_secret()
         scope.audit(session, "rotate", "gateway", grace_hours=grace_hours)
     return gateway
@@ -99,5 +99,5 @@ def circuit(failures: int, open_until: datetime | None) -> Circuit:
     """Whether a gateway is asked (closed), left alone (open), or asked once to see whether it is back (half-open)."""
     if failures < TROUBLE_AFTER:
         return Circuit.CLOSED
-    still_open = open_until is not None and open_until > notifications.OUTSIDE_CLOCK.now()
+    still_open = open_until is not None and open_until > OUTSIDE_CLOCK.now()
     return Circuit.OPEN if still_open else Circuit.HALF_OPEN

@@ -10,9 +10,10 @@ from sqlalchemy.orm import Session
 
 from rapport.access.personal_data import Texts
 from rapport.access.scope import Scope, current_scope
-from rapport.customers import service as customers
-from rapport.delivery import service as delivery
-from rapport.delivery.service import Source
+from rapport.customers.privacy import anonymisation, hidden_rows
+from rapport.customers.writes import locks
+from rapport.delivery import outbox
+from rapport.delivery.models import Source
 from rapport.realtime.events.owners import IS_FIRST
 from rapport.realtime.events.visitors import VISITOR
 from rapport.realtime.matching.evaluating import with_parameters
@@ -118,7 +119,7 @@ def forget(scope: Scope, customer_id: str, follow: Callable[[str], None]) -> int
     with scope.records() as session:
         names = _names(scope, session, [customer_id])
         fired = [(scope.tenant_id, firing_id) for firing_id in session.scalars(text(FIRINGS), names)]
-        rows = delivery.drop_sources(session, Source.FIRING, fired)
+        rows = outbox.drop_sources(session, Source.FIRING, fired)
         for table in ORDER:
             done = session.execute(text(DELETE.format(table=table, naming=HELD[table])), names)
             rows += done.rowcount  # type: ignore[attr-defined]
@@ -136,7 +137,7 @@ def anonymise(scope: Scope, customer_ids: Iterable[str], own: Texts) -> None:
     Call it when customers.remove_pii has noted who they are. own: what identified them.
     """
     customer_ids = list(customer_ids)
-    _, hidden = customers.identifying_names(scope, ())
+    _, hidden = anonymisation.identifying_names(scope, ())
     with scope.records() as session:
         names = _names(scope, session, customer_ids)
         session.execute(FORGET_LOG, names)
@@ -156,7 +157,7 @@ def _anonymise_table(
         return {
             name: value
             for name, value in parameters.items()
-            if not customers.is_identifying(name, value, hidden) and not own.are_in(str(value))
+            if not anonymisation.is_identifying(name, value, hidden) and not own.are_in(str(value))
         }
 
     for row, stored in session.execute(text(sql), names).all():
@@ -167,7 +168,7 @@ def _anonymise_table(
 
 def _hide(scope: Scope, visitors: list[str]) -> None:
     """Hide visitors' events. The ids stand in a table, since the engine keeps the text of a change in a file."""
-    with customers.writing(scope):
+    with locks.writing(scope):
         scope.warehouse.execute(f"DROP TABLE IF EXISTS {STAGED} SYNC")
         scope.warehouse.execute(f"CREATE TABLE {STAGED} (visitor_id String) ENGINE = MergeTree ORDER BY visitor_id")
         scope.warehouse.insert(STAGED, ["visitor_id"], [(visitor,) for visitor in visitors])
@@ -183,4 +184,4 @@ def purge_visitors(tenant_id: int) -> None:
 
 @work.step("realtime.leave_disk", ATTEMPTS)
 def _leave_disk(tenant_id: int) -> None:
-    customers.leave_disk(current_scope(tenant_id), "visitor_events")
+    hidden_rows.leave_disk(current_scope(tenant_id), "visitor_events")

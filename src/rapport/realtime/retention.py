@@ -8,8 +8,8 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from rapport.conditions.outcomes import Outcome
-from rapport.delivery import service as delivery
-from rapport.delivery.service import Source, State
+from rapport.delivery import outbox
+from rapport.delivery.models import Source, State
 from rapport.notifications import service as notifications
 from rapport.realtime.metrics import UNFILED, WAITING
 from rapport.realtime.states import FiringState
@@ -135,7 +135,7 @@ class Purge:
         now = self._stores.clock.now()
         parameters = {"first": first, "last": last, "now": now, "before": now - FIRINGS_KEPT}
         dropped = [(tenant_id, firing_id) for tenant_id, firing_id in session.execute(DROP_FIRINGS, parameters)]
-        delivery.drop_sources(session, Source.FIRING, dropped)
+        outbox.drop_sources(session, Source.FIRING, dropped)
 
 
 def measure(stores: Stores) -> None:

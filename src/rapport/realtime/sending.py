@@ -11,10 +11,15 @@ from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
 from rapport.access.tenant_settings import tenant_settings
-from rapport.campaigns import service as campaigns
-from rapport.delivery import service as delivery
-from rapport.delivery.service import Claim, Draft, Settled, Source, State
-from rapport.messaging import service as messaging
+from rapport.campaigns.models import Occurrence
+from rapport.campaigns.settings import CampaignSettings
+from rapport.campaigns.triggered import runs
+from rapport.delivery.content import Draft
+from rapport.delivery.models import Source, State
+from rapport.delivery.outbox import Claim, Settled
+from rapport.delivery.sources import MessageSource
+from rapport.delivery.worker import Sender as DeliverySender
+from rapport.messaging.contactability.suppressions import Origin
 from rapport.realtime.matching import firings
 from rapport.realtime.models import Firing
 from rapport.stores import Stores
@@ -22,17 +27,17 @@ from rapport.stores import Stores
 MESSAGES = Counter("rapport_firing_messages_total", "Messages of triggered campaigns by what became of them", ["state"])
 
 
-class FiringMessages(delivery.MessageSource):
+class FiringMessages(MessageSource):
     """Firings as a source of messages."""
 
-    def drafts(self, scope: Scope, claims: Sequence[Claim]) -> Mapping[messaging.Origin, list[tuple[Claim, Draft]]]:
+    def drafts(self, scope: Scope, claims: Sequence[Claim]) -> Mapping[Origin, list[tuple[Claim, Draft]]]:
         """By campaign, recipient group and template; the firings of a person who was erased meanwhile are gone."""
         fired = _firings(scope, claims)
         days = {
             day.id: day
-            for day in campaigns.occurrences_by_id(scope, sorted({firing.campaign_id for firing in fired.values()}))
+            for day in runs.occurrences_by_id(scope, sorted({firing.campaign_id for firing in fired.values()}))
         }
-        together: dict[messaging.Origin, list[tuple[Claim, Draft]]] = defaultdict(list)
+        together: dict[Origin, list[tuple[Claim, Draft]]] = defaultdict(list)
         for claim in claims:
             if firing := fired.get(claim.source_id):
                 extra = {"promo_code": claim.promo_code, **event_values(firing.parameters)}
@@ -42,12 +47,12 @@ class FiringMessages(delivery.MessageSource):
 
     def retry_delays(self, scope: Scope) -> Sequence[float]:
         """As of campaigns."""
-        return tenant_settings(scope, campaigns.CampaignSettings).retry_delays
+        return tenant_settings(scope, CampaignSettings).retry_delays
 
     def is_late(self, scope: Scope, claim: Claim) -> bool:
         """Whether it fired longer ago than the tenant lets messages be late."""
         fired = _firings(scope, [claim])
-        hours = tenant_settings(scope, campaigns.CampaignSettings).wait_hours
+        hours = tenant_settings(scope, CampaignSettings).wait_hours
         return not fired or scope.clock.now() - fired[claim.source_id].fired_at > timedelta(hours=hours)
 
     def note(self, scope: Scope, session: Session, settled: Sequence[Settled]) -> None:
@@ -58,7 +63,7 @@ class FiringMessages(delivery.MessageSource):
         firings.conclude(scope, session, over)
 
 
-class Sender(delivery.Sender):
+class Sender(DeliverySender):
     """Sends what firings and whatever else leaves by itself have to say."""
 
     def __init__(self, stores: Stores) -> None:
@@ -72,8 +77,8 @@ def _firings(scope: Scope, claims: Sequence[Claim]) -> dict[int, Firing]:
         return {firing.id: firing for firing in session.scalars(query)}
 
 
-def _origin(claim: Claim, day: campaigns.Occurrence) -> messaging.Origin:
-    return messaging.Origin(
+def _origin(claim: Claim, day: Occurrence) -> Origin:
+    return Origin(
         channel_id=claim.channel_id,
         campaign_id=day.id,
         template_id=claim.template_id,

@@ -13,10 +13,10 @@ from fastapi import APIRouter, Request
 from prometheus_client import CONTENT_TYPE_LATEST, Gauge, disable_created_metrics, generate_latest
 from starlette.responses import Response
 
-from rapport.campaigns import service as campaigns
+from rapport.campaigns.cycle import measuring
 from rapport.errors import Away, RapportError, Unavailable
 from rapport.notifications import service as notifications
-from rapport.realtime import service as realtime
+from rapport.realtime import retention
 from rapport.stores import Stores, holds, measures
 from rapport.stores.faults import DISK_FULL
 from rapport.stores.local import disk
@@ -32,9 +32,9 @@ PATIENCE_SECONDS, QUESTION_SECONDS = 2.0, 10.0
 MEASURED_SECONDS = 5.0
 # What is measured in the records, so that it is the same whichever process is asked.
 MEASURES: tuple[Callable[[Stores], object], ...] = (
-    realtime.measure,
+    retention.measure,
     notifications.measure,
-    campaigns.measure,
+    measuring.measure,
     work.measure,
     presence.measure,
     measures.measure_records,

@@ -9,7 +9,7 @@ from rapport.api.reads import Read, Values, register
 from rapport.api.sections import SectionRouter
 from rapport.api.wire.recipients import DATE
 from rapport.campaigns.models import CONTROL_ACTION_ID, CONTROL_ACTION_NAME, Occurrence
-from rapport.campaigns.service import CampaignSettings
+from rapport.campaigns.settings import CampaignSettings
 from rapport.campaigns.states import EXECUTED_STATES, RunState
 from rapport.errors import NotFound
 

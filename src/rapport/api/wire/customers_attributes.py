@@ -13,7 +13,8 @@ from rapport.api.http.parameters import optional, required
 from rapport.api.http.responses import json_response
 from rapport.api.reads import Read, Values, register
 from rapport.api.sections import SectionRouter
-from rapport.customers import service as customers
+from rapport.customers import attributes as of_customer_attributes
+from rapport.customers import event_types, queries
 from rapport.errors import Invalid, NotFound
 
 router = SectionRouter("Customers")
@@ -43,17 +44,17 @@ EVENTS = """
 
 
 def _changers_sql(scope: Scope, values: Values) -> str:
-    (info,) = customers.find(scope, values["ChangedCustomerAttribute"], "ChangedCustomerAttribute")
-    return CHANGERS.format(value=customers.rendered(info))
+    (info,) = of_customer_attributes.find(scope, values["ChangedCustomerAttribute"], "ChangedCustomerAttribute")
+    return CHANGERS.format(value=of_customer_attributes.rendered(info))
 
 
 def _changers(scope: Scope, values: Values) -> Values | None:
     if len(values["ChangedCustomerAttribute"]) != 1:
         raise Invalid("ChangedCustomerAttribute must name exactly one attribute.")
-    customers.find(scope, values["ChangedCustomerAttribute"], "ChangedCustomerAttribute")
+    of_customer_attributes.find(scope, values["ChangedCustomerAttribute"], "ChangedCustomerAttribute")
     if values["CustomerAttributes"]:
-        customers.find(scope, values["CustomerAttributes"])
-    dates = customers.last_two_dates(scope)
+        of_customer_attributes.find(scope, values["CustomerAttributes"])
+    dates = queries.last_two_dates(scope)
     return None if dates is None else {**values, "Final": dates[0], "Initial": dates[1]}
 
 
@@ -64,10 +65,10 @@ def _events(scope: Scope, values: Values) -> Values | None:
     if first > last:
         raise Invalid("StartDate must not be after EndDate.")
     try:
-        customers.event_type(scope, values["EventID"])
+        event_types.event_type(scope, values["EventID"])
     except NotFound as error:
         raise Invalid(f"EventID {values['EventID']} is not an activity event.") from error
-    begin, end = customers.instants(scope, first, last)
+    begin, end = queries.instants(scope, first, last)
     return {**values, "From": begin, "Until": end, "Zone": str(scope.time_zone)}
 
 
@@ -134,7 +135,7 @@ def _shape(**members: str) -> dict[int | str, dict[str, Any]]:
 )
 def attribute_list(principal: Principal = Depends(caller("GetCustomerAttributeList"))) -> Response:  # noqa: B008
     """By name; attributes added through the API are among them."""
-    attributes = customers.attributes(principal.scope).values()
+    attributes = of_customer_attributes.attributes(principal.scope).values()
     rows = [{"RealFieldName": info.real_field_name, "Description": info.description} for info in attributes]
     return json_response(orjson.dumps(rows))
 
@@ -150,4 +151,4 @@ def customer_attributes(
     principal: Principal = Depends(caller("GetCustomerAttributes")),  # noqa: B008
 ) -> Response:
     """Dates are MM/DD/YYYY HH:MM:SS here, decimals have four places; 404 for an unknown customer."""
-    return json_response(orjson.dumps(customers.attribute_values(principal.scope, CustomerID.strip())))
+    return json_response(orjson.dumps(queries.attribute_values(principal.scope, CustomerID.strip())))

@@ -24,7 +24,7 @@ from rapport.api.wire.recipients import (
 )
 from rapport.campaigns.models import CONTROL_ACTION_ID, Occurrence
 from rapport.campaigns.states import RunState
-from rapport.customers import service as customers
+from rapport.customers.writes import attribute_writes
 from rapport.errors import NotFound
 
 router = SectionRouter("Customers")
@@ -113,7 +113,7 @@ def _with_action(scope: Scope, values: Values) -> Values | None:
 
 
 def _last_action(scope: Scope, values: Values) -> Values | None:
-    customer = customers.spelling(scope, values["CustomerID"])
+    customer = attribute_writes.spelling(scope, values["CustomerID"])
     if customer is None:
         raise NotFound(f"There is no customer {values['CustomerID']!r}.")
     return bind({**values, "CustomerID": customer}, last_executed(scope, customer))

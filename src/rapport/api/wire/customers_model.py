@@ -8,9 +8,10 @@ from rapport.api.reads import Read, Values, register
 from rapport.api.sections import SectionRouter
 from rapport.api.wire.recipients import bind, executed, listed, of_campaigns
 from rapport.campaigns.models import Occurrence
-from rapport.customers import service as customers
+from rapport.customers import attributes, products
+from rapport.customers.writes import attribute_writes
 from rapport.errors import Invalid
-from rapport.insight import service as insight
+from rapport.insight.stages import DORMANT
 
 router = SectionRouter("Customers")
 
@@ -35,23 +36,23 @@ def _selector(scope: Scope, values: Values) -> Values | None:
     if by_attribute and (values["CustomerAttribute"] is None or values["CustomerAttributeValue"] is None):
         raise Invalid("CustomerAttribute and CustomerAttributeValue must be given together.")
     newest = scope.data_date()
-    return None if newest is None else {**values, "data_date": newest, "dormant": insight.DORMANT}
+    return None if newest is None else {**values, "data_date": newest, "dormant": DORMANT}
 
 
 def _future_values(scope: Scope, values: Values) -> str:
     if values["LifecycleStageID"] is not None:
         return f"{FUTURE_VALUES} lifecycle_stage_id IN {{LifecycleStageID:Array(UInt32)}}"
-    (info,) = customers.find(scope, [values["CustomerAttribute"]], "CustomerAttribute")
+    (info,) = attributes.find(scope, [values["CustomerAttribute"]], "CustomerAttribute")
     return f"""{FUTURE_VALUES} customer_id IN (
         SELECT customer_id FROM profiles
-        WHERE data_date = {{data_date:Date}} AND {customers.equals(info, "{CustomerAttributeValue:String}")}
+        WHERE data_date = {{data_date:Date}} AND {attributes.equals(info, "{CustomerAttributeValue:String}")}
     )"""  # noqa: S608 - the attribute's column comes from the tenant's list
 
 
 def _recommended_when(scope: Scope, values: Values) -> Values | None:
     """The range of suggestions in campaigns, the past month by default; else the newest data date."""
     named = values["CustomerID"]
-    values = {**values, "CustomerID": customers.spelling(scope, named) or named if named else None}
+    values = {**values, "CustomerID": attribute_writes.spelling(scope, named) or named if named else None}
     if not values["SuggestedInCampaign"]:
         newest = scope.data_date()
         return None if newest is None else {**values, "data_date": newest}
@@ -77,7 +78,7 @@ def _recommendations(scope: Scope, values: Values) -> str:
     named = NAMED_CUSTOMER if values["CustomerID"] else ""
     source = _suggested(values) if values["SuggestedInCampaign"] else MODELLED
     names = values["ProductAttributes"]
-    shown = ", ".join(customers.product_attribute_expressions(scope, names)) if names else ""
+    shown = ", ".join(products.product_attribute_expressions(scope, names)) if names else ""
     return f"""
         SELECT
             customer_id AS CustomerID,

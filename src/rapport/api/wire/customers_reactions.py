@@ -9,7 +9,8 @@ from rapport.api.sections import SectionRouter
 from rapport.api.wire.recipients import DATE, bind, campaigns, executed, executed_on, listed, of_campaigns
 from rapport.campaigns.models import Occurrence
 from rapport.conditions.send_days import LONGEST_LEAD
-from rapport.customers import service as customers
+from rapport.customers import products
+from rapport.customers.writes import attribute_writes
 from rapport.errors import Invalid
 
 router = SectionRouter("Customers")
@@ -47,7 +48,7 @@ def _products(scope: Scope, values: Values) -> str:
     names = values["ProductAttributes"]
     if not names:
         return f"SELECT {selected} FROM ({recommended}) AS recommended"  # noqa: S608 - constants only
-    expressions = customers.product_attribute_expressions(scope, names)
+    expressions = products.product_attribute_expressions(scope, names)
     described = ", ".join(f"{value} AS p{i}" for i, value in enumerate(expressions))
     shown = ", ".join(f"product.p{i}" for i in range(len(expressions)))
     return f"""
@@ -79,7 +80,7 @@ def _reacted_to(scope: Scope, values: Values) -> Values | None:
     first, last = values["StartDate"], values["EndDate"]
     if first > last:
         raise Invalid("StartDate must not be after EndDate.")
-    customer = customers.spelling(scope, values["CustomerID"]) or values["CustomerID"]
+    customer = attribute_writes.spelling(scope, values["CustomerID"]) or values["CustomerID"]
     lead = min(timedelta(days=LONGEST_LEAD), first - date.min)
     parameters = {"first": first - lead, "last": last, "customer": customer}
     ids = [int(number) for (number,) in scope.warehouse.rows(REACTED_TO, **parameters)]

@@ -13,9 +13,9 @@ from rapport.api.http.auth import caller
 from rapport.api.http.bodies import CustomerID, Listed, WireModel, inlined, parse, raw_body
 from rapport.api.http.responses import json_response
 from rapport.api.sections import SectionRouter
-from rapport.customers import service as customers
+from rapport.customers.writes import attribute_requests
 from rapport.persons import service as persons
-from rapport.realtime import service as realtime
+from rapport.realtime.recording import profile_updates
 
 router = SectionRouter("Customers")
 
@@ -112,7 +112,7 @@ def add_attribute(
     """Type is DECIMAL(19,4), INT, BIGINT, DATE, VARCHAR(n) or NVARCHAR(n); at most 40 attributes per tenant."""
     new = parse(NewAttribute, body)
     default = None if new.default is None else str(new.default)
-    customers.add_attribute(principal.scope, new.name, new.type, default, new.callback_url)
+    attribute_requests.add_attribute(principal.scope, new.name, new.type, default, new.callback_url)
     return Response(status_code=200)
 
 
@@ -129,7 +129,7 @@ def update_attributes(
     """At most 1,000 customers with 10 attributes each. Valid values are applied; the callback lists the others."""
     updates = parse(Updates, body)
     items = [{"customer": item.customer_id, "values": _pairs(item)} for item in updates.items]
-    request_id = customers.update_attributes(principal.scope, items, updates.callback_url)
+    request_id = attribute_requests.update_attributes(principal.scope, items, updates.callback_url)
     return json_response(orjson.dumps({"requestId": request_id}))
 
 
@@ -149,8 +149,8 @@ def upsert_customer(
 ) -> Response:
     """Valid values are written at once; errors lists the others."""
     upsert = parse(Upsert, body)
-    scope, warn = principal.scope, partial(realtime.warn_of_nothing, principal.scope, "UpsertCustomer")
-    outcome = customers.upsert(scope, upsert.customer_id, _pairs(upsert), upsert.callback_url, warn)
+    scope, warn = principal.scope, partial(profile_updates.warn_of_nothing, principal.scope, "UpsertCustomer")
+    outcome = attribute_requests.upsert(scope, upsert.customer_id, _pairs(upsert), upsert.callback_url, warn)
     return json_response(orjson.dumps(outcome))
 
 

@@ -12,13 +12,12 @@ from fastapi import Request
 
 from rapport.api.http.parameters import INT32_MAX
 from rapport.errors import Invalid, RapportError, TooLarge, Unauthorized
-from rapport.realtime import service as realtime
-from rapport.realtime.events import reading, user_jwts
+from rapport.realtime.events import reading, user_jwts, visitors
 from rapport.realtime.events.directory import Directory, IntakeTenant
 from rapport.realtime.events.reading import RawEvent
+from rapport.realtime.events.storing import Incoming
 from rapport.realtime.events.tokens import SDK_TOKEN, SERVER_TOKEN, VENDOR_TOKEN
 from rapport.realtime.events.validation import TENANT_FAULT
-from rapport.realtime.service import Incoming
 
 T = TypeVar("T")
 MOST_BYTES = 2 * 1024 * 1024
@@ -112,7 +111,7 @@ def verify(request: Request, tenant: IntakeTenant, user: str | None, events: Ite
     tenant does not let others be.
     """
     for event in events:
-        named = realtime.customers_named(event.event, event.customer_id, event.parameters)
+        named = visitors.customers_named(event.event, event.customer_id, event.parameters)
         if user is None:
             able = request.headers.get(CAN_PROVE) == "1" or not tenant.settings.apps_without_jwt
             if tenant.user_keys and named and able:

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from rapport.access.keys import Principal
 from rapport.api.http.auth import caller
 from rapport.api.sections import SectionRouter
-from rapport.campaigns import service as campaigns
+from rapport.campaigns.delivery import engagements
 from rapport.errors import Invalid
 
 router = SectionRouter("Files")
@@ -38,5 +38,5 @@ def engagement_file(
     """
     if not decryption_key:
         raise Invalid("X-Decryption-Key is missing: event 14 contains it as DecryptionKey.")
-    body = campaigns.engagement_file(principal.scope, bucket, path, decryption_key)
+    body = engagements.read_file(principal.scope, bucket, path, decryption_key)
     return Response(body, media_type="application/octet-stream")

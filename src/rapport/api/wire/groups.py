@@ -14,7 +14,7 @@ from rapport.api.http.responses import json_response
 from rapport.api.reads import Read, register
 from rapport.api.sections import SectionRouter
 from rapport.api.wire.recipients import DATE
-from rapport.audiences import service as audiences
+from rapport.audiences import lists
 from rapport.campaigns.states import EXECUTED_STATES
 
 router = SectionRouter("Target Groups")
@@ -127,7 +127,7 @@ def create_customer_list(
     ID.
     """
     customer_list = parse(CustomerList, body, long_list=True)
-    created = audiences.create_customer_list(principal.scope, customer_list.name, customer_list.customers)
+    created = lists.create_customer_list(principal.scope, customer_list.name, customer_list.customers)
     answer = CustomerListMade(
         target_group_id=created.target_group_id,
         list_id=created.list_id,

@@ -24,11 +24,13 @@ from rapport.api.http.bodies import (
 from rapport.api.http.parameters import Parameter, optional, required
 from rapport.api.reads import Read, Values, register
 from rapport.api.sections import SectionRouter
-from rapport.campaigns import service as campaigns
+from rapport.campaigns import promotions as campaign_promotions
+from rapport.campaigns.schemas import PromoCode as CampaignPromoCode
 from rapport.channels import service as channels
 from rapport.errors import NotFound
-from rapport.messaging import service as messaging
-from rapport.messaging.service import Registered
+from rapport.messaging import registration
+from rapport.messaging import templates as messaging_templates
+from rapport.messaging.registration import Registered
 
 router = SectionRouter("External System Integration")
 
@@ -45,7 +47,7 @@ NO_NULL = r"^[^\x00]*$"
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=NO_NULL), BeforeValidator(_stripped)]
 AppID = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(without_control), BeforeValidator(as_id)]
 OptionalAppID = Annotated[AppID | None, BeforeValidator(lambda value: None if value == "" else value)]
-PromoCode = Annotated[campaigns.PromoCode, AfterValidator(without_control), BeforeValidator(as_id)]
+PromoCode = Annotated[CampaignPromoCode, AfterValidator(without_control), BeforeValidator(as_id)]
 AnyCode = Annotated[str, AfterValidator(without_control), BeforeValidator(as_id)]
 
 
@@ -101,7 +103,7 @@ def _with_attributes(scope: Scope, values: Values) -> Values | None:
     """The values with the template's sending attributes; None for a template that there is not. Raises NotFound."""
     channel = channels.channel(scope, values["ChannelID"])
     try:
-        subject = messaging.template(scope, channel.id, values["TemplateID"]).subject
+        subject = messaging_templates.template(scope, channel.id, values["TemplateID"]).subject
     except NotFound:
         return None
     attributes = channel.behaviour.sending_attributes(channel.settings, scope.stores.settings, subject)
@@ -235,7 +237,7 @@ def add_channel_templates(
     """At most 100. A known template gets the name and app of the call; nothing else about it changes."""
     templates = parse_array(NewTemplate, body, MOST)
     registered = [Registered(template.template_id, template.name, template.app_id or "") for template in templates]
-    messaging.register_templates(principal.scope, channel_id, registered)
+    registration.register_templates(principal.scope, channel_id, registered)
     return Response()
 
 
@@ -252,7 +254,7 @@ def delete_channel_templates(
 ) -> Response:
     """At most 100, of any external channels. Unknown ones are not an error; campaigns keep their template IDs."""
     keys = parse_array(TemplateKey, body, MOST, least=1)
-    messaging.remove_templates(principal.scope, [(key.channel_id, key.template_id) for key in keys])
+    registration.remove_templates(principal.scope, [(key.channel_id, key.template_id) for key in keys])
     return Response()
 
 
@@ -270,7 +272,7 @@ def add_channel_apps(
 ) -> Response:
     """At most 100. A known app gets the new name; its ID, which is compared in any case, keeps its first spelling."""
     apps = parse_array(NewApp, body, MOST)
-    messaging.register_apps(principal.scope, channel_id, {app.app_id: app.name for app in apps})
+    registration.register_apps(principal.scope, channel_id, {app.app_id: app.name for app in apps})
     return Response()
 
 
@@ -283,7 +285,7 @@ def delete_channel_apps(
     whole channel.
     """
     apps = parse_array(AppKey, body, MOST)
-    messaging.remove_apps(principal.scope, [(app.channel_id, app.app_id) for app in apps])
+    registration.remove_apps(principal.scope, [(app.channel_id, app.app_id) for app in apps])
     return Response()
 
 
@@ -304,7 +306,7 @@ def add_promotions(
     spelling.
     """
     promotions = parse_array(NewPromotion, body, MOST)
-    campaigns.add_promotions(principal.scope, {promotion.code: promotion.name for promotion in promotions})
+    campaign_promotions.add_promotions(principal.scope, {promotion.code: promotion.name for promotion in promotions})
     return Response()
 
 
@@ -315,5 +317,5 @@ def delete_promotions(
 ) -> Response:
     """At most 100; case does not matter. Unknown ones are not an error; campaigns keep their codes."""
     promotions = parse_array(PromotionKey, body, MOST)
-    campaigns.delete_promotions(principal.scope, [promotion.code for promotion in promotions])
+    campaign_promotions.delete_promotions(principal.scope, [promotion.code for promotion in promotions])
     return Response()

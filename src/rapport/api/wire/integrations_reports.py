@@ -27,10 +27,13 @@ from rapport.api.http.bodies import (
 from rapport.api.http.parameters import KINDS
 from rapport.api.sections import SectionRouter
 from rapport.api.wire.integrations import MOST, NO_NULL, NOTHING, OptionalAppID
-from rapport.campaigns import service as campaigns
-from rapport.campaigns.service import INTERACTIONS, METRICS, ReportedInteraction, ReportedMetric
+from rapport.campaigns.measurement import interactions
+from rapport.campaigns.measurement import metrics as campaign_metrics
+from rapport.campaigns.measurement.interactions import INTERACTIONS, ReportedInteraction
+from rapport.campaigns.measurement.metrics import METRICS, ReportedMetric
+from rapport.campaigns.runs import clearance
 from rapport.errors import Invalid
-from rapport.messaging import service as messaging
+from rapport.messaging.contactability import preferences
 
 router = SectionRouter("External System Integration")
 
@@ -139,7 +142,7 @@ def update_campaign_metrics(
         ReportedMetric(metric.campaign_id, metric.channel_id, metric.template_id, metric.metric_id, metric.value)
         for metric in metrics
     ]
-    campaigns.set_metrics(principal.scope, rows)
+    campaign_metrics.set_metrics(principal.scope, rows)
     return Response()
 
 
@@ -176,14 +179,14 @@ def update_campaign_interactions(
         ReportedInteraction(*key, customer_id, at, report.group, report.app_id or "")
         for customer_id in report.customer_ids
     ]
-    campaigns.add_interactions(principal.scope, rows)
+    interactions.add_interactions(principal.scope, rows)
     return Response()
 
 
 def _instant(scope: Scope, campaign_id: int, text: str) -> datetime:
     """The beginning of a day of the tenant on which a campaign's customers can have done something. Raises Invalid."""
     day: date = KINDS["date"][0]("InteractionDate", text)
-    campaigns.check_interaction_date(scope, campaign_id, day)
+    interactions.check_interaction_date(scope, campaign_id, day)
     return scope.instant(datetime(day.year, day.month, day.day))
 
 
@@ -208,7 +211,7 @@ def update_customer_promotion_status(
     """
     report = parse(PromotionStatusBody, body)
     statuses = [(entry.customer_id, entry.status) for entry in report.statuses]
-    campaigns.report(principal.scope, report.campaign_id, statuses, _timestamp(report.timestamp))
+    clearance.report(principal.scope, report.campaign_id, statuses, _timestamp(report.timestamp))
     return Response()
 
 
@@ -241,7 +244,7 @@ def set_customer_channel_preference(
     channel.
     """
     preference = parse(PreferenceBody, body)
-    messaging.set_preference(
+    preferences.set_preference(
         principal.scope, preference.channel_id, preference.customer_ids or [], preference.mode, preference.app_id
     )
     return Response()

@@ -9,6 +9,7 @@ from rapport.api.reads import Read, Values, register
 from rapport.api.sections import SectionRouter
 from rapport.errors import Invalid
 from rapport.insight import service as insight
+from rapport.insight import stages
 
 router = SectionRouter("Model")
 
@@ -58,7 +59,7 @@ def _data_date(days: list[date], day: date) -> date:
 
 
 def _stages(scope: Scope, values: Values) -> Values:
-    insight.stage_rules(scope)
+    stages.stage_rules(scope)
     return values
 
 

@@ -17,7 +17,7 @@ from rapport.access.tenant_settings import tenant_settings
 from rapport.api.http.parameters import required
 from rapport.api.reads import Values
 from rapport.campaigns.models import CONTROL_ACTION_ID, Occurrence, OccurrenceChannel
-from rapport.campaigns.service import CampaignSettings
+from rapport.campaigns.settings import CampaignSettings
 from rapport.campaigns.states import EXECUTED_STATES, RunState
 from rapport.messaging.models import Template
 

@@ -13,7 +13,8 @@ from rapport.api.http.responses import wire_error
 from rapport.api.sections import SectionRouter
 from rapport.api.wire.event_senders import app_of
 from rapport.api.wire.events import CORS
-from rapport.customers import service as customers
+from rapport.customers import event_types
+from rapport.customers.core_events import AUTOMATIC, CORE_EVENTS
 from rapport.errors import NotFound, RapportError
 from rapport.realtime.events.validation import MOST_PARAMETERS
 
@@ -60,16 +61,14 @@ def event_map(types: dict[str, tuple[int, dict[str, str]]]) -> dict[str, Any]:
 
 def core_events() -> dict[str, tuple[int, dict[str, str]]]:
     """The events that SDKs send by themselves."""
-    own = {name: core for name, core in customers.CORE_EVENTS.items() if core.from_apps}
-    return {name: (core.id, {**core.parameters, **customers.AUTOMATIC}) for name, core in own.items()}
+    own = {name: core for name, core in CORE_EVENTS.items() if core.from_apps}
+    return {name: (core.id, {**core.parameters, **AUTOMATIC}) for name, core in own.items()}
 
 
 def tenant_config(scope: Scope, token: str) -> dict[str, Any]:
     """A tenant's configuration: its declared events, and that everything goes through one address."""
     base = scope.stores.settings.links_url
-    declared = {
-        event_type.name: (event_type.id, {**event_type.types, **customers.AUTOMATIC}) for event_type in _declared(scope)
-    }
+    declared = {event_type.name: (event_type.id, {**event_type.types, **AUTOMATIC}) for event_type in _declared(scope)}
     return {
         "enableRealtime": True,
         "enableRealtimeThroughOptistream": True,
@@ -88,8 +87,8 @@ def tenant_config(scope: Scope, token: str) -> dict[str, Any]:
 def _declared(scope: Scope) -> list[Any]:
     return [
         event_type
-        for event_type in customers.event_types(scope)
-        if event_type.declared and event_type.name not in customers.CORE_EVENTS
+        for event_type in event_types.event_types(scope)
+        if event_type.declared and event_type.name not in CORE_EVENTS
     ]
 
 

@@ -5,13 +5,13 @@ from rapport.api.http.parameters import required
 from rapport.api.reads import Read, Values, register
 from rapport.api.sections import SectionRouter
 from rapport.api.wire.model import CHANGERS, RANGE, two_days
-from rapport.insight import service as insight
+from rapport.insight import values as insight_values
 
 router = SectionRouter("Value Segment")
 
 
 def _segments(scope: Scope, values: Values) -> Values:
-    insight.value_segments(scope)
+    insight_values.value_segments(scope)
     return values
 
 

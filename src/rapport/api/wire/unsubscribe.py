@@ -16,10 +16,11 @@ from starlette.responses import HTMLResponse
 from rapport.access.limits import RateLimiter
 from rapport.access.scope import Scope
 from rapport.api.sections import SectionRouter
-from rapport.campaigns import service as campaigns
+from rapport.campaigns.delivery import unsubscribing
 from rapport.channels import service as channels
 from rapport.errors import NotFound, TooManyRequests
-from rapport.messaging import service as messaging
+from rapport.messaging.contactability import page_words, suppressions, unsubscribe_pages
+from rapport.messaging.contactability.page_words import ENGLISH
 
 router = SectionRouter("Unsubscribe")
 # A wish that was carried out so often within so many seconds is not carried out again within them.
@@ -45,9 +46,9 @@ FORM = """<form method="post"><input type="hidden" name="language" value="{langu
 </fieldset><p><button>{button}</button></p></form>"""
 
 
-def _page(title: str, body: str, status: int = 200, language: str = messaging.ENGLISH) -> HTMLResponse:
+def _page(title: str, body: str, status: int = 200, language: str = ENGLISH) -> HTMLResponse:
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><style>{STYLE}</style>'
-    tongue = f'lang="{language}" dir="{messaging.direction(language)}"'
+    tongue = f'lang="{language}" dir="{page_words.direction(language)}"'
     page = f"<!doctype html><html {tongue}><head>{head}<title>{title}</title></head><body><h1>{title}</h1>{body}"
     return HTMLResponse(page + "</body></html>", status, HEADERS)
 
@@ -57,7 +58,7 @@ def _header(request: Request) -> str:
 
 
 def _invalid(request: Request) -> HTMLResponse:
-    language, title, text = messaging.invalid_in(_header(request))
+    language, title, text = page_words.invalid_in(_header(request))
     return _page(escape(title), f"<p>{escape(text)}</p>", 404, language)
 
 
@@ -82,10 +83,10 @@ def show(token: str, request: Request) -> HTMLResponse:
     tenant's default language.
     """
     try:
-        scope, customer_id, origin = messaging.read_token(request.app.state.stores, token)
+        scope, customer_id, origin = suppressions.read_token(request.app.state.stores, token)
     except NotFound:
         return _invalid(request)
-    language, words = messaging.words_for(scope, customer_id, _header(request))
+    language, words = unsubscribe_pages.words_for(scope, customer_id, _header(request))
     channel = _channel_name(scope, origin.channel_id, words.similar)
     texts = {"channel": channel, "question": words.question, "everything": words.everything, "button": words.button}
     form = FORM.format(language=language, **{name: escape(text) for name, text in texts.items()})
@@ -100,16 +101,16 @@ def unsubscribe(
 ) -> HTMLResponse:
     """From the message's channel, or from everything with the form field scope=all. May be repeated."""
     try:
-        scope, customer_id, origin = messaging.read_token(request.app.state.stores, token)
+        scope, customer_id, origin = suppressions.read_token(request.app.state.stores, token)
     except NotFound:
         return _invalid(request)
     everything = form.get("scope") == ["all"]
     carried_out: RateLimiter = request.app.state.unsubscribed
     wish = repr((scope.tenant_id, customer_id, origin, everything))
     if carried_out.has_room(wish):
-        campaigns.unsubscribe(scope, customer_id, origin, everything)
+        unsubscribing.unsubscribe(scope, customer_id, origin, everything)
         with suppress(TooManyRequests):  # several at once
             carried_out.hit(wish)
     asked_in = form.get("language", [""])[0]
-    language, words = messaging.words_in(scope, asked_in, _header(request))
+    language, words = unsubscribe_pages.words_in(scope, asked_in, _header(request))
     return _page(escape(words.done), f"<p>{escape(words.done_text)}</p>", language=language)

@@ -9,8 +9,9 @@ from typing import Protocol, TypeVar
 
 import structlog
 
+from rapport.access import service
 from rapport.access.scope import Scope, current_scope
-from rapport.audiences import service as audiences
+from rapport.audiences import changing, membership, sizes
 from rapport.campaigns.cycle import cycles
 from rapport.campaigns.cycle.cycles import CycleResult
 from rapport.campaigns.cycle.tasks import (
@@ -25,10 +26,12 @@ from rapport.campaigns.faults import ATTEMPTS, FAULTS, sentence
 from rapport.campaigns.occurrences import plan_day
 from rapport.campaigns.runs import processing
 from rapport.campaigns.triggered.definitions import groups_of_triggers
-from rapport.customers import service as customers
+from rapport.customers.importing import load_checks
+from rapport.customers.importing.load_checks import LoadCheckFailed
 from rapport.errors import Away, Conflict, RapportError
 from rapport.insight import service as insight
-from rapport.messaging import service as messaging
+from rapport.insight import snapshot
+from rapport.messaging.contactability import suppressed_addresses
 from rapport.notifications import service as notifications
 from rapport.stores.workflows import work
 
@@ -48,8 +51,8 @@ class StepTimer(Protocol):
 def _check_loads(tenant_id: int, data_date: str) -> str:
     """Why the day must not be computed; empty when its loads are good."""
     try:
-        customers.check_loads(current_scope(tenant_id), date.fromisoformat(data_date))
-    except customers.LoadCheckFailed as fault:
+        load_checks.check_loads(current_scope(tenant_id), date.fromisoformat(data_date))
+    except LoadCheckFailed as fault:
         return fault.message
     return ""
 
@@ -75,7 +78,7 @@ def _whole_model(tenant_id: int, data_date: str) -> dict[str, float]:
         for name, step in steps.items():
             take(name, step)
         recommended.result()
-    take("publish", insight.publish)
+    take("publish", service.publish_data_date)
     return {name: seconds[name] for name in (*dict(insight.MODEL_STEPS), "publish")}
 
 
@@ -92,13 +95,13 @@ def _is_small(tenant_id: int) -> bool:
 
 @work.step("cycle.publish", ATTEMPTS)
 def _publish(tenant_id: int, data_date: str) -> None:
-    insight.publish(current_scope(tenant_id), date.fromisoformat(data_date))
+    service.publish_data_date(current_scope(tenant_id), date.fromisoformat(data_date))
 
 
 @work.step("cycle.plan", ATTEMPTS)
 def _plan(tenant_id: int, data_date: str) -> list[int]:
     scope = current_scope(tenant_id)
-    messaging.keep_again(scope)
+    suppressed_addresses.keep_again(scope)
     ids = plan_day(scope, cycles.execution_date(date.fromisoformat(data_date)))
     processing.reopen(scope, ids)
     return ids
@@ -110,7 +113,7 @@ def _trigger_groups(tenant_id: int, data_date: str) -> None:
     scope = current_scope(tenant_id)
     for group_id in groups_of_triggers(scope):
         try:
-            audiences.compute_members(scope, group_id, date.fromisoformat(data_date))
+            membership.compute_members(scope, group_id, date.fromisoformat(data_date))
         except Away:
             raise
         except FAULTS:
@@ -135,7 +138,7 @@ def _end(tenant_id: int, data_date: str, run: int, error: str) -> None:
     scope = current_scope(tenant_id)
     engagements.drop_old(scope)
     cycles.end(scope, date.fromisoformat(data_date), run, error)
-    insight.clean_up(scope, date.fromisoformat(data_date), cycles.under_way(scope))
+    snapshot.clean_up(scope, date.fromisoformat(data_date), cycles.under_way(scope))
 
 
 def _follow_groups(tenant_id: int, data_date: str, computed: list[int]) -> None:
@@ -143,7 +146,7 @@ def _follow_groups(tenant_id: int, data_date: str, computed: list[int]) -> None:
     _note_sizes(tenant_id, data_date, computed)
 
     def tell() -> None:
-        audiences.tell_changes(current_scope(tenant_id), date.fromisoformat(data_date))
+        changing.tell_changes(current_scope(tenant_id), date.fromisoformat(data_date))
 
     try:
         work.waiting(tell, "cycle.changes")()
@@ -155,7 +158,7 @@ def _note_sizes(tenant_id: int, data_date: str, computed: list[int]) -> None:
     """Keep the sizes of all target groups; computed are those of the day's campaigns. A fault stops no day."""
     scope = current_scope(tenant_id)
     try:
-        audiences.note_sizes(scope, date.fromisoformat(data_date), [*computed, *groups_of_triggers(scope)])
+        sizes.note_sizes(scope, date.fromisoformat(data_date), [*computed, *groups_of_triggers(scope)])
     except FAULTS:
         log.exception("sizes of target groups not kept", tenant_id=tenant_id, data_date=data_date)
 

@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from rapport.campaigns.cycle.agenda import DAY, Agenda, agendas, ready_at
 from rapport.campaigns.states import CycleState, RunState, SeriesStatus
-from rapport.delivery.service import Source, State
+from rapport.delivery.models import Source, State
 from rapport.stores import Stores
 
 DAYS = Gauge("rapport_days", "Tenants by the state of their day: late, running or failed", ["state"])

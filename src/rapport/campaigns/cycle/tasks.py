@@ -12,7 +12,7 @@ from typing import Self
 import structlog
 
 from rapport.access.scope import Scope, current_scope
-from rapport.audiences import service as audiences
+from rapport.audiences import membership
 from rapport.campaigns.delivery import handing_over, sending
 from rapport.campaigns.delivery.send_tasks import begin_unit, finish_unit, given_up, send_unit, unit_at
 from rapport.campaigns.faults import ATTEMPTS, FAULTS, PAUSE_SECONDS, sentence
@@ -117,7 +117,7 @@ def _groups(tenant_id: int, campaign_id: int) -> list[int]:
 
 @work.step("campaigns.members", ATTEMPTS)
 def _members(tenant_id: int, group_id: int, data_date: str) -> int:
-    return audiences.compute_members(current_scope(tenant_id), group_id, date.fromisoformat(data_date))
+    return membership.compute_members(current_scope(tenant_id), group_id, date.fromisoformat(data_date))
 
 
 @work.step("campaigns.process", ATTEMPTS)
@@ -282,7 +282,7 @@ def members_of_day(tenant_id: int, campaign_ids: list[int], data_date: str) -> t
 
     def compute(group_id: int) -> str:
         try:
-            audiences.compute_members(scope, group_id, day)
+            membership.compute_members(scope, group_id, day)
         except FAULTS as fault:
             if outage(fault) is not None:
                 raise

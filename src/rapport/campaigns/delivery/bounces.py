@@ -4,7 +4,7 @@ from rapport.access.scope import Scope
 from rapport.campaigns.delivery.units import Unit
 from rapport.campaigns.runs import queries
 from rapport.channels import service as channels
-from rapport.delivery import service as delivery
+from rapport.delivery import bounces
 
 
 def note_unit(scope: Scope, unit: Unit) -> None:
@@ -13,4 +13,4 @@ def note_unit(scope: Scope, unit: Unit) -> None:
     failure_reasons = [str(reason) for (reason,) in scope.warehouse.rows(queries.FAILURE_REASONS, **unit.bindings)]
     if reasons := [reason for reason in failure_reasons if kind and kind.bounce(reason)]:
         rows = scope.warehouse.rows(queries.FAILED_RECIPIENTS, reasons=reasons, **unit.bindings)
-        delivery.note_failed(scope, unit.channel_id, ((str(customer_id), str(reason)) for customer_id, reason in rows))
+        bounces.note_failed(scope, unit.channel_id, ((str(customer_id), str(reason)) for customer_id, reason in rows))

@@ -12,8 +12,9 @@ from rapport.campaigns.models import Occurrence, OccurrenceChannel
 from rapport.campaigns.occurrences import locked, occurrence
 from rapport.campaigns.runs import queries
 from rapport.campaigns.states import RunState
+from rapport.channels import messages
 from rapport.channels import service as channels
-from rapport.delivery import service as delivery
+from rapport.delivery import once
 from rapport.notifications import service as notifications
 
 OPEN = (RunState.SCHEDULED, RunState.EXECUTING)
@@ -74,7 +75,7 @@ def finish_unit(scope: Scope, unit: Unit, error: str = "") -> None:
         if not (pulled and campaign.handed_over_at):
             _tell(scope, session, unit, campaign, rows, sent)
     if kind and pulled:
-        channels.count(kind.name, "sent", sent)
+        messages.count(kind.name, "sent", sent)
 
 
 def _tell(
@@ -122,10 +123,10 @@ def finish_campaign(scope: Scope, campaign_id: int) -> str:
         if campaign.state == RunState.CANCELED:
             close_rest_of_canceled(scope, campaign)
             campaign.counts = counts_of(scope, campaign)
-            delivery.forget_addresses(scope, session, campaign_id)
+            once.forget(scope, session, campaign_id)
         elif campaign.state in OPEN:
             _conclude(scope, session, campaign)
-            delivery.forget_addresses(scope, session, campaign_id)
+            once.forget(scope, session, campaign_id)
         return campaign.state
 
 

@@ -21,7 +21,7 @@ from sqlalchemy.dialects.postgresql import insert
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope
 from rapport.access.tenant_settings import tenant_settings
-from rapport.audiences import service as audiences
+from rapport.audiences import groups
 from rapport.campaigns.definitions import action
 from rapport.campaigns.delivery import sealed
 from rapport.campaigns.delivery.units import Unit, row_of, unit_of
@@ -33,9 +33,10 @@ from rapport.campaigns.settings import CampaignSettings
 from rapport.campaigns.states import RunState
 from rapport.channels import service as channels
 from rapport.conditions.outcomes import Outcome
-from rapport.customers import service as customers
+from rapport.customers import attributes
 from rapport.errors import Forbidden, NotFound
-from rapport.messaging import service as messaging
+from rapport.messaging import templates
+from rapport.notifications import secret_members
 from rapport.notifications import service as notifications
 from rapport.stores.records import next_id
 from rapport.stores.warehouse import identifier
@@ -112,7 +113,7 @@ def _key(scope: Scope, payload: Mapping[str, Any]) -> str:
     return engagement.key if engagement else ""
 
 
-notifications.secret_member(FILES_READY, KEY_MEMBER, _key)
+secret_members.secret_member(FILES_READY, KEY_MEMBER, _key)
 
 
 def bucket(scope: Scope) -> str:
@@ -149,9 +150,9 @@ def _engagement(scope: Scope, unit: Unit, hook: ChannelWebhook) -> Engagement:
 def _write(scope: Scope, unit: Unit, hook: ChannelWebhook, engagement: Engagement) -> tuple[int, int]:
     """Write an engagement's files: how many of customers there are, and how many customers."""
     key, home = base64.b64decode(engagement.key), sealed.home(scope, engagement.folder)
-    infos = customers.find(scope, hook.attributes)
+    infos = attributes.find(scope, hook.attributes)
     columns = "".join(
-        f", {customers.rendered(info, f'p.{identifier(info.real_field_name)}')} AS {identifier(info.real_field_name)}"
+        f", {attributes.rendered(info, f'p.{identifier(info.real_field_name)}')} AS {identifier(info.real_field_name)}"
         for info in infos
     )
     customers_sql = CUSTOMERS.replace("COLUMNS", columns)
@@ -205,13 +206,13 @@ def _metadata(
 
 def _group_name(scope: Scope, group_id: int) -> str:
     """The name of a target group; a one-time campaign has none."""
-    return audiences.target_group(scope, group_id).name if group_id else ""
+    return groups.target_group(scope, group_id).name if group_id else ""
 
 
 def _template_name(scope: Scope, row: OccurrenceChannel) -> str:
     """The name of a template, which an outside system need not have registered."""
     try:
-        return messaging.template(scope, row.channel_id, row.template_id).name
+        return templates.template(scope, row.channel_id, row.template_id).name
     except NotFound:
         return ""
 

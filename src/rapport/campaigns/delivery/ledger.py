@@ -8,9 +8,10 @@ from rapport.access.scope import Scope
 from rapport.campaigns.delivery.units import Unit, row_of
 from rapport.campaigns.leases import HeldLease, LeaseLost
 from rapport.campaigns.runs import queries
-from rapport.channels.service import Receipt
-from rapport.delivery import service as delivery
-from rapport.delivery.service import Claim, State
+from rapport.channels.messages import Receipt
+from rapport.delivery import outbox, reading
+from rapport.delivery.models import Source, State
+from rapport.delivery.outbox import Claim, Entry, Settled
 
 
 def claim(scope: Scope, held: HeldLease, unit: Unit, batch: int, customers: Sequence[str]) -> list[Claim]:
@@ -18,7 +19,7 @@ def claim(scope: Scope, held: HeldLease, unit: Unit, batch: int, customers: Sequ
     with scope.reads() as session:
         row = row_of(scope, session, unit)
     entries = [
-        delivery.Entry(
+        Entry(
             source_id=unit.campaign.id,
             channel_id=unit.channel_id,
             customer_id=customer_id,
@@ -29,7 +30,7 @@ def claim(scope: Scope, held: HeldLease, unit: Unit, batch: int, customers: Sequ
         )
         for customer_id in customers
     ]
-    return delivery.enter(scope, held.connection, delivery.Source.RUN, entries, batch)
+    return outbox.enter(scope, held.connection, Source.RUN, entries, batch)
 
 
 def claim_retries(
@@ -40,10 +41,10 @@ def claim_retries(
     Those to be sent, and how many belong to the batch: a repeated call gives what is left of the same ones.
     """
     mailing = unit.mailing(scope)
-    begun = delivery.batch_size(held.connection, mailing, batch)
+    begun = reading.batch_size(held.connection, mailing, batch)
     if begun:
-        return delivery.claim_again(held.connection, mailing, batch), begun
-    claims = delivery.claim_retries(held.connection, mailing, batch, attempts, size)
+        return outbox.claim_again(held.connection, mailing, batch), begun
+    claims = outbox.claim_retries(held.connection, mailing, batch, attempts, size)
     return claims, len(claims)
 
 
@@ -52,10 +53,8 @@ def settle(scope: Scope, held: HeldLease, unit: Unit, receipts: Mapping[Claim, R
 
     What has left is entered even if the records are away meanwhile.
     """
-    settled = [
-        delivery.Settled(claimed, _state_of(receipt, last), receipt.reason) for claimed, receipt in receipts.items()
-    ]
-    if held.note(lambda records: delivery.settle(scope, records, settled)) < len(settled):
+    settled = [Settled(claimed, _state_of(receipt, last), receipt.reason) for claimed, receipt in receipts.items()]
+    if held.note(lambda records: outbox.settle(scope, records, settled)) < len(settled):
         raise LeaseLost(f"Another worker sends campaign {unit.campaign.id} on channel {unit.channel_id} now.")
 
 
@@ -67,7 +66,7 @@ def _state_of(receipt: Receipt, last: bool) -> State:
 def flush(scope: Scope, held: HeldLease, unit: Unit, batch: int) -> None:
     """Write the outcomes of a batch to the warehouse, once."""
     at = scope.clock.now()
-    rows = delivery.ended(held.connection, unit.mailing(scope), batch)
+    rows = reading.ended(held.connection, unit.mailing(scope), batch)
     if rows and not scope.warehouse.value(queries.COUNT_BATCH, batch=batch, **unit.bindings):
         day, campaign = unit.campaign.execution_date, unit.campaign.id
         names = ["execution_date", "campaign_id", "customer_id", "channel_id", "outcome", "reason", "message_id"]
@@ -84,11 +83,11 @@ def flush(scope: Scope, held: HeldLease, unit: Unit, batch: int) -> None:
 def give_up(scope: Scope, held: HeldLease, unit: Unit, reason: str) -> None:
     """Let fail what was entered and not settled; then flush() every batch."""
     mailing = unit.mailing(scope)
-    delivery.give_up(held.connection, mailing, reason)
-    for batch in delivery.batches(held.connection, mailing):
+    outbox.give_up(held.connection, mailing, reason)
+    for batch in reading.batches(held.connection, mailing):
         flush(scope, held, unit, batch)
 
 
 def drop(scope: Scope, held: HeldLease, unit: Unit) -> None:
     """Forget a finished unit's messages: their outcomes are in the warehouse."""
-    delivery.drop_mailing(held.connection, unit.mailing(scope))
+    outbox.drop_mailing(held.connection, unit.mailing(scope))

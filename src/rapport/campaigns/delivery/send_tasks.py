@@ -10,6 +10,7 @@ from rapport.campaigns.faults import ATTEMPTS, FAULTS, sentence
 from rapport.campaigns.occurrences import occurrence
 from rapport.campaigns.settings import CampaignSettings
 from rapport.channels import service as channels
+from rapport.channels.kinds import registry
 from rapport.stores.workflows import work
 
 log = structlog.get_logger("rapport.campaigns")
@@ -123,7 +124,7 @@ def send_unit_as_before(tenant_id: int, campaign_id: int, channel_id: int, group
     error = ""
     try:
         kind = begin_unit(*unit)
-        if kind and channels.kind_named(kind).is_pulled:
+        if kind and registry.kind_named(kind).is_pulled:
             _list(*unit)
         elif kind:
             _send_all(unit, _plan_batches(*unit))

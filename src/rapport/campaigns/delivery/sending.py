@@ -21,10 +21,17 @@ from rapport.campaigns.runs.staging import stage_name
 from rapport.campaigns.settings import CampaignSettings
 from rapport.campaigns.states import RunState
 from rapport.channels import service as channels
-from rapport.delivery import service as delivery
-from rapport.delivery.service import Claim
+from rapport.channels.messages import Message, Receipt
+from rapport.channels.models import Channel
+from rapport.delivery import content, reading, transports
+from rapport.delivery.content import Draft, Written
+from rapport.delivery.outbox import Claim
 from rapport.errors import Away
-from rapport.messaging import service as messaging
+from rapport.messaging import registration
+from rapport.messaging.contactability import kept_off as messaging_kept_off
+from rapport.messaging.contactability import rules
+from rapport.messaging.contactability.kept_off import KeptOff
+from rapport.messaging.contactability.suppressions import Origin
 from rapport.stores.warehouse import identifier
 
 # Instead of the last customer of a batch: it is all of the unit.
@@ -100,10 +107,10 @@ def plan_batches(scope: Scope, unit: Unit) -> list[str]:
         return [str(last) for part in parts for (last,) in part.rows(queries.BATCH_ENDS, size=size, **unit.bindings)]
 
 
-def _suppressed_since(scope: Scope, unit: Unit) -> messaging.KeptOff | None:
+def _suppressed_since(scope: Scope, unit: Unit) -> KeptOff | None:
     """Whom a unit must not reach, when that may be others than at its processing; None when nothing has changed."""
-    kept_off, data_date = messaging.KeptOff(0, unit.channel_id, _app(scope, unit)), _data_date(scope, unit)
-    state = messaging.kept_off_stand(scope, kept_off, data_date)
+    kept_off, data_date = KeptOff(0, unit.channel_id, _app(scope, unit)), _data_date(scope, unit)
+    state = messaging_kept_off.stand(scope, kept_off, data_date)
     processed_state = unit.campaign.plan.kept_off.get(f"{unit.channel_id}/{unit.group}")
     return None if state in ("", processed_state) else kept_off
 
@@ -112,16 +119,21 @@ def _data_date(scope: Scope, unit: Unit) -> date:
     return scope.data_date() or unit.campaign.execution_date
 
 
-def _suppress_late(scope: Scope, unit: Unit, kept_off: messaging.KeptOff) -> None:
+def _suppress_late(scope: Scope, unit: Unit, kept_off: KeptOff) -> None:
     """Give that outcome to who was suppressed since processing."""
     name = stage_name(unit.campaign.id, f"late_{unit.channel_id}_{unit.group}")
     table = identifier(name)
     scope.warehouse.execute(queries.NO_TABLE.format(table=table))
-    messaging.create_suppressed(scope, name)
-    messaging.load_suppressed(scope, name, kept_off, _data_date(scope, unit), AMONG_UNIT, **unit.bindings)
-    statement, listed_rule = queries.SUPPRESS_LATE.replace("SUPPRESSED", table), messaging.rules.LISTED
-    reasons = {"listed": listed_rule.reason, "preference": messaging.rules.PREFERENCE.reason}
-    parameters = {"at": scope.clock.now(), "listed_fault": messaging.fault_of(listed_rule), **reasons, **unit.bindings}
+    messaging_kept_off.create_suppressed(scope, name)
+    messaging_kept_off.load_suppressed(scope, name, kept_off, _data_date(scope, unit), AMONG_UNIT, **unit.bindings)
+    statement, listed_rule = queries.SUPPRESS_LATE.replace("SUPPRESSED", table), rules.LISTED
+    reasons = {"listed": listed_rule.reason, "preference": rules.PREFERENCE.reason}
+    parameters = {
+        "at": scope.clock.now(),
+        "listed_fault": messaging_kept_off.fault_of(listed_rule),
+        **reasons,
+        **unit.bindings,
+    }
     for part in scope.warehouse.customer_slices(*queries.ACCOUNT):
         part.execute(statement, **parameters)
     scope.warehouse.execute(queries.NO_TABLE.format(table=table))
@@ -131,7 +143,7 @@ def _app(scope: Scope, unit: Unit) -> str:
     """The app that a unit's template is for; empty for none."""
     with scope.reads() as session:
         template_id = row_of(scope, session, unit).template_id
-    return messaging.apps_of_templates(scope, [unit.channel_id]).get((unit.channel_id, template_id), "")
+    return registration.apps_of_templates(scope, [unit.channel_id]).get((unit.channel_id, template_id), "")
 
 
 def _withdraw(scope: Scope, unit: Unit) -> None:
@@ -195,13 +207,13 @@ def _deliver(scope: Scope, held: HeldLease, unit: Unit, claims: Sequence[Claim],
     channel = channels.channel(scope, unit.channel_id)
     claim_of = {claim.message_id: claim for claim in claims}
     written = _written(scope, held, unit, channel, claims)
-    messages = [message for message in written.values() if isinstance(message, channels.Message)]
-    unwritten = {claim_of[name]: receipt for name, receipt in written.items() if isinstance(receipt, channels.Receipt)}
+    messages = [message for message in written.values() if isinstance(message, Message)]
+    unwritten = {claim_of[name]: receipt for name, receipt in written.items() if isinstance(receipt, Receipt)}
     if unwritten:
         ledger.settle(scope, held, unit, unwritten, last)
-    away_receipts: list[channels.Receipt] = []
+    away_receipts: list[Receipt] = []
     until_away = takewhile(lambda _: not away_receipts, messages)
-    with delivery.transports(scope.stores).of(scope, channel) as transport:
+    with transports.transports(scope.stores).of(scope, channel) as transport:
         for receipts in transport.send_many(until_away):
             away_receipts.extend(receipt for receipt in receipts if receipt.away)
             tried = {claim_of[receipt.message_id]: receipt for receipt in receipts if not receipt.away}
@@ -212,10 +224,10 @@ def _deliver(scope: Scope, held: HeldLease, unit: Unit, claims: Sequence[Claim],
 
 
 def _written(
-    scope: Scope, held: HeldLease, unit: Unit, channel: channels.Channel, claims: Sequence[Claim]
-) -> dict[str, delivery.Written]:
+    scope: Scope, held: HeldLease, unit: Unit, channel: Channel, claims: Sequence[Claim]
+) -> dict[str, Written]:
     """The messages of claims, or why there is none, by message id."""
-    origin = messaging.Origin(
+    origin = Origin(
         channel_id=channel.id,
         campaign_id=unit.campaign.id,
         template_id=claims[0].template_id,
@@ -225,14 +237,14 @@ def _written(
     )
     products = _products(scope, unit, [claim.customer_id for claim in claims])
     drafts = [
-        delivery.Draft(
+        Draft(
             claim.message_id,
             claim.customer_id,
             {"promo_code": claim.promo_code, "products": products[claim.customer_id]},
         )
         for claim in claims
     ]
-    return delivery.write(scope, held.connection, channel, origin, drafts)
+    return content.write(scope, held.connection, channel, origin, drafts)
 
 
 def _products(scope: Scope, unit: Unit, customer_ids: Sequence[str]) -> dict[str, list[str]]:
@@ -282,4 +294,4 @@ def under_way(scope: Scope) -> list[OccurrenceChannel]:
 def waiting(scope: Scope, unit: Unit) -> int:
     """How many messages of a unit are to be tried again."""
     with scope.reads() as session:
-        return delivery.to_retry(session, unit.mailing(scope))
+        return reading.to_retry(session, unit.mailing(scope))

@@ -7,7 +7,8 @@ from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
 from rapport.campaigns.models import Occurrence, OccurrenceChannel
-from rapport.delivery.service import Mailing, Source
+from rapport.delivery.models import Source
+from rapport.delivery.outbox import Mailing
 
 # Batch numbers of a unit: start, then sends, then retries. Batch 0 of a campaign is its processing.
 SPAN = 1_000_000

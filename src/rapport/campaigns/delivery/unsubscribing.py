@@ -6,8 +6,10 @@ from rapport.access.scope import Scope
 from rapport.campaigns.erasure import alias
 from rapport.campaigns.measurement.interactions import no_reports
 from rapport.conditions.interaction_codes import UNSUBSCRIBED
-from rapport.customers import service as customers
-from rapport.messaging import service as messaging
+from rapport.customers.privacy import persons
+from rapport.messaging.contactability import suppressions
+from rapport.messaging.contactability.suppressions import Origin
+from rapport.messaging.models import EVERY_CHANNEL
 
 # One row a customer, campaign and channel, however often the wish is repeated.
 RECORD = """
@@ -24,21 +26,21 @@ RECORD = """
 """
 
 
-def unsubscribe(scope: Scope, customer_id: str, origin: messaging.Origin, everything: bool = False) -> None:
+def unsubscribe(scope: Scope, customer_id: str, origin: Origin, everything: bool = False) -> None:
     """Carry out a person's wish: nothing more on the message's channel, or on any. May be repeated freely.
 
     The campaign of the message gets one interaction 4 (unsubscribed) a customer, also of clicks at the same time. Of a
     person who was erased since, neither names the CustomerID again.
     """
-    channel_id = messaging.EVERY_CHANNEL if everything else origin.channel_id
-    messaging.suppress(scope, customer_id, channel_id, mark=origin.address)
+    channel_id = EVERY_CHANNEL if everything else origin.channel_id
+    suppressions.suppress(scope, customer_id, channel_id, mark=origin.address)
     if origin.campaign_id:
         with no_reports(scope):
-            recorded_id = alias(scope, customer_id) if customers.is_erased(scope, customer_id) else customer_id
+            recorded_id = alias(scope, customer_id) if persons.is_erased(scope, customer_id) else customer_id
             _record(scope, recorded_id, origin)
 
 
-def _record(scope: Scope, customer_id: str, origin: messaging.Origin) -> None:
+def _record(scope: Scope, customer_id: str, origin: Origin) -> None:
     scope.warehouse.execute(
         RECORD,
         day=date.fromisoformat(origin.delivery_date) if origin.delivery_date else scope.today(),

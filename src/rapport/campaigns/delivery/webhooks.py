@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from rapport.access.scope import Scope
 from rapport.campaigns.models import Webhook
 from rapport.channels import service as channels
-from rapport.customers import service as customers
+from rapport.customers import attributes as customer_attributes
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.notifications import service as notifications
 
@@ -58,7 +58,7 @@ def set_webhook(
     """
     if not channels.channel(scope, channel_id).behaviour.is_pulled:
         raise Invalid(f"Channel {channel_id} is a native channel: only external channels have webhooks.")
-    names = [info.real_field_name for info in customers.find(scope, attributes, "attributes")]
+    names = [info.real_field_name for info in customer_attributes.find(scope, attributes, "attributes")]
     values = {"name": name, "rows_per_file": rows_per_file, "attributes": names, "updated_at": scope.clock.now()}
     with scope.reads() as session:
         name_query = select(Webhook.channel_id).where(Webhook.tenant_id == scope.tenant_id, Webhook.name == name)

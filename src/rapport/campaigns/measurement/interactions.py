@@ -30,7 +30,8 @@ from rapport.conditions.interaction_codes import (
     UNSUBSCRIBED,
 )
 from rapport.errors import Invalid
-from rapport.messaging import service as messaging
+from rapport.messaging.contactability import soft_bounces, suppressions
+from rapport.messaging.contactability.soft_bounces import DeliveryReport
 from rapport.stores.records import locks
 from rapport.stores.records.locks import Lock
 
@@ -265,16 +266,14 @@ def _suppress(scope: Scope, session: Session, rows: Iterable[tuple[ReportedInter
         if row.event_id in SUPPRESSING:
             customers_by_event[row.channel_id, row.event_id].append(message.customer_id if message else row.customer_id)
     for (channel, event), customer_ids in sorted(customers_by_event.items()):
-        messaging.suppress_many(scope, session, channel, SUPPRESSING[event], customer_ids)
+        suppressions.suppress_many(scope, session, channel, SUPPRESSING[event], customer_ids)
 
 
 def _note_arrivals(scope: Scope, session: Session, rows: Iterable[ReportedInteraction]) -> None:
     """Forget the soft bounces of who has got a message since."""
-    arrived = [
-        messaging.DeliveryReport(row.channel_id, row.customer_id, row.at) for row in rows if row.event_id in ARRIVED
-    ]
-    if arrived and messaging.any_counted(scope, session):
-        messaging.arrived(scope, session, arrived)
+    arrived = [DeliveryReport(row.channel_id, row.customer_id, row.at) for row in rows if row.event_id in ARRIVED]
+    if arrived and soft_bounces.any_counted(scope, session):
+        soft_bounces.arrived(scope, session, arrived)
 
 
 def _columns(campaigns: dict[int, Occurrence], row: ReportedInteraction, message: Received) -> tuple[object, ...]:

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import select
 
 from rapport.access.scope import Scope
-from rapport.audiences import service as audiences
+from rapport.audiences import counting, groups
 from rapport.campaigns.goals import is_amount, is_click, sales, sales_parameters
 from rapport.campaigns.measurement.power import Detectable, Spread, estimated, size_of, spread_of
 from rapport.campaigns.measurement.responses import Response, alike_groups, clicked, reactions, responses, summed
@@ -23,7 +23,7 @@ from rapport.campaigns.models import Occurrence, Series
 from rapport.campaigns.own_runs import own_days, shortest_gap
 from rapport.campaigns.schemas import Goal
 from rapport.campaigns.states import EXECUTED_STATES
-from rapport.customers import service as customers
+from rapport.customers import event_types
 
 # Earlier runs that are looked at, newest first, and how many responders of them are enough.
 LOOKED_AT, ENOUGH = 10, 20
@@ -67,7 +67,7 @@ def planned(scope: Scope, series: Series, size: int | None = None) -> Detectable
         return NO_COMPARISON
     spread, whose = _spread(scope, series, goal, data_date)
     if size is None:
-        size = audiences.size_now(scope, audiences.target_group(scope, series.target_group_id).condition)
+        size = counting.size_now(scope, groups.target_group(scope, series.target_group_id).condition)
     if not size:
         return NOBODY
     if spread.mean <= 0 or spread.variance <= 0:
@@ -93,7 +93,7 @@ def planned_trigger(scope: Scope, series: Series) -> Detectable:
     part = _size_of_a_customer(scope, series, goal)
     if not part:
         return NO_COMPARISON
-    event = customers.event_type_named(scope, (series.trigger or {})["trigger"]["event"])
+    event = event_types.event_type_named(scope, (series.trigger or {})["trigger"]["event"])
     end = datetime.combine(data_date + timedelta(days=1), time())
     event_days = {
         "event": event.id if event else 0,

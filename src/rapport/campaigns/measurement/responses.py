@@ -26,7 +26,7 @@ from rapport.campaigns.schemas import Goal
 from rapport.campaigns.states import EXECUTED_STATES
 from rapport.conditions.interaction_codes import CLICKED
 from rapport.conditions.outcomes import Outcome
-from rapport.messaging import service as messaging
+from rapport.messaging import registration
 
 # Past runs that a self-optimising split learns from, newest first; of those with few customers more are needed.
 REMEMBERED_RUNS, REMEMBERED_SMALL_RUNS = 20, 60
@@ -326,7 +326,7 @@ def classes(scope: Scope, run: Occurrence) -> list[list[int]]:
 
 def alike_groups(scope: Scope, groups: Sequence[PlannedGroup]) -> list[list[int]]:
     """The same of the groups of a series."""
-    apps = messaging.apps_of_templates(scope, channels_in(groups))
+    apps = registration.apps_of_templates(scope, channels_in(groups))
     return alike(groups, apps)
 
 

@@ -16,8 +16,10 @@ from rapport.campaigns.models import Occurrence
 from rapport.conditions.outcomes import Outcome
 from rapport.conditions.purchases import IS_PURCHASE
 from rapport.errors import Invalid
+from rapport.insight import moves
 from rapport.insight import service as insight
-from rapport.messaging import service as messaging
+from rapport.insight.moves import Moves
+from rapport.messaging.contactability import suppressions
 from rapport.stores.clock import instant_of
 
 DAY = timedelta(days=1)
@@ -61,7 +63,7 @@ class Summary:
     first: date
     last: date
     has_ended: bool
-    customers: insight.Moves | None
+    customers: Moves | None
     currency: str
     orders: Orders
     orders_before: Orders
@@ -104,15 +106,15 @@ def summary(scope: Scope, first: date | None = None, last: date | None = None) -
         outcomes=outcomes,
         sent_by_channel=sent,
         interactions=_interactions(scope, first, last),
-        suppressed=messaging.suppressed_between(scope, begin, end),
+        suppressed=suppressions.suppressed_between(scope, begin, end),
         changes=audit_counts(scope, AuditFilter(since=begin, until=end)),
     )
 
 
-def _moves(scope: Scope, first: date, last: date) -> insight.Moves | None:
+def _moves(scope: Scope, first: date, last: date) -> Moves | None:
     days = insight.result_dates(scope)
     before, after = _until(days, first - DAY), _until(days, last)
-    return None if before is None or after is None or before == after else insight.moves(scope, before, after)
+    return None if before is None or after is None or before == after else moves.moves(scope, before, after)
 
 
 def _until(days: Sequence[date], last: date) -> date | None:

@@ -5,7 +5,7 @@ from datetime import date
 from sqlalchemy import select
 
 from rapport.access.scope import Scope
-from rapport.audiences import service as audiences
+from rapport.audiences import lists
 from rapport.campaigns.cycle import tasks
 from rapport.campaigns.definitions import check_excluded, check_groups
 from rapport.campaigns.definitions import series as get_series
@@ -93,7 +93,7 @@ def _list_series(scope: Scope, body: OneTimeBody, group: Group, day: date) -> Se
     with scope.records() as session:
         list_id = next_id(session, scope.tenant_id, "customer list")
         series_id = next_id(session, scope.tenant_id, "series")
-    audiences.keep_list(scope, list_id, body.customer_ids)
+    lists.keep_list(scope, list_id, body.customer_ids)
     rules = PlannedRules(**body.rules.model_dump(), min_share=0)
     with scope.records() as session:
         series = Series(

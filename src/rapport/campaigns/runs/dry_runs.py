@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from rapport.access.scope import Scope
-from rapport.audiences import service as audiences
+from rapport.audiences import membership
 from rapport.campaigns.definitions import series as get_series
 from rapport.campaigns.measurement.planned import planned
 from rapport.campaigns.measurement.power import Detectable
@@ -68,7 +68,7 @@ def dry_run(scope: Scope, series_id: int) -> DryRun:
         raise Conflict(f"Series {series_id} is archived.")
     run = imagined_run(scope, series, scope.today())
     groups = {series.target_group_id, *series.rules.exclude_target_group_ids} - {0}
-    audiences.ensure_members(scope, groups, data_date)
+    membership.ensure_members(scope, groups, data_date)
     sizes, reached, not_reached = rehearse(scope, run, data_date)
     return DryRun(
         series_id=series_id,

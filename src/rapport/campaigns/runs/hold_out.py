@@ -24,8 +24,9 @@ from rapport.campaigns.models import Occurrence
 from rapport.campaigns.runs.splits import cut_of, hold_out_part, hold_out_part_sql
 from rapport.campaigns.settings import CampaignSettings, HoldOut
 from rapport.campaigns.states import LIVE_STATES
-from rapport.channels import service as channels
-from rapport.customers import service as customers
+from rapport.channels import addresses as channel_addresses
+from rapport.channels.kinds.base import OWN_ID
+from rapport.customers import attributes as customer_attributes
 from rapport.errors import Conflict
 
 # For so long the addresses of the hold-out hold for triggers, in seconds, and those of so many tenants are at hand.
@@ -55,7 +56,7 @@ class ActiveHoldOut:
         name; an empty text for none.
         """
         key_sets = [self.addresses.get(name, frozenset[str]()) for name in addresses]
-        keys = [channels.address_key(address) for address in addresses.values()] if any(key_sets) else []
+        keys = [channel_addresses.address_key(address) for address in addresses.values()] if any(key_sets) else []
         return any(key in key_set for key in keys for key_set in key_sets)
 
 
@@ -67,7 +68,7 @@ def active_hold_out(scope: Scope, day: date, attributes: Collection[str]) -> Act
 
 def _addresses(scope: Scope, hold_out: HoldOut, attributes: Collection[str]) -> Mapping[str, frozenset[str]]:
     data_date = scope.data_date()
-    names = sorted({attribute.upper() for attribute in attributes} - {channels.OWN_ID, ""})
+    names = sorted({attribute.upper() for attribute in attributes} - {OWN_ID, ""})
     if data_date is None or not names:
         return {}
     key = (scope.warehouse.name, data_date.isoformat(), hold_out.salt, str(cut_of(hold_out.share)), *names)
@@ -75,7 +76,7 @@ def _addresses(scope: Scope, hold_out: HoldOut, attributes: Collection[str]) -> 
         read_at, address_keys = _cache.get(key, (None, {}))
     if read_at is not None and time.monotonic() - read_at < KNOWN_SECONDS:
         return address_keys
-    columns = ", ".join(customers.rendered(info) for info in customers.find(scope, names))
+    columns = ", ".join(customer_attributes.rendered(info) for info in customer_attributes.find(scope, names))
     sql = ADDRESSES.format(columns=columns, held_out=held_out_sql("customer_id"))
     rows = scope.warehouse.rows(sql, data_date=data_date, **hold_out_parameters(hold_out))
     address_keys = (
@@ -89,7 +90,7 @@ def _addresses(scope: Scope, hold_out: HoldOut, attributes: Collection[str]) -> 
 
 
 def _keys(texts: Iterable[str | None]) -> frozenset[str]:
-    return frozenset(map(channels.address_key, texts)) - {""}
+    return frozenset(map(channel_addresses.address_key, texts)) - {""}
 
 
 def hold_out_on(scope: Scope, day: date) -> HoldOut | None:

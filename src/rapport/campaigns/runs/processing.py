@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
 from rapport.access.tenant_settings import tenant_settings
-from rapport.audiences import service as audiences
+from rapport.audiences import membership
 from rapport.campaigns.costs import costs_of
 from rapport.campaigns.definitions import action
 from rapport.campaigns.leases import lease
@@ -37,7 +37,7 @@ from rapport.campaigns.settings import CampaignSettings
 from rapport.campaigns.states import FINAL_STATES, LIVE_STATES, RunState, Split
 from rapport.conditions.send_days import LONGEST_LEAD
 from rapport.errors import RapportError
-from rapport.messaging import service as messaging
+from rapport.messaging.contactability import kept_off as messaging_kept_off
 
 # The longest measurement window that a series may have, with its lead time.
 LONGEST_RUN = timedelta(days=366 + LONGEST_LEAD)
@@ -104,7 +104,7 @@ def groups_needed(scope: Scope, campaign_id: int) -> list[int]:
 def prepare_members(scope: Scope, campaign_id: int, data_date: date) -> None:
     """Compute the members of the target groups that a run needs."""
     for group_id in dict.fromkeys(groups_needed(scope, campaign_id)):
-        audiences.compute_members(scope, group_id, data_date)
+        membership.compute_members(scope, group_id, data_date)
 
 
 def begin(scope: Scope, campaign_id: int, data_date: date) -> ClaimedRun:
@@ -217,8 +217,8 @@ def _control_place(places: Sequence[Place]) -> Place:
 
 def _faults() -> dict[str, Any]:
     return {
-        "outcomes": [outcome for outcome, _ in messaging.faults()],
-        "reasons": [reason for _, reason in messaging.faults()],
+        "outcomes": [outcome for outcome, _ in messaging_kept_off.faults()],
+        "reasons": [reason for _, reason in messaging_kept_off.faults()],
     }
 
 

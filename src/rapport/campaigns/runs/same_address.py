@@ -11,9 +11,9 @@ from datetime import date
 from typing import Any
 
 from rapport.access.scope import Scope
-from rapport.channels import service as channels
+from rapport.channels import addresses as channel_addresses
 from rapport.conditions.outcomes import Outcome
-from rapport.messaging import service as messaging
+from rapport.messaging.contactability.kept_off import SAME_ADDRESS
 from rapport.stores.warehouse import identifier
 
 ADDRESSES = """
@@ -62,7 +62,7 @@ FILL_TWICE = """
 SKIP = f"""
     ALTER TABLE {{stage}} UPDATE faults = arrayMap(
         (fault, position) -> if(
-            fault = 0 AND has(joinGet('{{twice}}', 'positions', customer_id), position), {messaging.SAME_ADDRESS}, fault
+            fault = 0 AND has(joinGet('{{twice}}', 'positions', customer_id), position), {SAME_ADDRESS}, fault
         ),
         faults, arrayEnumerate(faults)
     )
@@ -172,4 +172,8 @@ def decoded(scope: Scope, prefix: str, addresses: Sequence[str], data_date: date
         f"SELECT {address} AS text FROM profiles AS p WHERE p.data_date = {{data_date:Date}}" for address in addresses
     )
     texts = " UNION ALL ".join(selects)
-    return channels.decode_domains(scope.warehouse, f"{prefix}_domains", texts, data_date=data_date) if texts else ""
+    return (
+        channel_addresses.decode_domains(scope.warehouse, f"{prefix}_domains", texts, data_date=data_date)
+        if texts
+        else ""
+    )

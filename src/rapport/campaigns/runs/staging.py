@@ -24,11 +24,17 @@ from rapport.campaigns.runs.splits import (
     run_lot_sql,
     run_part_sql,
 )
+from rapport.channels import addresses as channel_addresses
 from rapport.channels import service as channels
-from rapport.customers import service as customers
-from rapport.messaging import service as messaging
-from rapport.messaging.service import KeptOff, Reading, profile_alias
-from rapport.messaging.service import rules as eligibility
+from rapport.channels.kinds.base import OWN_ID
+from rapport.channels.models import Channel
+from rapport.customers import attributes
+from rapport.messaging import registration
+from rapport.messaging.contactability import kept_off as messaging_kept_off
+from rapport.messaging.contactability import reaching, survey
+from rapport.messaging.contactability import rules as eligibility
+from rapport.messaging.contactability.kept_off import KeptOff
+from rapport.messaging.contactability.reaching import Reading, profile_alias
 from rapport.stores.warehouse import identifier, literal
 
 # What groups and control are drawn by: each run anew, or once for a series.
@@ -66,7 +72,7 @@ class StagePlan:
     kept_off: dict[str, str]
 
 
-@customers.attributes_read_once()
+@attributes.attributes_read_once()
 def plan_stage(
     scope: Scope, campaign: Occurrence, data_date: date, places: Sequence[Place], shares: Sequence[float]
 ) -> StagePlan:
@@ -75,21 +81,23 @@ def plan_stage(
     drop_stage(scope, campaign.id)
     engine = scope.warehouse.engine_aside(queries.STAGE_ORDER)
     scope.warehouse.execute(queries.STAGE_TABLE.format(stage=stage, engine=engine))
-    messaging.create_suppressed(scope, stage_name(campaign.id, "suppressed"))
+    messaging_kept_off.create_suppressed(scope, stage_name(campaign.id, "suppressed"))
     run_channels = [
         channels.channel(scope, channel_id) for channel_id in sorted({place.channel_id for place in places})
     ]
     lists = _lists(scope, places)
-    profiles = messaging.profiles_stand(scope)
-    list_states = [(exclusion, messaging.kept_off_stand(scope, exclusion, data_date, profiles)) for exclusion in lists]
+    profiles = survey.profiles_stand(scope)
+    list_states = [(exclusion, messaging_kept_off.stand(scope, exclusion, data_date, profiles)) for exclusion in lists]
     for exclusion in lists:
-        messaging.load_suppressed(scope, stage_name(campaign.id, "suppressed"), exclusion, data_date, stand=profiles)
+        messaging_kept_off.load_suppressed(
+            scope, stage_name(campaign.id, "suppressed"), exclusion, data_date, stand=profiles
+        )
     rules, reading = campaign.plan.rules, Reading(scope, run_channels, data_date, profiles)
     parameters: dict[str, Any] = {"data_date": data_date, "series": campaign.series_id, "cuts": cuts(shares)}
     parameters |= {f"excluded_{n}": group for n, group in enumerate(rules.exclude_target_group_ids)}
     hold_out = hold_outs.hold_out_on(scope, campaign.send_date)
     parameters |= hold_outs.hold_out_parameters(hold_out) if hold_out else {}
-    members, columns = _members(campaign), messaging.profile_columns(scope, run_channels)
+    members, columns = _members(campaign), reaching.profile_columns(scope, run_channels)
     sharing = _sharing(scope, campaign, run_channels, data_date, reading)
     may_share = _may_share(scope, run_channels, data_date, reading)
     is_shared = may_share and sharing.find(members, columns, **parameters)
@@ -102,7 +110,7 @@ def plan_stage(
             **hold_outs.hold_out_parameters(hold_out),
         )
         kept_back[eligibility.HELD_OUT_ADDRESS] = of_held_out
-    faults = (messaging.fault_sql(channel, lists, suppressed, reading, "m.customer_id") for channel in run_channels)
+    faults = (reaching.fault_sql(channel, lists, suppressed, reading, "m.customer_id") for channel in run_channels)
     divides = OF_SERIES if campaign.plan.rules.keeps_groups else OF_RUN
     unit = sharing.unit if is_shared else "m.customer_id"
     statement = queries.FILL_STAGE.format(
@@ -142,30 +150,32 @@ def fill_stage(
     return drawn(scope, stage, campaign.plan.with_shares(shares), _alike(scope, campaign, places), stage_plan.is_shared)
 
 
-def _may_share(scope: Scope, run_channels: Sequence[channels.Channel], data_date: date, reading: Reading) -> bool:
+def _may_share(scope: Scope, run_channels: Sequence[Channel], data_date: date, reading: Reading) -> bool:
     """Whether members of a run may share an address, which all runs of a day find out at once where that is cheap."""
-    addresses = {channel.address_attribute for channel in run_channels} - {channels.OWN_ID}
+    addresses = {channel.address_attribute for channel in run_channels} - {OWN_ID}
     if not all(map(reading.is_plain, addresses)):
         return True
-    return bool(addresses) and not messaging.nobody_shares(scope, data_date, addresses, reading.profiles)
+    return bool(addresses) and not survey.nobody_shares(scope, data_date, addresses, reading.profiles)
 
 
 def _sharing(
-    scope: Scope, campaign: Occurrence, run_channels: Sequence[channels.Channel], data_date: date, reading: Reading
+    scope: Scope, campaign: Occurrence, run_channels: Sequence[Channel], data_date: date, reading: Reading
 ) -> SharedAddresses:
     """Who of a run shares an address with whom, to be found; its tables are those of the run."""
     prefix = stage_name(campaign.id)
     addresses = {channel.address_attribute: f"p.{profile_alias(channel.address_attribute)}" for channel in run_channels}
-    addresses.pop(channels.OWN_ID, None)
+    addresses.pop(OWN_ID, None)
     not_plain = [name for name in addresses if not reading.is_plain(name)]
     domains = decoded(scope, prefix, _stored(scope, not_plain), data_date)
-    keys = {name: channels.key_sql(column, domains, reading.is_plain(name)) for name, column in addresses.items()}
+    keys = {
+        name: channel_addresses.key_sql(column, domains, reading.is_plain(name)) for name, column in addresses.items()
+    }
     return SharedAddresses(scope, prefix, [keys.get(channel.address_attribute, "") for channel in run_channels])
 
 
 def _stored(scope: Scope, names: Sequence[str]) -> list[str]:
     """SQL of the texts of attributes as a profile has them."""
-    return [customers.rendered(info) for info in customers.find(scope, names)]
+    return [attributes.rendered(info) for info in attributes.find(scope, names)]
 
 
 def drop_stage(scope: Scope, campaign_id: int) -> None:
@@ -176,13 +186,13 @@ def drop_stage(scope: Scope, campaign_id: int) -> None:
 
 
 def _alike(scope: Scope, campaign: Occurrence, places: Sequence[Place]) -> list[list[int]]:
-    apps = messaging.apps_of_templates(scope, {place.channel_id for place in places})
+    apps = registration.apps_of_templates(scope, {place.channel_id for place in places})
     return alike(campaign.plan.groups, apps)
 
 
 def _lists(scope: Scope, places: Sequence[Place]) -> list[KeptOff]:
     """The lists that a run needs, each with the recipient groups that it is for."""
-    apps = messaging.apps_of_templates(scope, {place.channel_id for place in places})
+    apps = registration.apps_of_templates(scope, {place.channel_id for place in places})
     groups: dict[tuple[int, str], list[int]] = defaultdict(list)
     for place in places:
         groups[place.channel_id, apps.get((place.channel_id, place.template_id), "")].append(place.group)
@@ -201,9 +211,9 @@ def _members(campaign: Occurrence) -> str:
 def _kept_out(rules: PlannedRules, reading: Reading, kept_back: Mapping[eligibility.Rule, str]) -> dict[str, str]:
     """SQL of the first rule that keeps a member m out, as a number from 1, and of outcomes and reasons by it."""
     tests: dict[eligibility.Rule, list[tuple[str, Any]]] = {
-        eligibility.UNKEPT: [(messaging.unkept("m.customer_id"), None)],
+        eligibility.UNKEPT: [(reaching.unkept("m.customer_id"), None)],
         eligibility.UNKNOWN: [("p.known_id = ''", None)],
-        **{rule: [(test, None) for test in flags] for rule, flags in messaging.flagged(reading).items()},
+        **{rule: [(test, None) for test in flags] for rule, flags in reaching.flagged(reading).items()},
         **{rule: [(test, None)] for rule, test in kept_back.items()},
         eligibility.IN_GROUP: [(_in_group(n), int(group)) for n, group in enumerate(rules.exclude_target_group_ids)],
         eligibility.RUNNING: [] if rules.include_all else [(queries.IN_RUNNING, None)],

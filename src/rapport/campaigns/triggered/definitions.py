@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 
 from rapport import conditions
 from rapport.access.scope import Scope
-from rapport.audiences import service as audiences
+from rapport.audiences import groups as audience_groups
+from rapport.audiences import membership, schema
 from rapport.campaigns import goals
 from rapport.campaigns.definitions import change_status, check_excluded, check_groups, replace_series
 from rapport.campaigns.models import UNIQUE_SERIES, Series
@@ -17,9 +18,10 @@ from rapport.campaigns.plans import PlannedGroup, PlannedRules, TriggerSchedule,
 from rapport.campaigns.states import SeriesStatus
 from rapport.campaigns.triggered.schemas import EventMatch, SequenceTrigger, Trigger, TriggeredBody, TriggeredRules
 from rapport.channels import service as channels
+from rapport.channels.kinds.base import OWN_ID
 from rapport.conditions import Column, Kind, Schema
 from rapport.conditions.nodes import AttributeIs, leaves
-from rapport.customers import service as customers
+from rapport.customers import event_types
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.stores.records import next_id, unique_name
 from rapport.stores.workers.listening import Topic, publish
@@ -60,8 +62,8 @@ def triggered_warnings(scope: Scope, stored_series: Sequence[Series]) -> dict[in
 def _divided(series: Series, addresses: Mapping[int, str]) -> list[str]:
     """That a campaign with several kinds of addresses divides its customers by one of them; nothing for any other."""
     channel_ids = sorted(channels_in(series.groups))
-    kinds = list(dict.fromkeys(addresses.get(channel_id, channels.OWN_ID) for channel_id in channel_ids))
-    first, *others = [kind for kind in kinds if kind != channels.OWN_ID] or [""]
+    kinds = list(dict.fromkeys(addresses.get(channel_id, OWN_ID) for channel_id in channel_ids))
+    first, *others = [kind for kind in kinds if kind != OWN_ID] or [""]
     if not others or (len(series.groups) == 1 and not series.control_share):
         return []
     return [
@@ -186,7 +188,7 @@ def _prepare(scope: Scope, body: TriggeredBody) -> None:
     data_date = scope.data_date()
     groups = set(body.rules.exclude_target_group_ids) | _groups_in(body.customer_conditions)
     if groups and data_date is not None:
-        audiences.ensure_members(scope, groups, data_date)
+        membership.ensure_members(scope, groups, data_date)
 
 
 def _groups_in(definition: Any) -> set[int]:
@@ -205,7 +207,7 @@ def _publish_change(scope: Scope, session: Session) -> None:
 def event_schema(scope: Scope, types: dict[str, str]) -> Schema:
     """The declared parameters of an event, as what a condition over its parameters compares."""
     columns = {name.upper(): Column(name, PARAMETER_KINDS[kind]) for name, kind in types.items()}
-    return Schema(columns, audiences.schema(scope).data_date, scope.time_zone)
+    return Schema(columns, schema.schema(scope).data_date, scope.time_zone)
 
 
 def matches(body: TriggeredBody) -> Iterator[tuple[str, EventMatch]]:
@@ -218,7 +220,9 @@ def matches(body: TriggeredBody) -> Iterator[tuple[str, EventMatch]]:
 
 def check_triggered(scope: Scope, body: TriggeredBody) -> TriggeredBody:
     """The body as it is kept: everything that it names exists and fits, names are ids. Raises NotFound, Invalid."""
-    declared = {event_type.name: event_type.types for event_type in customers.event_types(scope) if event_type.declared}
+    declared = {
+        event_type.name: event_type.types for event_type in event_types.event_types(scope) if event_type.declared
+    }
     check_events(scope, body, declared)
     if body.customer_conditions is not None:
         body = body.model_copy(update={"customer_conditions": _customer_conditions(scope, body.customer_conditions)})
@@ -241,7 +245,9 @@ def check_events(scope: Scope, body: TriggeredBody, declared: Mapping[str, dict[
 
 def check_event_change(scope: Scope, name: str, types: dict[str, str]) -> None:
     """An event must not be declared so that a trigger which is not archived cannot be evaluated. Raises Conflict."""
-    declared = {event_type.name: event_type.types for event_type in customers.event_types(scope) if event_type.declared}
+    declared = {
+        event_type.name: event_type.types for event_type in event_types.event_types(scope) if event_type.declared
+    }
     for series in triggered(scope):
         body = triggered_body(series)
         if series.status == SeriesStatus.ARCHIVED or all(event_match.event != name for _, event_match in matches(body)):
@@ -271,7 +277,7 @@ def _check_event(scope: Scope, event_match: EventMatch, types: dict[str, str], w
 
 def _customer_conditions(scope: Scope, definition: Any) -> Any:
     try:
-        return audiences.definition_of(scope, definition).raw
+        return audience_groups.definition_of(scope, definition).raw
     except Invalid as error:
         raise Invalid(error.message.replace("definition", "customer_conditions", 1)) from error
 

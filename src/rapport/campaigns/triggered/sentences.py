@@ -2,7 +2,7 @@
 
 from rapport import conditions
 from rapport.access.scope import Scope
-from rapport.audiences import service as audiences
+from rapport.audiences import schema
 from rapport.campaigns.triggered.schemas import (
     MINUTES_OF_DAY,
     EventMatch,
@@ -14,17 +14,17 @@ from rapport.campaigns.triggered.schemas import (
     TriggeredBody,
 )
 from rapport.conditions import Names
-from rapport.customers import service as customers
+from rapport.customers import event_types
 
 MINUTES_OF_HOUR = 60
 
 
 def triggered_sentence(scope: Scope, body: TriggeredBody) -> str:
     """A triggered campaign in words, without a full stop."""
-    parameters = {name.upper(): name for event_type in customers.event_types(scope) for name in event_type.types}
+    parameters = {name.upper(): name for event_type in event_types.event_types(scope) for name in event_type.types}
     parts = [f"When {'anybody' if body.visitors else 'a customer'} {_trigger(body, Names(attributes=parameters))}"]
     if body.customer_conditions is not None:
-        words = conditions.sentence(conditions.parse(body.customer_conditions), audiences.names(scope))
+        words = conditions.sentence(conditions.parse(body.customer_conditions), schema.names(scope))
         parts.append(f"if {words[0].lower()}{words[1:]}")
     parts.append(_re_entry(body.re_entry))
     if body.quiet_hours is not None:

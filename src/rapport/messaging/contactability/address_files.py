@@ -7,7 +7,9 @@ from itertools import islice
 from typing import IO
 
 from rapport.access.scope import Scope
+from rapport.channels import addresses as channel_addresses
 from rapport.channels import service as channels
+from rapport.channels.kinds.base import AddressForm
 from rapport.errors import Invalid
 from rapport.messaging.contactability import suppressed_addresses
 from rapport.messaging.contactability.suppressions import MAX_PLACES_TOLD, REASONS
@@ -57,7 +59,7 @@ def suppress_file(
         listed = ", ".join(map(str, bad[:MAX_PLACES_TOLD])) + (", ..." if len(bad) > MAX_PLACES_TOLD else "")
         lines = "1 line has" if len(bad) == 1 else f"{len(bad):,} lines have"
         raise Invalid(f"{lines} no {form.name} ({listed}): correct them, or set allow_rejects.")
-    cells = (cell for _, cell in _cells(file, column) if form.passes(channels.address_key(cell)))
+    cells = (cell for _, cell in _cells(file, column) if form.passes(channel_addresses.address_key(cell)))
     added = 0
     with scope.records() as session:
         while batch := list(islice(cells, AT_ONCE)):
@@ -68,7 +70,7 @@ def suppress_file(
     return FileSuppressed(good, added, len(bad), bad[:MAX_PLACES_TOLD])
 
 
-def _form(scope: Scope, channel_id: int) -> channels.AddressForm:
+def _form(scope: Scope, channel_id: int) -> AddressForm:
     """A channel may reach people by what is neither (tokens, handles), which on all channels is likelier a mistake."""
     if channel_id == EVERY_CHANNEL:
         return MAIL_OR_PHONE
@@ -80,16 +82,16 @@ def _may_be_mail_or_phone(key: str) -> bool:
     return bool(local and domain) or sum(map(str.isdecimal, key)) >= FEWEST_DIGITS
 
 
-MAIL_OR_PHONE = channels.AddressForm(
+MAIL_OR_PHONE = AddressForm(
     "e-mail address or phone number", "e-mail addresses or phone numbers", "an", _may_be_mail_or_phone
 )
 
 
-def _judged(file: IO[str], column: str, form: channels.AddressForm) -> tuple[int, list[int]]:
+def _judged(file: IO[str], column: str, form: AddressForm) -> tuple[int, list[int]]:
     """How many lines have an address, and the numbers of those that have none."""
     good, bad = 0, []
     for number, cell in _cells(file, column):
-        if form.passes(channels.address_key(cell)):
+        if form.passes(channel_addresses.address_key(cell)):
             good += 1
         else:
             bad.append(number)

@@ -3,8 +3,8 @@
 from contextlib import suppress
 
 from rapport.access.scope import Scope
-from rapport.channels import service as channels
-from rapport.customers import service as customers
+from rapport.channels import addresses
+from rapport.customers import attributes as customer_attributes
 from rapport.errors import Invalid
 from rapport.messaging import queries
 from rapport.messaging.contactability import suppressed_addresses
@@ -19,11 +19,11 @@ def customers_at(scope: Scope, address: str) -> list[str]:
     Spellings are one as they are for suppressions. The audit log has that it was looked for, and how many were found.
     Raises Invalid for a text that is no address.
     """
-    key = channels.address_key(address)
+    key = addresses.address_key(address)
     if not key:
         raise Invalid("address is not an address.")
     attributes = suppressed_addresses.address_attributes(scope, EVERY_CHANNEL)
-    infos = customers.find(scope, attributes, "address_attribute") if attributes else []
+    infos = customer_attributes.find(scope, attributes, "address_attribute") if attributes else []
     customer_ids = queries.at_address(scope, infos, _spellings(key), MOST_FOUND)
     with scope.records() as session:
         scope.audit(session, "find", "customers by address", customers=len(customer_ids))
@@ -34,5 +34,5 @@ def _spellings(key: str) -> list[str]:
     """The keys that an address may have in the warehouse, which reads no punycode by itself."""
     spellings = {key}
     with suppress(ValueError):
-        spellings.add(channels.recipient(key))
+        spellings.add(addresses.recipient(key))
     return sorted(spellings)

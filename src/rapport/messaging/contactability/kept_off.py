@@ -7,8 +7,11 @@ from typing import Any
 import pyarrow as pa
 
 from rapport.access.scope import Scope
+from rapport.channels import addresses
 from rapport.channels import service as channels
-from rapport.customers import service as customers
+from rapport.channels.kinds import registry
+from rapport.channels.kinds.base import OWN_ID, AddressForm
+from rapport.customers import attributes
 from rapport.messaging.contactability import preferences, rules, suppressed_addresses
 from rapport.messaging.contactability.survey import profiles_stand, survey
 from rapport.stores.warehouse import identifier
@@ -53,7 +56,7 @@ class KeptOff:
 
 def faults() -> list[tuple[str, str]]:
     """Outcome and reason by fault: FAULTS and, after them, an address that has not the form of its kind of channel."""
-    return [*FAULTS, *(rules.BAD_ADDRESS.outcome_and_reason(form.fault) for form in channels.address_forms())]
+    return [*FAULTS, *(rules.BAD_ADDRESS.outcome_and_reason(form.fault) for form in registry.address_forms())]
 
 
 def fault_of(rule: rules.Rule) -> int:
@@ -61,9 +64,9 @@ def fault_of(rule: rules.Rule) -> int:
     return FAULTED.index(rule) + 1
 
 
-def fault_of_form(form: channels.AddressForm) -> int:
+def fault_of_form(form: AddressForm) -> int:
     """The fault of an address that has not this form."""
-    return len(FAULTS) + channels.address_forms().index(form)
+    return len(FAULTS) + registry.address_forms().index(form)
 
 
 def stand(scope: Scope, kept_off: KeptOff, data_date: date, profiles: str | None = None) -> str:
@@ -103,7 +106,7 @@ def load_suppressed(
     _insert(scope, table, kept_off, suppressions["reason"].to_pylist(), "customer_id", list(ids))
     attribute = channels.channel(scope, kept_off.channel_id).address_attribute
     marks = suppressed_addresses.of_channel(scope, kept_off.channel_id, kept_off.app_id)
-    if not marks or attribute == channels.OWN_ID:
+    if not marks or attribute == OWN_ID:
         return
     for reason, reason_marks in sorted(marks.items()):
         _insert(scope, table, kept_off, [reason] * len(reason_marks), "mark", reason_marks)
@@ -133,13 +136,13 @@ def _add_by_address(
     parameters: dict[str, Any],
 ) -> None:
     aside = f"{table}_domains"
-    address = customers.rendered(customers.find(scope, [attribute])[0])
+    address = attributes.rendered(attributes.find(scope, [attribute])[0])
     texts = f"SELECT {address} AS text {profiles}"
-    domains = "" if is_plain else channels.decode_domains(scope.warehouse, aside, texts, **parameters)
+    domains = "" if is_plain else addresses.decode_domains(scope.warehouse, aside, texts, **parameters)
     first, second = KEPT_OFF.values()
     sql = BY_ADDRESS.format(
         table=identifier(table),
-        key=channels.key_sql(address, domains, is_plain),
+        key=addresses.key_sql(address, domains, is_plain),
         mark=suppressed_addresses.MARK.format(key="key_of_address"),
         mark_of_digits=suppressed_addresses.MARK_OF_DIGITS.format(key="key_of_address"),
         profiles=profiles,

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from datetime import date
 
 from rapport.access.scope import Scope
-from rapport.channels import service as channels
-from rapport.customers import service as customers
+from rapport.channels import addresses as channel_addresses
+from rapport.channels.kinds.base import OWN_ID
+from rapport.channels.models import Channel
+from rapport.customers import attributes, consent
 from rapport.messaging.contactability import rules
 from rapport.messaging.contactability.kept_off import KeptOff, fault_of, fault_of_form
 from rapport.messaging.contactability.survey import survey
@@ -24,12 +26,12 @@ class Reading:
     profiles is what profiles_stand tells now.
     """
 
-    def __init__(self, scope: Scope, used: Sequence[channels.Channel], data_date: date, profiles: str) -> None:
+    def __init__(self, scope: Scope, used: Sequence[Channel], data_date: date, profiles: str) -> None:
         permissions = {channel.permission_attribute for channel in used if channel.permission_attribute}
-        addresses = {channel.address_attribute for channel in used} - {channels.OWN_ID}
+        addresses = {channel.address_attribute for channel in used} - {OWN_ID}
         self.profiles = profiles
-        self._consents = customers.consents(scope)
-        self.forbidding = customers.forbidding(scope)
+        self._consents = consent.consents(scope)
+        self.forbidding = attributes.forbidding(scope)
         self._survey = survey(scope, data_date, {*FLAGS, *self.forbidding, *permissions}, addresses, profiles)
 
     def blocked(self, name: str) -> str:
@@ -50,13 +52,13 @@ def profile_alias(name: str) -> str:
     return identifier(f"of_{name.upper()}")
 
 
-def profile_columns(scope: Scope, used: Sequence[channels.Channel]) -> str:
+def profile_columns(scope: Scope, used: Sequence[Channel]) -> str:
     """SQL of the columns of p that are read for channels."""
-    names = {*FLAGS, *customers.forbidding(scope)}
+    names = {*FLAGS, *attributes.forbidding(scope)}
     for channel in used:
-        names |= {channel.address_attribute, channel.permission_attribute or ""} - {channels.OWN_ID, ""}
-    infos = customers.find(scope, sorted(names))
-    return ", ".join(f"{customers.rendered(info)} AS {profile_alias(info.real_field_name)}" for info in infos)
+        names |= {channel.address_attribute, channel.permission_attribute or ""} - {OWN_ID, ""}
+    infos = attributes.find(scope, sorted(names))
+    return ", ".join(f"{attributes.rendered(info)} AS {profile_alias(info.real_field_name)}" for info in infos)
 
 
 def flagged(reading: Reading) -> dict[rules.Rule, list[str]]:
@@ -73,9 +75,7 @@ def unkept(customer_id: str) -> str:
     return f"NOT isValidUTF8({customer_id}) OR position({customer_id}, char(0)) > 0"
 
 
-def fault_sql(
-    channel: channels.Channel, lists: Sequence[KeptOff], suppressed: str, reading: Reading, customer_id: str
-) -> str:
+def fault_sql(channel: Channel, lists: Sequence[KeptOff], suppressed: str, reading: Reading, customer_id: str) -> str:
     """An expression for the fault of a channel, an index of kept_off.faults(); suppressed is the table of the lists.
 
     Lists that are for recipient groups are taken for customers of these: column grp.
@@ -84,9 +84,11 @@ def fault_sql(
     if channel.permission_attribute:
         not_permitted = reading.not_permitted(channel.permission_attribute)
         conditions[rules.NO_PERMISSION].append(f"{not_permitted}, {fault_of(rules.NO_PERMISSION)}")
-    if channel.address_attribute != channels.OWN_ID:
+    if channel.address_attribute != OWN_ID:
         address, is_plain = f"p.{profile_alias(channel.address_attribute)}", reading.is_plain(channel.address_attribute)
-        conditions[rules.NO_ADDRESS].append(f"{channels.blank_sql(address, is_plain)}, {fault_of(rules.NO_ADDRESS)}")
+        conditions[rules.NO_ADDRESS].append(
+            f"{channel_addresses.blank_sql(address, is_plain)}, {fault_of(rules.NO_ADDRESS)}"
+        )
         form = channel.behaviour.address_form
         if form.sql is not None:
             conditions[rules.BAD_ADDRESS].append(f"NOT {form.sql(address, is_plain)}, {fault_of_form(form)}")

@@ -18,7 +18,9 @@ from rapport.access import kept
 from rapport.access.pseudonyms import pseudonyms
 from rapport.access.scope import Scope
 from rapport.access.secrets import tenant_secret
+from rapport.channels import addresses as channel_addresses
 from rapport.channels import service as channels
+from rapport.channels.kinds.base import OWN_ID
 from rapport.messaging import queries
 from rapport.messaging.contactability import rules
 from rapport.messaging.models import EVERY_CHANNEL
@@ -92,7 +94,7 @@ def address_secret(scope: Scope) -> str:
 
 def marks_of(scope: Scope, addresses: Iterable[str]) -> list[str]:
     """The marks of addresses, in the same order; empty where there is none."""
-    return _marks(scope, map(channels.address_key, addresses))
+    return _marks(scope, map(channel_addresses.address_key, addresses))
 
 
 def _marks(scope: Scope, keys: Iterable[str]) -> list[str]:
@@ -105,7 +107,7 @@ def _marks(scope: Scope, keys: Iterable[str]) -> list[str]:
 
 def marks_kept_of(scope: Scope, addresses: Iterable[str]) -> list[list[str]]:
     """The marks under which each address may have been kept: a phone number also under that of its digits alone."""
-    keys = list(map(channels.address_key, addresses))
+    keys = list(map(channel_addresses.address_key, addresses))
     digits = _marks(scope, (key[1:] if key.startswith("+") else "" for key in keys))
     return [[mark for mark in pair if mark] for pair in zip(_marks(scope, keys), digits, strict=True)]
 
@@ -113,7 +115,7 @@ def marks_kept_of(scope: Scope, addresses: Iterable[str]) -> list[list[str]]:
 def address_attributes(scope: Scope, channel_id: int) -> list[str]:
     """The attributes that hold addresses of a channel, or of all of them (channel 0)."""
     used = (channel for channel in channels.channels(scope) if channel_id in (EVERY_CHANNEL, channel.id))
-    return sorted({channel.address_attribute for channel in used} - {channels.OWN_ID})
+    return sorted({channel.address_attribute for channel in used} - {OWN_ID})
 
 
 def keep(

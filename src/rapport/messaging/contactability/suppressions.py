@@ -16,8 +16,11 @@ from rapport.access.models import TenantSecret
 from rapport.access.pseudonyms import pseudonym, pseudonyms
 from rapport.access.scope import Scope, scope_of
 from rapport.access.secrets import FIRST_VERSION, rotate, versions
+from rapport.channels import addresses as channel_addresses
 from rapport.channels import service as channels
-from rapport.customers import service as customers
+from rapport.channels.kinds.base import ANY_ADDRESS, AddressForm
+from rapport.customers.privacy import persons as customer_persons
+from rapport.customers.writes import attribute_writes
 from rapport.errors import Invalid, NotFound
 from rapport.messaging.contactability import suppressed_addresses
 from rapport.messaging.models import ERASED, EVERY_CHANNEL, Suppression
@@ -88,9 +91,9 @@ def suppress(
         raise Invalid(f"reason must be one of {', '.join(REASONS)}.")
     if not customer_id.strip() or len(customer_id.lower()) > MAX_CUSTOMER_ID:
         raise Invalid(f"customer_id must have 1 to {MAX_CUSTOMER_ID} characters.")
-    erased = customers.is_erased(scope, customer_id)
+    erased = customer_persons.is_erased(scope, customer_id)
     key = pseudonym(scope, customer_id) if erased else customer_id.lower()
-    spelled = customers.spelling(scope, customer_id) or customer_id
+    spelled = attribute_writes.spelling(scope, customer_id) or customer_id
     with scope.records() as session:
         if erased:
             new = _add(scope, session, channel_id, reason, {key: ERASED}, [key]) > 0
@@ -174,15 +177,15 @@ def suppress_addresses(
 def _marks(scope: Scope, addresses: Sequence[str], channel_id: int) -> list[str]:
     """The marks of addresses given by hand. Raises Invalid, which tells the place and never the address."""
     every = channel_id == EVERY_CHANNEL
-    form = channels.ANY_ADDRESS if every else channels.channel(scope, channel_id).behaviour.address_form
-    keys = map(channels.address_key, addresses)
+    form = ANY_ADDRESS if every else channels.channel(scope, channel_id).behaviour.address_form
+    keys = map(channel_addresses.address_key, addresses)
     bad = [number for number, key in enumerate(keys, 1) if not key or not form.passes(key)]
     if bad:
         raise Invalid(_no_addresses(bad, form))
     return suppressed_addresses.marks_of(scope, addresses)
 
 
-def _no_addresses(places: Sequence[int], form: channels.AddressForm) -> str:
+def _no_addresses(places: Sequence[int], form: AddressForm) -> str:
     if len(places) == 1:
         return f"address {places[0]} is {form.fault}."
     listed = ", ".join(map(str, places[:MAX_PLACES_TOLD]))
@@ -204,7 +207,7 @@ def allow_address(scope: Scope, address: str, channel_id: int = EVERY_CHANNEL) -
 
 def require_no_address(scope: Scope, customer_id: str) -> None:
     """Raises Invalid for an e-mail address that is given as the id of a customer and is none's."""
-    if channels.is_email_address(customer_id.strip()) and not customers.spellings(scope, [customer_id]):
+    if channel_addresses.is_email_address(customer_id.strip()) and not attribute_writes.spellings(scope, [customer_id]):
         raise Invalid("customer_id is an e-mail address and not a customer's ID: send it as address to suppress it.")
 
 

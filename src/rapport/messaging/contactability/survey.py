@@ -14,8 +14,11 @@ from datetime import date
 from typing import TypeVar
 
 from rapport.access.scope import Scope
-from rapport.channels import service as channels
-from rapport.customers import service as customers
+from rapport.channels import addresses as channel_addresses
+from rapport.customers import attributes
+from rapport.customers import consent as customer_consent
+from rapport.customers.attributes import AttributeInfo
+from rapport.customers.consent import Consent
 
 # More different words than this are read by SQL.
 WORDS = 50
@@ -49,7 +52,7 @@ class Survey:
     words: dict[str, frozenset[str] | None]
     plain: frozenset[str]
 
-    def forbids_writing(self, consent: customers.Consent, name: str, column: str) -> str:
+    def forbids_writing(self, consent: Consent, name: str, column: str) -> str:
         """SQL that tells whether nobody is written to with the value of an attribute, which stands in a column."""
         words = self.words[name.upper()]
         return consent.forbids_writing_sql(column) if words is None else consent.forbids_among_sql(column, words)
@@ -82,10 +85,10 @@ def survey(
     """
     consents, addresses = {name.upper() for name in consents}, {name.upper() for name in addresses}
     names = sorted(consents | addresses)
-    infos = dict(zip(names, customers.find(scope, names), strict=True))
+    infos = dict(zip(names, attributes.find(scope, names), strict=True))
     key = (
         *(scope.warehouse.name, data_date.isoformat(), stand or profiles_stand(scope)),
-        *(f"{name in consents}{name in addresses}{customers.rendered(info)}" for name, info in sorted(infos.items())),
+        *(f"{name in consents}{name in addresses}{attributes.rendered(info)}" for name, info in sorted(infos.items())),
     )
     return _once(_surveys, key, lambda: _asked(scope, data_date, infos, consents, addresses))
 
@@ -97,8 +100,8 @@ def nobody_shares(scope: Scope, data_date: date, addresses: Collection[str], sta
     """
     if not scope.warehouse.has_few_customers:
         return False
-    texts = [customers.rendered(info) for info in customers.find(scope, sorted(addresses))]
-    keys = ", ".join(channels.key_sql(text, plain=True) for text in texts)
+    texts = [attributes.rendered(info) for info in attributes.find(scope, sorted(addresses))]
+    keys = ", ".join(channel_addresses.key_sql(text, plain=True) for text in texts)
     key = (scope.warehouse.name, data_date.isoformat(), stand, keys)
     return _once(_alone, key, lambda: not scope.warehouse.rows(SHARED.format(keys=keys), data_date=data_date))
 
@@ -106,15 +109,18 @@ def nobody_shares(scope: Scope, data_date: date, addresses: Collection[str], sta
 def _asked(
     scope: Scope,
     data_date: date,
-    infos: dict[str, customers.AttributeInfo],
+    infos: dict[str, AttributeInfo],
     consents: Collection[str],
     addresses: Collection[str],
 ) -> Survey:
     consent_names, address_names = sorted(consents), sorted(addresses)
     columns = [
-        f"groupUniqArray({WORDS + 1})({customers.word_sql(customers.rendered(infos[name]))})" for name in consent_names
+        f"groupUniqArray({WORDS + 1})({customer_consent.word_sql(attributes.rendered(infos[name]))})"
+        for name in consent_names
     ]
-    columns += [f"countIf(NOT ({channels.plain_sql(customers.rendered(infos[name]))}))" for name in address_names]
+    columns += [
+        f"countIf(NOT ({channel_addresses.plain_sql(attributes.rendered(infos[name]))}))" for name in address_names
+    ]
     if not columns:
         return Survey({}, frozenset())
     sql = f"SELECT {', '.join(columns)} FROM profiles WHERE data_date = {{data_date:Date}}"

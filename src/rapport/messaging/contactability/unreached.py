@@ -7,7 +7,8 @@ from datetime import date, timedelta
 
 from rapport.access.scope import Scope
 from rapport.channels import service as channels
-from rapport.customers import service as customers
+from rapport.channels.models import Channel
+from rapport.customers import consent
 from rapport.messaging.contactability import kept_off, reaching
 from rapport.messaging.contactability.kept_off import KeptOff
 from rapport.messaging.contactability.survey import profiles_stand
@@ -56,13 +57,13 @@ def _tables(scope: Scope, prefix: str) -> dict[str, str]:
     return dict(scope.warehouse.rows(KNOWN, database=scope.warehouse.name, prefix=prefix))
 
 
-def _stand(scope: Scope, channel: channels.Channel, data_date: date, profiles: str) -> str:
+def _stand(scope: Scope, channel: Channel, data_date: date, profiles: str) -> str:
     suppressed = kept_off.stand(scope, KeptOff(0, channel.id, ""), data_date, profiles)
     settings = (profiles, suppressed, channel.kind, channel.address_attribute, channel.permission_attribute)
-    return hashlib.sha256(repr((*settings, customers.consents(scope))).encode()).hexdigest()
+    return hashlib.sha256(repr((*settings, consent.consents(scope))).encode()).hexdigest()
 
 
-def _make(scope: Scope, channel: channels.Channel, data_date: date, profiles: str, name: str, stands: str) -> None:
+def _make(scope: Scope, channel: Channel, data_date: date, profiles: str, name: str, stands: str) -> None:
     """Fill a table aside and put it in the place of the one that there was."""
     warehouse, reading = scope.warehouse, reaching.Reading(scope, [channel], data_date, profiles)
     aside, suppressed = identifier(f"{name}_aside"), f"{name}_suppressed"

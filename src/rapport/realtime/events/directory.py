@@ -12,7 +12,7 @@ from sqlalchemy import select
 from rapport.access.scope import Scope, scope_of
 from rapport.access.tenant_limits import limits_of
 from rapport.access.tenant_settings import tenant_settings
-from rapport.customers import service as customers
+from rapport.customers import event_types
 from rapport.errors import NotFound
 from rapport.realtime.events.tokens import KINDS, good_tokens, tenant_of
 from rapport.realtime.events.user_jwts import VerifyingKey, verifying_keys
@@ -109,7 +109,7 @@ def _read(scope: Scope, admitted: dict[str, float]) -> IntakeTenant:
     tokens = sorted(good_tokens(scope), key=lambda token: token.ends_at is not None)
     with scope.reads() as session:
         until = session.scalar(select(EventRecording.until_at).where(EventRecording.tenant_id == scope.tenant_id))
-    types = customers.event_types(scope)
+    types = event_types.event_types(scope)
     names, since = {event_type.name for event_type in types}, time.monotonic() - ADMITTED_SECONDS
     for name, at in list(admitted.items()):
         if name in names or at < since:

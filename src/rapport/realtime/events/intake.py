@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy.exc import DataError
 
 from rapport.access.scope import Scope
-from rapport.customers import service as customers
+from rapport.customers.writes import writer
 from rapport.errors import Invalid, RapportError, Unavailable
 from rapport.realtime.events.event_log import LogQuota
 from rapport.realtime.events.storing import MAX_EVENT, Accepted, Incoming, LogEntry, Store, Submission
@@ -137,7 +137,7 @@ class Intake(RoundWorker):
             for submission in taken
             if any(tells(event.event, event.origin) for event in submission.events)
         }:
-            customers.writer_of(self._stores).carry_out(tenant_id)
+            writer.writer_of(self._stores).carry_out(tenant_id)
         for submission, answer in zip(taken, answers, strict=True):
             submission.answer.set_result(answer)
         _count(taken, answers)

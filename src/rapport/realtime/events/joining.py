@@ -7,7 +7,9 @@ import orjson
 from sqlalchemy import select, text
 
 from rapport.access.scope import Scope
-from rapport.customers import service as customers
+from rapport.customers import activity
+from rapport.customers.privacy import anonymisation, scrubbing
+from rapport.customers.writes import locks
 from rapport.realtime.events.names import Names
 from rapport.realtime.events.owners import owners
 from rapport.realtime.models import Visitor
@@ -22,7 +24,7 @@ CREATE = f"""
 """
 THEIRS = f"visitor_id IN (SELECT visitor_id FROM {JOINED})"  # noqa: S608 - ours
 SPAN = f"SELECT count(), min(seq), max(seq) FROM visitor_events WHERE {THEIRS}"  # noqa: S608 - ours
-KEPT = customers.kept_properties(customers.shaped("value"))
+KEPT = scrubbing.kept_properties(scrubbing.shaped("value"))
 # What a killed run has copied is not copied again.
 COPIED = f"""
     SELECT event_id, event_type_id, joinGet('{JOINED}', 'customer_id', visitor_id), event_at,
@@ -53,7 +55,7 @@ def join(scope: Scope, names: Names) -> int:
         owned = owners(scope, session, (visitor for visitor, _ in customers_of_visitors))
     if not customers_of_visitors:
         return 0
-    with customers.writing_if_free(scope) as free:
+    with locks.writing_if_free(scope) as free:
         if not free:
             return 0
         # Before anybody knew a visitor it was whoever it was first.
@@ -71,7 +73,7 @@ def join(scope: Scope, names: Names) -> int:
 def _move(scope: Scope, names: Names, customers_of_visitors: Sequence[tuple[str, str]]) -> None:
     warehouse = scope.warehouse
     spelled = names.customers(scope, {customer for _, customer in customers_of_visitors})
-    removed, hidden = customers.identifying_names(scope, spelled.values())
+    removed, hidden = anonymisation.identifying_names(scope, spelled.values())
     rows: list[tuple[Any, ...]] = [
         (visitor, spelled[customer], int(spelled[customer] in removed)) for visitor, customer in customers_of_visitors
     ]
@@ -80,7 +82,7 @@ def _move(scope: Scope, names: Names, customers_of_visitors: Sequence[tuple[str,
     warehouse.insert(JOINED, ["visitor_id", "customer_id", "masked"], rows)
     count, first, last = warehouse.rows(SPAN)[0]
     if count:
-        masks = customers.property_names(scope, "visitor_events", THEIRS, hidden) if removed else NOTHING_HIDDEN
-        customers.copy_activity(scope, COPIED, first=first, last=last, **masks)
+        masks = scrubbing.property_names(scope, "visitor_events", THEIRS, hidden) if removed else NOTHING_HIDDEN
+        activity.copy_activity(scope, COPIED, first=first, last=last, **masks)
         warehouse.execute(DELETE)
     warehouse.execute(f"DROP TABLE {JOINED} SYNC")

@@ -4,7 +4,8 @@ import time
 from collections.abc import Iterable, Sequence
 
 from rapport.access.scope import Scope
-from rapport.customers import service as customers
+from rapport.customers import event_types as customer_event_types
+from rapport.customers.writes import attribute_writes
 from rapport.realtime.recording.handled_event import FiledEvent
 
 KNOWN_SECONDS, UNKNOWN_SECONDS = 600.0, 30.0
@@ -27,7 +28,7 @@ class Names:
         stale = [
             customer_id for customer_id in ids if self._spelled.get((tenant, customer_id.lower()), ("", 0.0))[1] < now
         ]
-        spellings = customers.spellings(scope, stale) if stale else {}
+        spellings = attribute_writes.spellings(scope, stale) if stale else {}
         for customer_id in stale:
             key = (tenant, customer_id.lower())
             spelling = spellings.get(customer_id.lower())
@@ -47,7 +48,7 @@ class Names:
             if (event_type := self._types.get((scope.tenant_id, name))) is None or not parameters <= event_type[1]
         }
         if new:
-            numbers = customers.note_event_types(scope, new)
+            numbers = customer_event_types.note_event_types(scope, new)
             for name, parameters in new.items():
                 before = self._types.get((scope.tenant_id, name), (0, set()))[1]
                 self._types[scope.tenant_id, name] = (numbers[name], before | parameters)

@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from rapport.customers import service as customers
+from rapport.customers.core_events import AUTOMATIC, CORE_EVENTS
+from rapport.customers.identity import NOBODY
 from rapport.realtime.events.directory import IntakeTenant
 from rapport.realtime.events.storing import Incoming
 from rapport.realtime.events.visitors import IDS, is_nobody
@@ -78,7 +79,7 @@ def _names(number: Any, tenant_id: int) -> bool:
 
 def _check_room(name: str, origin: str, tenant: IntakeTenant) -> None:
     """Let a name become a type of event as long as there may be more. Raises Faulty."""
-    if name in tenant.types or name in customers.CORE_EVENTS or name in tenant.admitted:
+    if name in tenant.types or name in CORE_EVENTS or name in tenant.admitted:
         return
     most = MOST_TYPES_FOR_APPS if origin == Origin.SDK else MOST_TYPES
     if len(tenant.types) + len(tenant.admitted) >= most:
@@ -101,7 +102,7 @@ def _whom(event: Mapping[str, Any], warnings: list[str]) -> tuple[str, str]:
     for member in ("customer", "visitor"):
         named = _identity(event.get(member), member)
         if named and is_nobody(named):
-            nobody.append(f"{member} {_quoted(named)} {customers.NOBODY}")
+            nobody.append(f"{member} {_quoted(named)} {NOBODY}")
             named = ""
         ids.append(named)
     if not any(ids):
@@ -115,7 +116,7 @@ def _leave_out_nobody(event: str, parameters: dict[str, Any], warnings: list[str
     for name in IDS.get(event, ()):
         value = parameters.get(name)
         if isinstance(value, str) and value and is_nobody(value):
-            warnings.append(f"{name} {_quoted(value)} {customers.NOBODY}: it was left out")
+            warnings.append(f"{name} {_quoted(value)} {NOBODY}: it was left out")
             del parameters[name]
 
 
@@ -177,7 +178,7 @@ def check_of_vendor(name: str, tenant: IntakeTenant) -> None:
 
     What servers and apps tell fires triggers, and is no business of theirs.
     """
-    if name not in tenant.settings.vendor_events and (name in customers.CORE_EVENTS or not is_of_message(name)):
+    if name not in tenant.settings.vendor_events and (name in CORE_EVENTS or not is_of_message(name)):
         raise Faulty("the event is no metric of messages, nor one of the tenant's vendor_events")
 
 
@@ -195,7 +196,7 @@ def _declared(name: str, tenant: IntakeTenant, warnings: list[str]) -> dict[str,
     """The types of the parameters of a declared event; None for one that is not."""
     if name in tenant.declared:
         return tenant.types[name]
-    core = customers.CORE_EVENTS.get(name)
+    core = CORE_EVENTS.get(name)
     if core is not None:
         return core.parameters
     warnings.append("the event is not declared")
@@ -232,7 +233,7 @@ def _keep(kept: dict[str, Any], name: str, value: Any, declared: Mapping[str, st
         warnings.append(f"{name} is not a string, number or boolean: it was left out")
         return
     if declared is not None:
-        kind = declared.get(name) or customers.AUTOMATIC.get(name)
+        kind = declared.get(name) or AUTOMATIC.get(name)
         if kind is None:
             warnings.append(f"{name} is not declared")
         else:

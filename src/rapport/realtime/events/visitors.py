@@ -18,7 +18,7 @@ from sqlalchemy import Connection, select, text
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
-from rapport.customers import service as customers
+from rapport.customers import identity
 from rapport.realtime.events.owners import keep_owners
 from rapport.realtime.models import Visitor
 from rapport.realtime.states import Origin
@@ -141,7 +141,7 @@ def person_of(customer_id: str, visitor_id: str) -> str:
 
 def is_nobody(person_id: str) -> bool:
     """Whether an id of a customer or a visitor identifies nobody, or is the visitor that an SDK makes of such an id."""
-    return customers.identifies_nobody(person_id) or person_id.lower() in OF_NOBODY
+    return identity.identifies_nobody(person_id) or person_id.lower() in OF_NOBODY
 
 
 def customer_of(scope: Scope, session: Session, visitor_ids: Iterable[str]) -> dict[str, str]:

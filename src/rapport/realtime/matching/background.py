@@ -11,12 +11,14 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
-from rapport.campaigns import service as campaigns
-from rapport.campaigns.service import ReEntry, ReEntryRule
+from rapport.campaigns.delivery import quiet_hours
+from rapport.campaigns.plans import PlannedGroup
+from rapport.campaigns.runs import addressed, hold_out
+from rapport.campaigns.triggered.schemas import ReEntry, ReEntryRule
 from rapport.conditions import Facts
 from rapport.conditions.outcomes import Outcome
-from rapport.customers import service as customers
-from rapport.delivery.service import Source, State
+from rapport.customers import attributes, consent
+from rapport.delivery.models import Source, State
 from rapport.realtime.events.owners import IS_FIRST
 from rapport.realtime.matching.candidates import Candidate
 from rapport.realtime.matching.catalogue import Catalogue, Trigger
@@ -94,10 +96,10 @@ class Background:
             now,
             Reach(
                 catalogue.channels,
-                customers.consents(catalogue.scope),
-                customers.forbidding(catalogue.scope),
+                consent.consents(catalogue.scope),
+                attributes.forbidding(catalogue.scope),
                 apps=catalogue.apps,
-                kept_back=campaigns.active_hold_out(
+                kept_back=hold_out.active_hold_out(
                     catalogue.scope, catalogue.scope.today(), address_attributes(catalogue.channels)
                 ),
             ),
@@ -127,7 +129,7 @@ class Background:
         self._count_messages(session, candidates)
         self._ask_drawn(session, candidates)
         if any(not candidate.trigger.body.rules.include_all for candidate in candidates):
-            self.running = campaigns.in_running(self.scope, self._customers(candidates))
+            self.running = addressed.in_running(self.scope, self._customers(candidates))
         used = {
             channel.channel_id
             for candidate in candidates
@@ -148,7 +150,7 @@ class Background:
         """When what fires now goes out: at once, or at the end of quiet hours."""
         hours = trigger.body.quiet_hours
         waits = hours is not None and hours.then == "delay"
-        return (campaigns.quiet_until(self.scope, hours, self.now) if waits else None) or self.now
+        return (quiet_hours.quiet_until(self.scope, hours, self.now) if waits else None) or self.now
 
     def _days(self, trigger: Trigger) -> Days:
         """The days in which the messages of a person are counted for a trigger's cap."""
@@ -217,7 +219,7 @@ class Background:
                 if last - timedelta(days=number - 1) <= day <= last:
                     self.messages[candidate.person][number, last] += messages
 
-    def faults(self, candidate: Candidate, group: campaigns.PlannedGroup) -> dict[int, Fault]:
+    def faults(self, candidate: Candidate, group: PlannedGroup) -> dict[int, Fault]:
         """The channels of a group on which a candidate cannot be reached, with outcome and reason."""
         return self.reach.faults(candidate.person, group)
 
@@ -254,7 +256,7 @@ def messages_of(
     for person, messages in session.execute(MESSAGES, parameters):
         counts[person] = int(messages)
     customer_ids = sorted({customer_id for customer_id in persons.values() if customer_id})
-    for customer_id, messages in campaigns.scheduled_messages(scope, customer_ids, first).items():
+    for customer_id, messages in addressed.scheduled_messages(scope, customer_ids, first).items():
         counts[customer_id.lower()] += messages
     return counts
 

@@ -14,15 +14,17 @@ from sqlalchemy import text
 
 from rapport import conditions
 from rapport.access.scope import Scope, scope_of
-from rapport.audiences import service as audiences
-from rapport.campaigns import service as campaigns
-from rapport.campaigns.service import EventMatch, RepeatedTrigger, SequenceTrigger, TriggeredBody
-from rapport.channels.service import Channel
+from rapport.audiences import schema as audience_schema
+from rapport.campaigns.models import Occurrence, Series
+from rapport.campaigns.states import SeriesStatus
+from rapport.campaigns.triggered import definitions, runs
+from rapport.campaigns.triggered.schemas import EventMatch, RepeatedTrigger, SequenceTrigger, TriggeredBody
+from rapport.channels.models import Channel
 from rapport.channels.service import channels as channels_of
 from rapport.conditions import Condition, Facts, Predicate, Schema
-from rapport.customers import service as customers
+from rapport.customers import event_types
 from rapport.errors import Invalid, NotFound, RapportError
-from rapport.messaging import service as messaging
+from rapport.messaging import registration
 from rapport.realtime.models import EventLogEntry
 from rapport.realtime.states import EventStatus
 from rapport.stores import Stores
@@ -34,7 +36,7 @@ STAMP = text(f"""
     SELECT t.time_zone, t.settings, t.last_data_date,
         (
             SELECT json_agg(json_build_array(id, version) ORDER BY id) FROM campaign_series
-            WHERE tenant_id = t.id AND trigger IS NOT NULL AND status = '{campaigns.SeriesStatus.ACTIVE}'
+            WHERE tenant_id = t.id AND trigger IS NOT NULL AND status = '{SeriesStatus.ACTIVE}'
         ),
         (
             SELECT json_agg(json_build_array(name, types) ORDER BY id) FROM event_types
@@ -76,7 +78,7 @@ def typed(value: Any, kind: str) -> Any:
 class Trigger:
     """One active triggered campaign."""
 
-    series: campaigns.Series
+    series: Series
     body: TriggeredBody
     condition: Condition | None
     predicate: Predicate | None
@@ -134,33 +136,33 @@ class Catalogue:
     channels: dict[int, Channel] = field(default_factory=dict)
     apps: dict[tuple[int, int], str] = field(default_factory=dict)
     faults: dict[int, str] = field(default_factory=dict)
-    days: dict[tuple[int, date], campaigns.Occurrence] = field(default_factory=dict)
+    days: dict[tuple[int, date], Occurrence] = field(default_factory=dict)
 
     def parameters(self, event: str, parameters: Mapping[str, Any], day: date) -> Facts:
         """The parameters of an event as conditions compare them: those that were declared, as their types."""
         types = self.types.get(event, {})
         return Facts("", day, {name.upper(): typed(parameters.get(name), kind) for name, kind in types.items()})
 
-    def occurrence(self, series: campaigns.Series, day: date) -> campaigns.Occurrence:
+    def occurrence(self, series: Series, day: date) -> Occurrence:
         """The campaign that a firing of a day belongs to."""
         campaign = self.days.get((series.id, day))
         if campaign is None:
-            campaign = self.days[series.id, day] = campaigns.occurrence_of_day(self.scope, series, day)
+            campaign = self.days[series.id, day] = runs.occurrence_of_day(self.scope, series, day)
         return campaign
 
 
-def compiled(scope: Scope, only: Sequence[campaigns.Series] | None = None) -> Catalogue:
+def compiled(scope: Scope, only: Sequence[Series] | None = None) -> Catalogue:
     """The catalogue of a tenant: its active triggers, or only these.
 
     A trigger that cannot be compiled any more is left out, with the reason in faults.
     """
-    schema = audiences.schema(scope)
-    types = {event_type.name: event_type.types for event_type in customers.event_types(scope) if event_type.declared}
+    schema = audience_schema.schema(scope)
+    types = {event_type.name: event_type.types for event_type in event_types.event_types(scope) if event_type.declared}
     catalogue = Catalogue(scope, schema, scope.data_date(), types=types)
     catalogue.channels = {channel.id: channel for channel in channels_of(scope)}
-    catalogue.apps = messaging.apps_of_templates(scope, catalogue.channels)
+    catalogue.apps = registration.apps_of_templates(scope, catalogue.channels)
     watches: dict[str, list[Watch]] = defaultdict(list)
-    for series in campaigns.triggered(scope, campaigns.SeriesStatus.ACTIVE) if only is None else only:
+    for series in definitions.triggered(scope, SeriesStatus.ACTIVE) if only is None else only:
         try:
             trigger = _trigger(series, schema)
             _channels_are_there(trigger.body, catalogue.channels)
@@ -183,8 +185,8 @@ def _channels_are_there(body: TriggeredBody, existing: Container[int]) -> None:
             raise Invalid(f"There is no channel {channel.channel_id}.")
 
 
-def _trigger(series: campaigns.Series, schema: Schema) -> Trigger:
-    body = campaigns.triggered_body(series)
+def _trigger(series: Series, schema: Schema) -> Trigger:
+    body = definitions.triggered_body(series)
     if body.customer_conditions is None:
         return Trigger(series, body, None, None)
     try:
@@ -206,17 +208,17 @@ def _watches(scope: Scope, trigger: Trigger, types: Mapping[str, dict[str, str]]
             for role, event_match in matches
         ]
     except (KeyError, Invalid):
-        campaigns.check_events(scope, trigger.body, types)  # which says it in words of the trigger
+        definitions.check_events(scope, trigger.body, types)  # which says it in words of the trigger
         raise
 
 
 def _test(scope: Scope, event_match: EventMatch, types: dict[str, str]) -> Any:
     if event_match.conditions is None:
         return None
-    return conditions.to_predicate(conditions.parse(event_match.conditions), campaigns.event_schema(scope, types))
+    return conditions.to_predicate(conditions.parse(event_match.conditions), definitions.event_schema(scope, types))
 
 
-def faults(scope: Scope, series: Sequence[campaigns.Series]) -> dict[int, str]:
+def faults(scope: Scope, series: Sequence[Series]) -> dict[int, str]:
     """Why triggers cannot be evaluated, by id; those that can be are absent."""
     return compiled(scope, series).faults
 

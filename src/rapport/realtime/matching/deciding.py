@@ -14,10 +14,15 @@ import orjson
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from rapport.campaigns import service as campaigns
+from rapport.campaigns.delivery import quiet_hours
+from rapport.campaigns.models import Occurrence
+from rapport.campaigns.plans import Plan, PlannedGroup
+from rapport.campaigns.runs import splits
+from rapport.campaigns.runs.splits import CONTROL, GROUP
 from rapport.conditions.outcomes import KEPT_OUT, Outcome
-from rapport.delivery import service as delivery
-from rapport.messaging.service import rules
+from rapport.delivery import once
+from rapport.delivery.once import Recipient
+from rapport.messaging.contactability import rules
 from rapport.realtime.matching.background import Background
 from rapport.realtime.matching.candidates import Candidate
 from rapport.realtime.matching.catalogue import Catalogue
@@ -58,15 +63,15 @@ class Decision:
     messages: int = 1
 
 
-def group_of(series_id: int, groups: Sequence[campaigns.PlannedGroup], person: str) -> int:
+def group_of(series_id: int, groups: Sequence[PlannedGroup], person: str) -> int:
     """The recipient group of a person, from 1."""
-    cuts = campaigns.cuts([group.share for group in groups])
-    return campaigns.group_at(campaigns.trigger_part(series_id, campaigns.GROUP, person), cuts)
+    cuts = splits.cuts([group.share for group in groups])
+    return splits.group_at(splits.trigger_part(series_id, GROUP, person), cuts)
 
 
 def is_control(series_id: int, share: float, person: str) -> bool:
     """Whether a person is one of those held back."""
-    return campaigns.trigger_part(series_id, campaigns.CONTROL, person) < campaigns.cut_of(share)
+    return splits.trigger_part(series_id, CONTROL, person) < splits.cut_of(share)
 
 
 def decide(session: Session, catalogue: Catalogue, candidates: Sequence[Candidate]) -> int:
@@ -91,7 +96,7 @@ def decide(session: Session, catalogue: Catalogue, candidates: Sequence[Candidat
     return _add(session, catalogue, background, decisions, now)
 
 
-def _messages(campaign: campaigns.Occurrence, decision: Decision) -> int:
+def _messages(campaign: Occurrence, decision: Decision) -> int:
     """How many messages a decision counts for: one as long as it waits, then one on each channel, or as if so."""
     if decision.outcome not in ("", Outcome.SENT, Outcome.CONTROL):
         return 0
@@ -100,7 +105,7 @@ def _messages(campaign: campaigns.Occurrence, decision: Decision) -> int:
     return len(campaign.plan.group(decision.group).channels) - len(decision.faults)
 
 
-DecidedCandidate = tuple[Candidate, campaigns.Occurrence, Decision]
+DecidedCandidate = tuple[Candidate, Occurrence, Decision]
 
 
 def _once_an_address(
@@ -112,17 +117,17 @@ def _once_an_address(
         faults = decision.faults
         group = campaign.plan.group(decision.group)
         addresses = {} if faults is None else reach.addresses(candidate.person, group, faults)
-        going.append(delivery.Recipient(campaign.id, candidate.person, addresses))
+        going.append(Recipient(campaign.id, candidate.person, addresses))
     checked: list[DecidedCandidate] = []
     for (candidate, campaign, decision), late in zip(
-        decisions, delivery.take_addresses(background.scope, session, going), strict=True
+        decisions, once.refused(background.scope, session, going), strict=True
     ):
         group = campaign.plan.group(decision.group)
         checked.append((candidate, campaign, _skipped(group, decision, late, reach) if late else decision))
     return checked
 
 
-def _skipped(group: campaigns.PlannedGroup, decision: Decision, late: Mapping[int, Fault], reach: Reach) -> Decision:
+def _skipped(group: PlannedGroup, decision: Decision, late: Mapping[int, Fault], reach: Reach) -> Decision:
     faults = {**(decision.faults or {}), **late}
     if len(faults) == len(group.channels):
         return Decision(FiringState.DONE, *min(faults.values()), group=decision.group, faults=faults)
@@ -130,7 +135,7 @@ def _skipped(group: campaigns.PlannedGroup, decision: Decision, late: Mapping[in
     return Decision(state, outcome, reason, group=decision.group, faults=faults)
 
 
-def decided(candidate: Candidate, campaign: campaigns.Occurrence, background: Background) -> Decision:
+def decided(candidate: Candidate, campaign: Occurrence, background: Background) -> Decision:
     """What becomes of a candidate as a member of a campaign."""
     kept = kept_out(candidate, background, campaign.plan)
     if kept is not None:
@@ -142,12 +147,12 @@ def decided(candidate: Candidate, campaign: campaigns.Occurrence, background: Ba
     faults = background.faults(candidate, groups[group - 1])
     if len(faults) == len(groups[group - 1].channels):
         return Decision(FiringState.DONE, *min(faults.values()), group=group, faults=faults)
-    until = campaigns.quiet_until(background.scope, candidate.trigger.body.quiet_hours, background.now)
+    until = quiet_hours.quiet_until(background.scope, candidate.trigger.body.quiet_hours, background.now)
     hours = candidate.trigger.body.quiet_hours
     if until is not None and hours is not None and hours.then == "skip":
         return Decision(FiringState.DONE, *rules.QUIET.outcome_and_reason())
     share = campaign.plan.control_share
-    if (drawn == 0 and campaigns.cut_of(share)) or (drawn is None and is_control(candidate.trigger.id, share, person)):
+    if (drawn == 0 and splits.cut_of(share)) or (drawn is None and is_control(candidate.trigger.id, share, person)):
         # Control waits too, so that whoever opts out meanwhile is missing on both sides.
         if until is None:
             return Decision(
@@ -161,12 +166,12 @@ def decided(candidate: Candidate, campaign: campaigns.Occurrence, background: Ba
     return _out(background, groups[group - 1], group, faults)
 
 
-def _out(background: Background, planned: campaigns.PlannedGroup, group: int, faults: Mapping[int, Fault]) -> Decision:
+def _out(background: Background, planned: PlannedGroup, group: int, faults: Mapping[int, Fault]) -> Decision:
     state, outcome, reason = state_of(planned, faults, background.reach.channels)
     return Decision(state, outcome, reason, group=group, faults=faults)
 
 
-def kept_out(candidate: Candidate, background: Background, plan: campaigns.Plan) -> Decision | None:
+def kept_out(candidate: Candidate, background: Background, plan: Plan) -> Decision | None:
     """The first rule of a campaign's plan that keeps a person out; None when none does."""
     customer = background.reach.customers.get(candidate.person)
     is_loaded = candidate.is_visitor or candidate.trigger.body.visitors or (customer is not None and customer.loaded)
@@ -218,7 +223,7 @@ def _add(
     return len(added)
 
 
-def _key(candidate: Candidate, campaign: campaigns.Occurrence, decision: Decision) -> str:
+def _key(candidate: Candidate, campaign: Occurrence, decision: Decision) -> str:
     if decision.outcome not in KEPT_OUT:
         return candidate.event_key
     identity = f"{campaign.id}/{decision.outcome}/{decision.reason}/{candidate.person}"
@@ -226,7 +231,7 @@ def _key(candidate: Candidate, campaign: campaigns.Occurrence, decision: Decisio
 
 
 def _row(
-    candidate: Candidate, campaign: campaigns.Occurrence, decision: Decision, key: str, background: Background
+    candidate: Candidate, campaign: Occurrence, decision: Decision, key: str, background: Background
 ) -> dict[str, Any]:
     return {
         "series_id": candidate.trigger.id,

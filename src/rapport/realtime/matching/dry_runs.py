@@ -9,9 +9,11 @@ from sqlalchemy.orm import Session
 
 from rapport import conditions
 from rapport.access.scope import Scope
-from rapport.audiences import service as audiences
-from rapport.campaigns import service as campaigns
-from rapport.campaigns.service import WouldNotReach, WouldReach
+from rapport.audiences import counting, membership
+from rapport.campaigns.delivery import quiet_hours
+from rapport.campaigns.runs.dry_runs import WouldNotReach, WouldReach
+from rapport.campaigns.states import SeriesStatus
+from rapport.campaigns.triggered import definitions, runs
 from rapport.conditions.outcomes import Outcome
 from rapport.errors import Conflict, Invalid
 from rapport.realtime.matching.background import Background
@@ -55,10 +57,10 @@ def dry_run(scope: Scope, trigger_id: int) -> TriggerDryRun:
 
     Raises NotFound; Invalid when it cannot be evaluated; Conflict before the first data date or for an archived one.
     """
-    series, data_date = campaigns.triggered_series(scope, trigger_id), scope.data_date()
+    series, data_date = definitions.triggered_series(scope, trigger_id), scope.data_date()
     if data_date is None:
         raise Conflict("There are no data yet: run a daily cycle first.")
-    if series.status == campaigns.SeriesStatus.ARCHIVED:
+    if series.status == SeriesStatus.ARCHIVED:
         raise Conflict(f"Triggered campaign {trigger_id} is archived.")
     catalogue = compiled(scope, [series])
     if trigger_id in catalogue.faults:
@@ -66,8 +68,8 @@ def dry_run(scope: Scope, trigger_id: int) -> TriggerDryRun:
     trigger = catalogue.triggers[trigger_id]
     condition = conditions.Every(()) if trigger.condition is None else trigger.condition
     groups = set(trigger.body.rules.exclude_target_group_ids) | conditions.groups_in(condition)
-    audiences.ensure_members(scope, groups, data_date)
-    customers, sample = audiences.size_now(scope, condition), audiences.sample_now(scope, condition, LOOKED_AT)
+    membership.ensure_members(scope, groups, data_date)
+    customers, sample = counting.size_now(scope, condition), counting.sample_now(scope, condition, LOOKED_AT)
     tally = _Tally(catalogue, trigger)
     with scope.records() as session:
         for first in range(0, len(sample), AT_ONCE):
@@ -80,7 +82,7 @@ class _Tally:
 
     def __init__(self, catalogue: Catalogue, trigger: Trigger) -> None:
         self._catalogue, self._trigger, self._scope = catalogue, trigger, catalogue.scope
-        self._campaign = campaigns.planned_day(self._scope, trigger.series)
+        self._campaign = runs.planned_day(self._scope, trigger.series)
         self._now = self._scope.clock.now()
         self._looked_at = self._addressed = self._control = 0
         self._reached: Counter[tuple[int, int]] = Counter()
@@ -141,7 +143,7 @@ class _Tally:
         if not self._trigger.runs_on(self._scope.today()):
             yield NOT_TODAY
         hours = self._trigger.body.quiet_hours
-        until = campaigns.quiet_until(self._scope, hours, self._now)
+        until = quiet_hours.quiet_until(self._scope, hours, self._now)
         if hours is not None and until is not None:
             words = WAITS if hours.then == "delay" else DROPPED
             yield words.format(until=until.astimezone(self._scope.time_zone))

@@ -8,12 +8,19 @@ from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
 from rapport.access.tenant_settings import tenant_settings
-from rapport.audiences import service as audiences
-from rapport.campaigns import service as campaigns
-from rapport.campaigns.service import Plan, PlannedChannel, PlannedGroup, PlannedRules, TriggeredBody, channels_in
+from rapport.audiences import membership
+from rapport.campaigns import definitions as campaign_definitions
+from rapport.campaigns.delivery import quiet_hours
+from rapport.campaigns.models import Series
+from rapport.campaigns.plans import Plan, PlannedChannel, PlannedGroup, PlannedRules, channels_in
+from rapport.campaigns.runs import addressed, explanations
+from rapport.campaigns.settings import CampaignSettings
+from rapport.campaigns.states import SeriesStatus
+from rapport.campaigns.triggered import definitions
+from rapport.campaigns.triggered.schemas import ReEntryRule, TriggeredBody
 from rapport.channels import service as channels
 from rapport.errors import Conflict, Invalid, NotFound
-from rapport.messaging.service import rules
+from rapport.messaging.contactability import rules
 from rapport.realtime.matching.background import Background
 from rapport.realtime.matching.candidates import Candidate
 from rapport.realtime.matching.catalogue import Catalogue, Trigger, compiled
@@ -63,21 +70,21 @@ def eligibility(
     body = _body(scope, series, channel_id)
     plan = Plan(rules=PlannedRules(**body.rules.model_dump()), groups=_groups(series, channel_id))
     _know_members(scope, body.rules.exclude_target_group_ids)
-    catalogue, trigger = compiled(scope, []), Trigger(series or campaigns.Series(id=0), body, None, None)
+    catalogue, trigger = compiled(scope, []), Trigger(series or Series(id=0), body, None, None)
     candidate = Candidate(trigger, customer_id.lower(), customer_id, False, "", {})
     with scope.records() as session:
         background = _background(session, catalogue, candidate)
     if series is not None and series.trigger is None:
-        background.running = campaigns.in_running(scope, [background.spelled(candidate)], series)
+        background.running = addressed.in_running(scope, [background.spelled(candidate)], series)
     return _answer(background, candidate, plan, channel_id, series_id)
 
 
-def _series(scope: Scope, series_id: int, channel_id: int) -> campaigns.Series:
+def _series(scope: Scope, series_id: int, channel_id: int) -> Series:
     try:
-        series = campaigns.triggered_series(scope, series_id)
+        series = definitions.triggered_series(scope, series_id)
     except NotFound:
-        series = campaigns.series(scope, series_id)
-    if series.status == campaigns.SeriesStatus.ARCHIVED:
+        series = campaign_definitions.series(scope, series_id)
+    if series.status == SeriesStatus.ARCHIVED:
         raise Conflict(f"Series {series_id} is archived.")
     if channel_id not in channels_in(series.groups):
         raise Invalid(f"channel_id: series {series_id} does not use channel {channel_id}.")
@@ -96,13 +103,13 @@ def _at(scope: Scope, at: datetime | None) -> Scope:
     return replace(scope, stores=replace(scope.stores, clock=standing))
 
 
-def _body(scope: Scope, series: campaigns.Series | None, channel_id: int) -> TriggeredBody:
+def _body(scope: Scope, series: Series | None, channel_id: int) -> TriggeredBody:
     """What a trigger would be that has the rules of a series; its own body for one that is triggered."""
     if series is not None and series.trigger is not None:
-        return campaigns.triggered_body(series)
+        return definitions.triggered_body(series)
     rules = NO_RULES if series is None else series.rules.model_dump(include=set(NO_RULES), exclude_unset=True)
     any_hour = (series is not None and series.rules.any_hour) or channels.is_pulled(scope, channel_id)
-    hours = None if any_hour else tenant_settings(scope, campaigns.CampaignSettings).quiet_hours
+    hours = None if any_hour else tenant_settings(scope, CampaignSettings).quiet_hours
     used = sorted(channels_in(_groups(series, channel_id)))
     planned = [{"channel_id": number, "template_id": 1} for number in used]
     return TriggeredBody.model_validate(
@@ -111,13 +118,13 @@ def _body(scope: Scope, series: campaigns.Series | None, channel_id: int) -> Tri
             "trigger": {"kind": "simple", "event": "eligibility"},
             "groups": [{"action_id": 2, "channels": planned}],
             "rules": {"include_all": False, **rules},
-            "re_entry": campaigns.ReEntryRule.UNLIMITED,
+            "re_entry": ReEntryRule.UNLIMITED,
             "quiet_hours": hours and hours.model_dump(),
         }
     )
 
 
-def _groups(series: campaigns.Series | None, channel_id: int) -> tuple[PlannedGroup, ...]:
+def _groups(series: Series | None, channel_id: int) -> tuple[PlannedGroup, ...]:
     """The recipient groups of a series; without one, a group on the channel with a template of no app."""
     alone = PlannedGroup(action_id=2, channels=(PlannedChannel(channel_id=channel_id, template_id=0),))
     return (alone,) if series is None else series.groups
@@ -126,7 +133,7 @@ def _groups(series: campaigns.Series | None, channel_id: int) -> tuple[PlannedGr
 def _know_members(scope: Scope, group_ids: list[int]) -> None:
     data_date = scope.data_date()
     if group_ids and data_date is not None:
-        audiences.ensure_members(scope, set(group_ids), data_date)
+        membership.ensure_members(scope, set(group_ids), data_date)
 
 
 def _background(session: Session, catalogue: Catalogue, candidate: Candidate) -> Background:
@@ -145,13 +152,13 @@ def _answer(
         (kept.outcome, kept.reason) if kept else _fault(background, candidate, plan, channel_id) or ("", "")
     )
     if not outcome and hours is not None:
-        until = campaigns.quiet_until(scope, hours, background.now)
+        until = quiet_hours.quiet_until(scope, hours, background.now)
         if until is not None:
             outcome, reason = (rules.QUIET.outcome if hours.then == "skip" else WAITING), rules.QUIET.reason
     if outcome == WAITING and until is not None:
         explanation = WAITS.format(channel=channel_id, until=until.astimezone(scope.time_zone))
     else:
-        explanation = campaigns.words_of(outcome, reason, channel_id) if outcome else MAY.format(channel=channel_id)
+        explanation = explanations.words_of(outcome, reason, channel_id) if outcome else MAY.format(channel=channel_id)
     return Eligibility(
         customer_id=background.spelled(candidate),
         channel_id=channel_id,

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
-from rapport.campaigns.service import RepeatedTrigger, SequenceTrigger
+from rapport.campaigns.triggered.schemas import RepeatedTrigger, SequenceTrigger
 from rapport.realtime.events.owners import IS_FIRST
 from rapport.realtime.events.visitors import person_of
 from rapport.realtime.matching import progress

@@ -12,11 +12,13 @@ from functools import partial
 from typing import Any
 
 from rapport.access.scope import Scope
-from rapport.audiences import service as audiences
-from rapport.campaigns import service as campaigns
+from rapport.audiences import membership
+from rapport.campaigns.runs import addressed
 from rapport.conditions import Column, Condition, Facts, Kind, Schema, load_histories
 from rapport.conditions.nodes import AttributeIs, HistoryIs, InGroup, InList, Reachable, leaves
-from rapport.customers import service as customers
+from rapport.customers import attributes as customer_attributes
+from rapport.customers.states import STORED_SOURCES
+from rapport.customers.writes import attribute_writes
 from rapport.stores.warehouse import identifier
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -102,7 +104,7 @@ def _rows(
     rows = _of_ids(scope, columns, data_date, list(ids.values()))
     missing = [customer_id for key, customer_id in ids.items() if key not in rows]
     if missing:
-        spelled = customers.spellings(scope, missing)
+        spelled = attribute_writes.spellings(scope, missing)
         rows |= _of_ids(
             scope, columns, data_date, [customer_id for customer_id in spelled.values() if customer_id not in missing]
         )
@@ -120,7 +122,7 @@ def _of_ids(
     others = [customer_id for customer_id in ids if customer_id.lower() not in rows]
     if others:
         written = {
-            name for name, info in customers.attributes(scope).items() if info.source in customers.STORED_SOURCES
+            name for name, info in customer_attributes.attributes(scope).items() if info.source in STORED_SOURCES
         }
         selected = (_selected(column) if name in written else "NULL" for name, column in columns.items())
         sql = CUSTOMERS.format(columns=", ".join(selected))
@@ -151,7 +153,7 @@ def _more(scope: Scope, ids: Sequence[str], needs: Needs, schema: Schema, today:
     members: dict[str, dict[str, Any]] = defaultdict(dict)
     if not ids:
         return members
-    series_of = partial(campaigns.series_of, scope)
+    series_of = partial(addressed.series_of, scope)
     for customer_id, rows in load_histories(scope.warehouse, ids, needs.histories, schema, today, series_of).items():
         members[customer_id]["histories"] = rows
     for name, pairs in (("groups", _groups(scope, ids, needs.groups)), ("lists", _lists(scope, ids, needs.lists))):
@@ -165,7 +167,7 @@ def _more(scope: Scope, ids: Sequence[str], needs: Needs, schema: Schema, today:
 
 def _groups(scope: Scope, ids: Sequence[str], groups: Iterable[int]) -> list[tuple[Any, ...]]:
     """Membership as it was last computed of each group."""
-    computed = audiences.newest_snapshots(scope, groups) if groups else {}
+    computed = membership.newest_snapshots(scope, groups) if groups else {}
     if not computed:
         return []
     snapshots = ", ".join(f"(toDate('{day.isoformat()}'), {int(number)})" for number, day in computed.items())

@@ -17,7 +17,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from rapport.customers import service as customers
+from rapport.customers.writes import ordering
 from rapport.errors import RapportError, Unavailable
 from rapport.realtime.closing_days import tidy
 from rapport.realtime.events.owners import Owners, owners
@@ -203,7 +203,7 @@ class Processor(RoundWorker):
     def _written(self, catalogue: Catalogue) -> bool:
         """Whether triggers may be judged: what was said of customers until now stands in their attributes."""
         tenant_id = catalogue.scope.tenant_id
-        if customers.carry_out_if_free(catalogue.scope):
+        if ordering.carry_out_if_free(catalogue.scope):
             self._unwritten.pop(tenant_id, None)
             return True
         since = self._unwritten.setdefault(tenant_id, time.monotonic())

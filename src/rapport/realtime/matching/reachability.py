@@ -5,12 +5,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rapport.access.scope import Scope
-from rapport.campaigns import service as campaigns
-from rapport.channels.service import OWN_ID, Channel, address_key, is_blank
+from rapport.campaigns.plans import Plan, PlannedGroup
+from rapport.campaigns.runs.hold_out import ActiveHoldOut
+from rapport.channels.addresses import address_key, is_blank
+from rapport.channels.kinds.base import OWN_ID
+from rapport.channels.models import Channel
 from rapport.conditions.outcomes import Outcome
-from rapport.customers.service import Consents
-from rapport.messaging import service as messaging
-from rapport.messaging.service import rules
+from rapport.customers.consent import Consents
+from rapport.messaging import registration
+from rapport.messaging.contactability import preferences, rules
 from rapport.realtime.events.visitors import VISITOR
 from rapport.realtime.matching.facts import KnownCustomer
 
@@ -47,17 +50,17 @@ class Reach:
     customers: dict[str, KnownCustomer] = field(default_factory=dict)
     apps: dict[tuple[int, int], str] | None = None
     unreachable: dict[tuple[int, str], dict[str, str]] = field(default_factory=dict)
-    kept_back: campaigns.ActiveHoldOut | None = None
+    kept_back: ActiveHoldOut | None = None
 
     def ask(self, scope: Scope, channel_ids: Iterable[int], customer_ids: Sequence[str]) -> None:
         """Read who of these customers must not be written to on channels, or with the templates of an app of one."""
         existing = sorted(set(channel_ids) & self.channels.keys()) if customer_ids else []
         if self.apps is None:
-            self.apps = messaging.apps_of_templates(scope, existing) if existing else {}
+            self.apps = registration.apps_of_templates(scope, existing) if existing else {}
         for channel_id in existing:
             for app_id in {"", *(app for (channel, _), app in self.apps.items() if channel == channel_id)}:
                 addresses = self._addresses(self.channels[channel_id], customer_ids)
-                reasons = messaging.unreachable(scope, channel_id, customer_ids, app_id, addresses)
+                reasons = preferences.unreachable(scope, channel_id, customer_ids, app_id, addresses)
                 self.unreachable[channel_id, app_id] = {
                     customer_id.lower(): reason for customer_id, reason in reasons.items()
                 }
@@ -118,7 +121,7 @@ class Reach:
         """Why no campaign on some channels may write to a person; None when one may."""
         return rules.first(self._never(person, channel_ids))
 
-    def barring(self, person: str, plan: campaigns.Plan) -> rules.Holds:
+    def barring(self, person: str, plan: Plan) -> rules.Holds:
         """Whether nothing of a campaign may go to a person: a flag, the hold-out, or an always-excluded group."""
         customer = self.customers.get(person)
         groups = customer.facts.groups if customer else frozenset[int]()
@@ -133,19 +136,19 @@ class Reach:
         customer = self.customers.get(person)
         return customer.facts.attributes.get(name) if customer else None
 
-    def faults(self, person: str, group: campaigns.PlannedGroup) -> dict[int, Fault]:
+    def faults(self, person: str, group: PlannedGroup) -> dict[int, Fault]:
         """The channels of a recipient group on which a person cannot be reached, with outcome and reason."""
         planned = ((channel.channel_id, channel.template_id) for channel in group.channels)
         by_channel = ((channel_id, self._fault(person, channel_id, template_id)) for channel_id, template_id in planned)
         return {channel_id: fault for channel_id, fault in by_channel if fault is not None}
 
-    def addresses(self, person: str, group: campaigns.PlannedGroup, faults: Mapping[int, Fault]) -> dict[int, str]:
+    def addresses(self, person: str, group: PlannedGroup, faults: Mapping[int, Fault]) -> dict[int, str]:
         """The addresses at which a person is reached, by those channels of a group that have any."""
         reached = group.channel_ids - faults.keys()
         by_channel = ((channel_id, self._address(person, channel_id)) for channel_id in sorted(reached))
         return {channel_id: address for channel_id, address in by_channel if address}
 
-    def divided_by(self, person: str, plan: campaigns.Plan) -> str:
+    def divided_by(self, person: str, plan: Plan) -> str:
         """By what a person is divided: an address of the campaign's channels, which others may share, or itself."""
         keys = (address_key(self._address(person, channel_id)) for channel_id in sorted(plan.channel_ids))
         return next((f"address {key}" for key in keys if key), person)

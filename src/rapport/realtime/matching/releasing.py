@@ -9,14 +9,19 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
-from rapport.audiences import service as audiences
-from rapport.campaigns import service as campaigns
-from rapport.channels.service import Channel
+from rapport.audiences import schema
+from rapport.campaigns.models import Occurrence
+from rapport.campaigns.plans import PlannedChannel, PlannedGroup
+from rapport.campaigns.runs import hold_out
+from rapport.campaigns.triggered import definitions, runs
+from rapport.channels.models import Channel
 from rapport.channels.service import channels as channels_of
 from rapport.conditions.outcomes import Outcome
-from rapport.customers import service as customers
-from rapport.delivery import service as delivery
-from rapport.delivery.service import Source, State
+from rapport.customers import attributes, consent
+from rapport.delivery import once, outbox
+from rapport.delivery.models import Source, State
+from rapport.delivery.once import Recipient
+from rapport.delivery.outbox import Entry
 from rapport.notifications import service as notifications
 from rapport.realtime.events.owners import found_out
 from rapport.realtime.matching.facts import Needs, load
@@ -57,7 +62,7 @@ class Outgoing:
     """A firing that goes out now. faults: the channels of its group on which the person cannot be reached."""
 
     firing_id: int
-    campaign: campaigns.Occurrence
+    campaign: Occurrence
     group: int
     customer_id: str
     is_visitor: bool
@@ -65,13 +70,13 @@ class Outgoing:
     faults: Mapping[int, Fault]
 
     @property
-    def plan(self) -> campaigns.PlannedGroup:
+    def plan(self) -> PlannedGroup:
         """The recipient group as the campaign planned it."""
         return self.campaign.plan.group(self.group)
 
 
 def state_of(
-    group: campaigns.PlannedGroup, faults: Mapping[int, Fault], channels: Mapping[int, Channel]
+    group: PlannedGroup, faults: Mapping[int, Fault], channels: Mapping[int, Channel]
 ) -> tuple[FiringState, str, str]:
     """State, outcome and reason of a firing of a group as it goes out."""
     reached = [channel.channel_id for channel in group.channels if channel.channel_id not in faults]
@@ -93,7 +98,7 @@ def release(scope: Scope, session: Session, firing_ids: Sequence[int]) -> None:
         Firing.tenant_id == scope.tenant_id, Firing.id.in_(firing_ids), Firing.state == FiringState.ASKING
     )
     waiting = list(session.scalars(query.order_by(Firing.id).with_for_update()))
-    active = campaigns.active_triggers(scope)
+    active = definitions.active_triggers(scope)
     for firing in waiting:
         if firing.series_id not in active:
             firing.state, firing.finished_at = FiringState.DONE, scope.clock.now()
@@ -107,7 +112,7 @@ def let_go(scope: Scope, session: Session, waiting: Sequence[Firing]) -> None:
         return
     days = {
         campaign.id: campaign
-        for campaign in campaigns.occurrences_by_id(scope, sorted({firing.campaign_id for firing in waiting}))
+        for campaign in runs.occurrences_by_id(scope, sorted({firing.campaign_id for firing in waiting}))
     }
     plans = {firing.id: days[firing.campaign_id].plan.group(firing.recipient_group_id) for firing in waiting}
     customer_ids = found_out(scope, session, waiting)
@@ -149,7 +154,7 @@ def _faults(
     session: Session,
     waiting: Sequence[Firing],
     customer_ids: Mapping[str, str],
-    plans: Mapping[int, campaigns.PlannedGroup],
+    plans: Mapping[int, PlannedGroup],
     reach: Reach,
 ) -> dict[int, dict[int, Fault]]:
     """On which channels firings cannot go out: the person cannot be reached, or somebody else has had its address."""
@@ -158,24 +163,24 @@ def _faults(
         if customer := customer_ids.get(firing.person):
             faults[firing.id] = {**reach.faults(customer.lower(), plans[firing.id]), **faults[firing.id]}
     going = [
-        delivery.Recipient(
+        Recipient(
             firing.campaign_id, firing.person, reach.addresses(firing.person, plans[firing.id], faults[firing.id])
         )
         for firing in waiting
     ]
-    late = delivery.take_addresses(scope, session, going)
+    late = once.refused(scope, session, going)
     return {firing.id: {**faults[firing.id], **same} for firing, same in zip(waiting, late, strict=True)}
 
 
 def _reach(scope: Scope, waiting: Sequence[Firing], customer_ids: Mapping[str, str], channel_ids: set[int]) -> Reach:
     """Where the persons of firings can be reached now."""
-    forbidding = customers.forbidding(scope)
-    reach = Reach({channel.id: channel for channel in channels_of(scope)}, customers.consents(scope), forbidding)
-    reach.kept_back = campaigns.active_hold_out(scope, scope.today(), address_attributes(reach.channels))
+    forbidding = attributes.forbidding(scope)
+    reach = Reach({channel.id: channel for channel in channels_of(scope)}, consent.consents(scope), forbidding)
+    reach.kept_back = hold_out.active_hold_out(scope, scope.today(), address_attributes(reach.channels))
     ids = [*(firing.customer_id for firing in waiting if not firing.is_visitor), *customer_ids.values()]
     needs = Needs()
     needs.attributes |= attributes_of(reach.channels, channel_ids) | {*forbidding}
-    reach.customers = load(scope, audiences.schema(scope), scope.data_date(), ids, needs, scope.today())
+    reach.customers = load(scope, schema.schema(scope), scope.data_date(), ids, needs, scope.today())
     reach.ask(scope, channel_ids, ids)
     return reach
 
@@ -190,7 +195,7 @@ def let_out(scope: Scope, session: Session, outgoing: Sequence[Outgoing], channe
             if channel_id not in firing.faults and channels[channel_id].behaviour.is_pulled:
                 key = f"{EVENT}:{firing.firing_id}:{channel_id}"
                 notified.append(notifications.Notification(_payload(firing, channel), key, channel_id))
-    delivery.enter(scope, session, Source.FIRING, entries)
+    outbox.enter(scope, session, Source.FIRING, entries)
     notifications.notify_many(scope, session, EVENT, notified)
 
 
@@ -199,14 +204,14 @@ def wake(session: Session) -> None:
     publish(session, Topic.FIRINGS)
 
 
-def _entry(firing: Outgoing, channel: campaigns.PlannedChannel, channels: Mapping[int, Channel]) -> delivery.Entry:
+def _entry(firing: Outgoing, channel: PlannedChannel, channels: Mapping[int, Channel]) -> Entry:
     """A message of a firing; an external channel's is sent when event 11 is on its way to listeners."""
     channel_id = channel.channel_id
     if channel_id in firing.faults:  # the channel may be gone
         state, reason = firing.faults[channel_id]
     else:
         state, reason = State.SENT if channels[channel_id].behaviour.is_pulled else State.PENDING, ""
-    return delivery.Entry(
+    return Entry(
         source_id=firing.firing_id,
         channel_id=channel_id,
         customer_id="" if firing.is_visitor else firing.customer_id,
@@ -219,7 +224,7 @@ def _entry(firing: Outgoing, channel: campaigns.PlannedChannel, channels: Mappin
     )
 
 
-def _payload(firing: Outgoing, channel: campaigns.PlannedChannel) -> dict[str, Any]:
+def _payload(firing: Outgoing, channel: PlannedChannel) -> dict[str, Any]:
     """Event 11 as the reference has it; parameters of the event stand in it with a prefix."""
     return {
         "campaignID": firing.campaign.id,

@@ -10,13 +10,17 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
-from rapport.audiences import service as audiences
-from rapport.campaigns import service as campaigns
-from rapport.campaigns.service import QuietHours
+from rapport.audiences import schema
+from rapport.campaigns.delivery import quiet_hours
+from rapport.campaigns.models import Occurrence
+from rapport.campaigns.plans import PlannedGroup
+from rapport.campaigns.runs import hold_out
+from rapport.campaigns.triggered import definitions, runs
+from rapport.campaigns.triggered.schemas import QuietHours
 from rapport.channels.service import channels as channels_of
 from rapport.conditions.outcomes import Outcome
-from rapport.customers import service as customers
-from rapport.messaging.service import rules
+from rapport.customers import attributes, consent
+from rapport.messaging.contactability import rules
 from rapport.realtime.events.owners import found_out, owners
 from rapport.realtime.events.visitors import VISITOR
 from rapport.realtime.matching import progress
@@ -152,7 +156,7 @@ def resume(scope: Scope, session: Session, firing_ids: Sequence[int]) -> None:
     due = DueFirings.of(scope, session, waiting)
     going = []
     for firing in waiting:
-        until = campaigns.quiet_until(scope, _hours(due.campaign(firing)), now)
+        until = quiet_hours.quiet_until(scope, _hours(due.campaign(firing)), now)
         if until is not None:
             firing.due_at = until
         elif kept := due.kept_out(firing):
@@ -178,7 +182,7 @@ class DueFirings:
     """
 
     scope: Scope
-    days: Mapping[int, campaigns.Occurrence]
+    days: Mapping[int, Occurrence]
     active: set[int]
     customers: Mapping[str, str]
     reach: Reach
@@ -189,7 +193,7 @@ class DueFirings:
         """Of firings that are held by the caller."""
         days = {
             campaign.id: campaign
-            for campaign in campaigns.occurrences_by_id(scope, sorted({firing.campaign_id for firing in waiting}))
+            for campaign in runs.occurrences_by_id(scope, sorted({firing.campaign_id for firing in waiting}))
         }
         customer_ids = found_out(scope, session, waiting)
         persons_by_days: dict[Days, dict[str, str]] = defaultdict(dict)
@@ -204,7 +208,7 @@ class DueFirings:
         return cls(
             scope,
             days,
-            campaigns.active_triggers(scope),
+            definitions.active_triggers(scope),
             customer_ids,
             _reach(scope, waiting, customer_ids, days),
             messages,
@@ -215,7 +219,7 @@ class DueFirings:
         customer = self.customers.get(firing.person) if firing.is_visitor else None
         return customer.lower() if customer else firing.person
 
-    def campaign(self, firing: Firing) -> campaigns.Occurrence:
+    def campaign(self, firing: Firing) -> Occurrence:
         """The campaign of a firing."""
         return self.days[firing.campaign_id]
 
@@ -245,29 +249,29 @@ class DueFirings:
             counted[person] += messages
         return None
 
-    def _group(self, firing: Firing) -> campaigns.PlannedGroup:
+    def _group(self, firing: Firing) -> PlannedGroup:
         """The recipient group of a firing; of a control member the one that it would be in."""
         plan, number = self.campaign(firing).plan, firing.recipient_group_id
         number = number or group_of(firing.series_id, plan.groups, self.reach.divided_by(firing.person, plan))
         return plan.group(number)
 
 
-def _hours(campaign: campaigns.Occurrence) -> QuietHours | None:
+def _hours(campaign: Occurrence) -> QuietHours | None:
     """The quiet hours that a campaign was planned with."""
     return campaign.plan.quiet_hours
 
 
 def _reach(
-    scope: Scope, waiting: Sequence[Firing], customer_ids: Mapping[str, str], days: Mapping[int, campaigns.Occurrence]
+    scope: Scope, waiting: Sequence[Firing], customer_ids: Mapping[str, str], days: Mapping[int, Occurrence]
 ) -> Reach:
     """The flags and groups of the customers of firings, and where they can be reached."""
-    channels, forbidding = {channel.id: channel for channel in channels_of(scope)}, customers.forbidding(scope)
-    reach = Reach(channels, customers.consents(scope), forbidding)
-    reach.kept_back = campaigns.active_hold_out(scope, scope.today(), address_attributes(reach.channels))
+    channels, forbidding = {channel.id: channel for channel in channels_of(scope)}, attributes.forbidding(scope)
+    reach = Reach(channels, consent.consents(scope), forbidding)
+    reach.kept_back = hold_out.active_hold_out(scope, scope.today(), address_attributes(reach.channels))
     used = {channel_id for day in days.values() for channel_id in day.plan.channel_ids}
     needs = Needs(groups={n for day in days.values() for n in day.plan.rules.exclude_target_group_ids})
     needs.attributes |= attributes_of(reach.channels, used) | {*forbidding}
     ids = [*(firing.customer_id for firing in waiting if not firing.is_visitor), *customer_ids.values()]
-    reach.customers = load(scope, audiences.schema(scope), scope.data_date(), ids, needs, scope.today())
+    reach.customers = load(scope, schema.schema(scope), scope.data_date(), ids, needs, scope.today())
     reach.ask(scope, used, ids)
     return reach

@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
-from rapport.campaigns import service as campaigns
+from rapport.campaigns.models import Series
+from rapport.campaigns.triggered import definitions, runs
 from rapport.conditions.outcomes import Outcome
 from rapport.errors import Invalid
 from rapport.realtime.events.validation import parameters_of
@@ -49,7 +50,7 @@ def try_event(
     scope: Scope, series_id: int, event: str, parameters: Mapping[str, Any], customer_id: str, visitor_id: str
 ) -> Trial:
     """What an event of a person would do to a triggered campaign, whatever its status. Raises NotFound, Invalid."""
-    series = campaigns.triggered_series(scope, series_id)
+    series = definitions.triggered_series(scope, series_id)
     if not customer_id and not visitor_id:
         raise Invalid("customer_id or visitor_id must be given.")
     catalogue = compiled(scope, [series])
@@ -72,7 +73,7 @@ def try_event(
         return _fired(session, catalogue, series, arrival, now, explanation)
 
 
-def _is_open(session: Session, catalogue: Catalogue, series: campaigns.Series, arrival: Arrival) -> bool:
+def _is_open(session: Session, catalogue: Catalogue, series: Series, arrival: Arrival) -> bool:
     """Whether a sequence of the person is open now."""
     states = States(catalogue.scope, session, catalogue.triggers)
     states.load([(series.id, arrival.person)])
@@ -86,7 +87,7 @@ def _is_open(session: Session, catalogue: Catalogue, series: campaigns.Series, a
 def _fired(
     session: Session,
     catalogue: Catalogue,
-    series: campaigns.Series,
+    series: Series,
     arrival: Arrival,
     now: datetime,
     warnings: Sequence[str],
@@ -103,7 +104,7 @@ def _fired(
     if not background.meets(candidate):
         return Trial(True, False, "", "", 0, [*explanation, "The person does not meet the conditions of the campaign."])
     background.count(session, [candidate])
-    decision = decided(candidate, campaigns.planned_day(catalogue.scope, series), background)
+    decision = decided(candidate, runs.planned_day(catalogue.scope, series), background)
     waits = {FiringState.ASKING: "waiting for the gateway", FiringState.DELAYED: "waiting for the end of quiet hours"}
     is_control = decision.state == FiringState.DELAYED and not decision.group
     outcome = Outcome.CONTROL if is_control else waits.get(decision.state, decision.outcome or FiringState.SENDING)

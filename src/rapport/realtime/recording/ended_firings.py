@@ -12,10 +12,14 @@ from typing import Any
 from sqlalchemy import text, update
 
 from rapport.access.scope import Scope
-from rapport.campaigns import service as campaigns
+from rapport.campaigns.delivery import filed_firings
+from rapport.campaigns.delivery.filed_firings import FiringOutcome, FiringRecipient
+from rapport.campaigns.models import CONTROL_ACTION_ID, Occurrence
+from rapport.campaigns.triggered import runs
+from rapport.campaigns.triggered.runs import FiringTotals
 from rapport.conditions.outcomes import Outcome
-from rapport.delivery import service as delivery
-from rapport.delivery.service import OutboxMessage, Source, State
+from rapport.delivery import reading
+from rapport.delivery.models import OutboxMessage, Source, State
 from rapport.realtime.matching.releasing import scheduled_time
 from rapport.realtime.models import Firing
 from rapport.realtime.states import FiringState
@@ -44,17 +48,17 @@ def file_batch(scope: Scope, firings: Sequence[Firing]) -> None:
     ids = [firing.id for firing in ended]
     with scope.records() as session:
         by_firing: dict[int, list[OutboxMessage]] = defaultdict(list)
-        for message in delivery.messages_of(scope, session, Source.FIRING, ids):
+        for message in reading.messages_of(scope, session, Source.FIRING, ids):
             by_firing[message.source_id].append(message)
     days = {
         campaign.id: campaign
-        for campaign in campaigns.occurrences_by_id(scope, sorted({firing.campaign_id for firing in ended}))
+        for campaign in runs.occurrences_by_id(scope, sorted({firing.campaign_id for firing in ended}))
     }
     recipients = [
         row for firing in ended for row in _recipients(scope, days[firing.campaign_id], firing, by_firing[firing.id])
     ]
     outcomes = [row for firing in ended for row in _outcomes(days[firing.campaign_id], firing, by_firing[firing.id])]
-    campaigns.add_filed(scope, recipients, outcomes)
+    filed_firings.add_filed(scope, recipients, outcomes)
     _count(scope, ids, outcomes, recipients)
 
 
@@ -63,8 +67,8 @@ def _name(firing: Firing) -> str:
 
 
 def _recipients(
-    scope: Scope, campaign: campaigns.Occurrence, firing: Firing, messages: Iterable[OutboxMessage]
-) -> list[campaigns.FiringRecipient]:
+    scope: Scope, campaign: Occurrence, firing: Firing, messages: Iterable[OutboxMessage]
+) -> list[FiringRecipient]:
     """A row a channel that was or should have been reached; one without channel for a control member."""
     if firing.is_visitor:
         return []
@@ -72,8 +76,8 @@ def _recipients(
 
     def row(
         channel_id: int, group: int, action_id: int, template_id: int, promo_code: str, counted: int
-    ) -> campaigns.FiringRecipient:
-        return campaigns.FiringRecipient(
+    ) -> FiringRecipient:
+        return FiringRecipient(
             execution_date=campaign.execution_date,
             campaign_id=campaign.id,
             customer_id=firing.customer_id,
@@ -91,7 +95,7 @@ def _recipients(
         )
 
     if firing.outcome == Outcome.CONTROL:
-        return [row(0, 0, campaigns.CONTROL_ACTION_ID, 0, "", firing.messages)]
+        return [row(0, 0, CONTROL_ACTION_ID, 0, "", firing.messages)]
     return [
         row(
             message.channel_id, firing.recipient_group_id, message.action_id, message.template_id, message.promo_code, 1
@@ -101,13 +105,11 @@ def _recipients(
     ]
 
 
-def _outcomes(
-    campaign: campaigns.Occurrence, firing: Firing, messages: Sequence[OutboxMessage]
-) -> list[campaigns.FiringOutcome]:
+def _outcomes(campaign: Occurrence, firing: Firing, messages: Sequence[OutboxMessage]) -> list[FiringOutcome]:
     """A row a unit: each channel of whoever was addressed, else one."""
 
-    def row(channel_id: int, outcome: str, reason: str, message_id: str) -> campaigns.FiringOutcome:
-        return campaigns.FiringOutcome(
+    def row(channel_id: int, outcome: str, reason: str, message_id: str) -> FiringOutcome:
+        return FiringOutcome(
             execution_date=campaign.execution_date,
             campaign_id=campaign.id,
             customer_id=_name(firing),
@@ -129,8 +131,8 @@ def _outcomes(
 def _count(
     scope: Scope,
     ids: Sequence[int],
-    outcomes: Sequence[campaigns.FiringOutcome],
-    recipients: Sequence[campaigns.FiringRecipient],
+    outcomes: Sequence[FiringOutcome],
+    recipients: Sequence[FiringRecipient],
 ) -> None:
     """Mark firings as filed and count them into their campaigns, at once; those marked by others are not counted."""
     with scope.records() as session:
@@ -145,22 +147,22 @@ def _count(
             )
         )
         for campaign_id, filed in _filed(marked, new, outcomes, recipients).items():
-            campaigns.add_to_day(scope, session, campaign_id, filed)
+            runs.add_to_day(scope, session, campaign_id, filed)
 
 
 def _filed(
     marked: set[int],
     new: Sequence[Any],
-    outcomes: Sequence[campaigns.FiringOutcome],
-    recipients: Sequence[campaigns.FiringRecipient],
-) -> dict[int, campaigns.FiringTotals]:
+    outcomes: Sequence[FiringOutcome],
+    recipients: Sequence[FiringRecipient],
+) -> dict[int, FiringTotals]:
     """What was marked comes to, by campaign in order of id."""
     units = [row for row in outcomes if row.firing_id in marked]
     places = [row for row in recipients if row.firing_id in marked and row.channel_id]
     totals = {}
     for campaign_id in sorted({row.campaign_id for row in units}):
         own = [row for row in units if row.campaign_id == campaign_id]
-        totals[campaign_id] = campaigns.FiringTotals(
+        totals[campaign_id] = FiringTotals(
             units=len(own),
             tested=sum(n for campaign, group, n in new if campaign == campaign_id and group),
             held_back=sum(n for campaign, group, n in new if campaign == campaign_id and not group),

@@ -6,9 +6,10 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
-from rapport.campaigns import service as campaigns
+from rapport.campaigns.measurement import received
+from rapport.campaigns.measurement.received import Received
 from rapport.conditions.outcomes import Outcome
-from rapport.delivery.service import Source, State
+from rapport.delivery.models import Source, State
 from rapport.realtime.states import FiringState
 
 # Messages that went out or are about to, under the spelling that the accounts will have.
@@ -26,10 +27,10 @@ UNFILED = text(f"""
 """)  # noqa: S608 - ours
 
 
-@campaigns.tells_unfiled
+@received.tells_unfiled
 def unfiled(
     scope: Scope, session: Session, campaign_id: int, channel_id: int, persons: Sequence[str]
-) -> list[campaigns.Received]:
+) -> list[Received]:
     """What persons (customer ids in lower case) got of a triggered campaign on a channel by firings not yet filed."""
     parameters = {
         "tenant_id": scope.tenant_id,
@@ -37,4 +38,4 @@ def unfiled(
         "channel_id": channel_id,
         "persons": list(persons),
     }
-    return [campaigns.Received(*row) for row in session.execute(UNFILED, parameters)]
+    return [Received(*row) for row in session.execute(UNFILED, parameters)]

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from rapport.customers import service as customers
+from rapport.customers.writes import ordering
 from rapport.realtime.states import Origin
 
 SET_EMAIL, UPDATE = "set_email_event", "ootb_user_details_update"
@@ -25,4 +25,4 @@ def put_in_line(connection: Connection, tenant_id: int, now: datetime, events: I
     An event is told by its name (event), origin, customer, visitor, parameters and its time (at, ISO 8601);
     verified says whether an app proved that its user is the customer.
     """
-    customers.accept(connection, tenant_id, now, KIND, {"items": list(events)})
+    ordering.accept(connection, tenant_id, now, KIND, {"items": list(events)})

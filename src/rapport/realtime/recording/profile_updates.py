@@ -8,7 +8,11 @@ from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
 from rapport.access.tenant_settings import tenant_settings
-from rapport.customers import service as customers
+from rapport.customers import identity
+from rapport.customers.models import AttributeJob
+from rapport.customers.privacy import anonymisation
+from rapport.customers.writes import attribute_writes
+from rapport.customers.writes.attribute_writes import CustomerValues, Fault
 from rapport.realtime.events.event_log import warn
 from rapport.realtime.events.owners import owners
 from rapport.realtime.recording.profile_queue import SET_EMAIL, UPDATE, tells
@@ -41,7 +45,7 @@ OWN_DETAILS = frozenset(
 )
 
 
-def overwrite(scope: Scope, jobs: Sequence[customers.AttributeJob]) -> list[None]:
+def overwrite(scope: Scope, jobs: Sequence[AttributeJob]) -> list[None]:
     """Write details into attributes, but for those that were told of a later time. Call it under customers.writing.
 
     A visitor's are of whoever it was at the time of the event, when that is known by now. A server's event makes a
@@ -57,14 +61,14 @@ def overwrite(scope: Scope, jobs: Sequence[customers.AttributeJob]) -> list[None
         event | {"customer": event["customer"] or owned.at(event["visitor"], event["at"])} for event in events
     ]
     items = [_item(event) for event in attributed if event["customer"]]
-    faults = customers.overwrite(scope, [item for item in items if item.values])
+    faults = attribute_writes.overwrite(scope, [item for item in items if item.values])
     if faults:
         with scope.records() as session:
             _warn_of_faults(scope, session, attributed, faults)
     return [None] * len(jobs)
 
 
-def _events(job: customers.AttributeJob) -> list[dict[str, Any]]:
+def _events(job: AttributeJob) -> list[dict[str, Any]]:
     """The events of a job; those that were accepted before their times were kept are of when they were."""
     events = (job.payload or {})["items"]
     return [
@@ -78,7 +82,7 @@ def _may_tell(event: Mapping[str, Any], apps_fill: bool) -> bool:
     return tells(event["event"], event["origin"])
 
 
-def _item(event: Mapping[str, Any]) -> customers.CustomerValues:
+def _item(event: Mapping[str, Any]) -> CustomerValues:
     parameters = event["parameters"]
     if event["origin"] == Origin.SDK:
         parameters = {name: value for name, value in parameters.items() if name == "email" or name in OWN_DETAILS}
@@ -86,17 +90,19 @@ def _item(event: Mapping[str, Any]) -> customers.CustomerValues:
     by_server = event["origin"] == Origin.SERVER
     makes = by_server and event["event"] == UPDATE
     fills = not (by_server or event.get("verified", False))
-    return customers.CustomerValues(event["customer"], values, makes, event["at"], fills)
+    return CustomerValues(event["customer"], values, makes, event["at"], fills)
 
 
 def _email(parameters: Mapping[str, Any]) -> dict[str, Any]:
     email = parameters.get("email")
-    is_usable = isinstance(email, str) and ("@" in email or customers.says_nothing(email))
+    is_usable = isinstance(email, str) and ("@" in email or identity.says_nothing(email))
     return {"EMAIL": email} if is_usable else {}
 
 
 def _details(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    named = {customers.attribute_named(name): value for name, value in parameters.items() if name.startswith(PREFIX)}
+    named = {
+        anonymisation.attribute_named(name): value for name, value in parameters.items() if name.startswith(PREFIX)
+    }
     return {RENAMED.get(name, name): _flag(value) for name, value in named.items()}
 
 
@@ -107,7 +113,7 @@ def _flag(value: Any) -> Any:
 
 
 def _warn_of_faults(
-    scope: Scope, session: Session, events: Iterable[Mapping[str, Any]], faults: Sequence[customers.Fault]
+    scope: Scope, session: Session, events: Iterable[Mapping[str, Any]], faults: Sequence[Fault]
 ) -> None:
     wrong: dict[str, list[str]] = {}
     for fault in faults:
@@ -117,13 +123,13 @@ def _warn_of_faults(
             warn(scope, session, event["origin"], event["event"], event["customer"], wrong[event["customer"]], "")
 
 
-def _worded(fault: customers.Fault) -> str:
+def _worded(fault: Fault) -> str:
     reason = "says nothing: what is known stays" if fault.nothing else "cannot have this value"
     reason = "is known already: an app replaces no address" if fault.already_known else reason
     return f"{fault.real_field_name} {reason}"
 
 
-def warn_of_nothing(scope: Scope, event: str, faults: Sequence[customers.Fault]) -> None:
+def warn_of_nothing(scope: Scope, event: str, faults: Sequence[Fault]) -> None:
     """Log values of one customer that say nothing, which a call of the API brought."""
     with scope.records() as session:
         warn(scope, session, Origin.SERVER, event, faults[0].customer_id, map(_worded, faults), "")

@@ -5,9 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rapport.access.scope import Scope
-from rapport.campaigns import service as campaigns
+from rapport.campaigns.measurement import interactions as campaign_interactions
+from rapport.campaigns.measurement.interactions import ReportedInteraction
 from rapport.errors import Invalid
-from rapport.messaging import service as messaging
+from rapport.messaging.contactability import soft_bounces
+from rapport.messaging.contactability.soft_bounces import DeliveryReport
 from rapport.realtime.events.event_log import warn
 from rapport.realtime.recording.handled_event import FiledEvent
 from rapport.realtime.recording.vendor_words import SOFT_BOUNCED, interaction_of
@@ -35,16 +37,14 @@ def interactions(scope: Scope, events: Iterable[FiledEvent]) -> None:
     soft = [row for _, row in rows if row.event_id == SOFT_BOUNCED]
     wrong += _added(scope, [(event, row) for event, row in rows if row.event_id != SOFT_BOUNCED])
     if soft:
-        messaging.soft_bounced(
-            scope, [messaging.DeliveryReport(row.channel_id, row.customer_id, row.at) for row in soft]
-        )
+        soft_bounces.soft_bounced(scope, [DeliveryReport(row.channel_id, row.customer_id, row.at) for row in soft])
     if wrong:
         with scope.records() as session:
             for event, reason in wrong:
                 warn(scope, session, event.origin, event.event, event.customer_id, [reason], "")
 
 
-EventInteraction = tuple[FiledEvent, campaigns.ReportedInteraction]
+EventInteraction = tuple[FiledEvent, ReportedInteraction]
 
 
 def _added(scope: Scope, rows: Sequence[EventInteraction]) -> list[tuple[FiledEvent, str]]:
@@ -52,14 +52,14 @@ def _added(scope: Scope, rows: Sequence[EventInteraction]) -> list[tuple[FiledEv
     wrong: list[tuple[FiledEvent, str]] = []
     isolate(
         rows,
-        lambda items: campaigns.add_interactions(scope, [row for _, row in items]),
+        lambda items: campaign_interactions.add_interactions(scope, [row for _, row in items]),
         aside=lambda pair, error: wrong.append((pair[0], str(error))),
         is_fatal=lambda error: not isinstance(error, Invalid),
     )
     return wrong
 
 
-def _reported(event: FiledEvent) -> campaigns.ReportedInteraction | None:
+def _reported(event: FiledEvent) -> ReportedInteraction | None:
     """The interaction that an event tells of; None for one that names no campaign. Raises Invalid."""
     fields = {re.sub(r"[^a-z]", "", name.lower()): value for name, value in event.parameters.items()}
     campaign = _number(fields, CAMPAIGN)
@@ -72,7 +72,7 @@ def _reported(event: FiledEvent) -> campaigns.ReportedInteraction | None:
     if kind is None:
         raise Invalid("The event's name does not say what the customer did.")
     app = next((str(fields[name]) for name in APP if fields.get(name) is not None), "")
-    return campaigns.ReportedInteraction(
+    return ReportedInteraction(
         campaign, channel, template, kind, event.customer_id, event.event_at, _number(fields, GROUP), app, Origin.METRIC
     )
 

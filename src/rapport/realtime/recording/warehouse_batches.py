@@ -12,7 +12,10 @@ import structlog
 from sqlalchemy import text
 
 from rapport.access.scope import Scope
-from rapport.customers import service as customers
+from rapport.customers import activity
+from rapport.customers.activity import ACTIVITY
+from rapport.customers.privacy import anonymisation
+from rapport.customers.writes import locks, ordering
 from rapport.realtime.events.names import Names
 from rapport.realtime.events.owners import owners
 from rapport.realtime.metrics import FILED
@@ -35,10 +38,10 @@ DONE = text("DELETE FROM accepted_events WHERE tenant_id = :tenant_id AND seq = 
 PRESENT = "SELECT seq, event_id FROM {table} WHERE seq BETWEEN {{first:UInt64}} AND {{last:UInt64}}"
 # Late events may belong to many months, each of which is a partition.
 SETTINGS = {"max_partitions_per_insert_block": 0}
-VISITORS = pa.schema([field for field in customers.ACTIVITY if field.name != "customer_id"])
+VISITORS = pa.schema([field for field in ACTIVITY if field.name != "customer_id"])
 
 
-customers.register_handler(KIND, profile_updates.overwrite)
+ordering.register_handler(KIND, profile_updates.overwrite)
 
 
 def file_batch(scope: Scope, names: Names, apart: bool = False) -> int:
@@ -47,12 +50,12 @@ def file_batch(scope: Scope, names: Names, apart: bool = False) -> int:
     One caller at a time in a deployment. With apart, an event that cannot be written while others can be is
     logged and left out; whoever calls does so when a batch has failed again and again.
     """
-    with customers.writing_if_free(scope) as free:
+    with locks.writing_if_free(scope) as free:
         # Read under the lock: what an erasure takes out before it clears the warehouse is not written after.
         events = _taken(scope, AT_ONCE) if free else []
         if not events:
             return 0
-        while customers.carry_out(scope):
+        while ordering.carry_out(scope):
             pass
         if apart:
             _write_apart(scope, names, events)
@@ -108,9 +111,11 @@ def _write(scope: Scope, names: Names, events: Sequence[FiledEvent]) -> None:
     _name_customers(scope, names, missing)
     vendor_metrics.interactions(scope, missing)
     types = names.event_types(scope, missing)
-    removed, hidden = customers.identifying_names(scope, {event.customer_id for event in missing if event.customer_id})
+    removed, hidden = anonymisation.identifying_names(
+        scope, {event.customer_id for event in missing if event.customer_id}
+    )
     rows = [_row(event, types[event.event], hidden if event.customer_id in removed else None) for event in missing]
-    customers.add_activity(scope, [row for row in rows if row["customer_id"]])
+    activity.add_activity(scope, [row for row in rows if row["customer_id"]])
     if nobody := [row for row in rows if not row["customer_id"]]:
         scope.warehouse.insert_arrow("visitor_events", pa.Table.from_pylist(nobody, schema=VISITORS), SETTINGS)
 
@@ -145,7 +150,7 @@ def _row(event: FiledEvent, event_type_id: int, hidden: set[str] | None) -> dict
         "properties": [
             (name, _shown(value))
             for name, value in event.parameters.items()
-            if hidden is None or not customers.is_identifying(name, value, hidden)
+            if hidden is None or not anonymisation.is_identifying(name, value, hidden)
         ],
         "visitor_id": event.visitor_id,
         "origin": event.origin,

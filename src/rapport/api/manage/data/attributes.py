@@ -11,8 +11,11 @@ from rapport.api.http.known import Body
 from rapport.api.http.managed import JsonRoute
 from rapport.api.http.pages import Paged
 from rapport.api.sections import SectionRouter
-from rapport.campaigns import service as campaigns
-from rapport.customers import service
+from rapport.campaigns import attribute_uses
+from rapport.customers import attributes, consent_marks
+from rapport.customers import changes as customer_changes
+from rapport.customers.attributes import AttributeInfo
+from rapport.customers.privacy.personal_columns import DECIDED
 
 router = SectionRouter("Management: data in", "/manage/v1", JsonRoute)
 Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
@@ -70,13 +73,13 @@ class AttributeOut(BaseModel):
 @router.get("/attributes", summary="List customer attributes")
 def list_attributes(page: Paged, principal: Principal = Depends(admin)) -> list[AttributeOut]:  # noqa: B008
     """By name."""
-    return page.of(list(service.attributes(principal.scope).values())).each(AttributeOut.model_validate)
+    return page.of(list(attributes.attributes(principal.scope).values())).each(AttributeOut.model_validate)
 
 
 @router.post("/attributes", status_code=201, summary="Create a customer attribute")
 def create_attribute(body: AttributeIn, principal: Principal = Depends(admin)) -> AttributeOut:  # noqa: B008
     """409 for a name that is taken."""
-    info = service.AttributeInfo(
+    info = AttributeInfo(
         body.name,
         body.alias or body.name.replace("_", " ").title(),
         body.description,
@@ -84,9 +87,9 @@ def create_attribute(body: AttributeIn, principal: Principal = Depends(admin)) -
         body.source,
         bool(body.is_pii),
         body.api_updatable or body.source == "api",
-        pii_reason="" if body.is_pii is None else service.DECIDED,
+        pii_reason="" if body.is_pii is None else DECIDED,
     )
-    return AttributeOut.model_validate(service.create_attribute(principal.scope, info))
+    return AttributeOut.model_validate(customer_changes.create_attribute(principal.scope, info))
 
 
 @router.patch("/attributes/{name}", summary="Change a customer attribute")
@@ -99,10 +102,10 @@ def patch_attribute(name: str, body: AttributePatch, principal: Principal = Depe
     """
     changes = body.model_dump(exclude_none=True, exclude={"consent"})
     if field_type := changes.pop("field_type", None):
-        campaigns.retype_attribute(principal.scope, name, field_type)
+        attribute_uses.retype_attribute(principal.scope, name, field_type)
     if body.consent is not None:
-        service.mark_consent(principal.scope, name, body.consent)
-    return AttributeOut.model_validate(service.change_attribute(principal.scope, name, changes))
+        consent_marks.mark(principal.scope, name, body.consent)
+    return AttributeOut.model_validate(customer_changes.change_attribute(principal.scope, name, changes))
 
 
 @router.delete("/attributes/{name}", status_code=204, summary="Delete a customer attribute")
@@ -110,4 +113,4 @@ def delete_attribute(name: str, principal: Principal = Depends(admin)) -> None: 
     """Deletes the attribute with all its values and frees its name. 409 if it is in use, with the names of what uses
     it; built-in attributes cannot be deleted.
     """
-    campaigns.delete_attribute(principal.scope, name)
+    attribute_uses.delete_attribute(principal.scope, name)

@@ -11,7 +11,7 @@ from rapport.api.http.auth import admin
 from rapport.api.http.known import Body
 from rapport.api.http.managed import JsonRoute
 from rapport.api.sections import SectionRouter
-from rapport.campaigns import service
+from rapport.campaigns.cycle import cycles, daily
 from rapport.campaigns.schemas import Day
 
 router = SectionRouter("Management: campaigns", "/manage/v1/cycles", JsonRoute)
@@ -51,7 +51,7 @@ def list_cycles(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> list[CycleOut]:
     """Cycles, the newest date first."""
-    return service.cycles(principal.scope, limit, offset).each(CycleOut.model_validate)
+    return cycles.cycles(principal.scope, limit, offset).each(CycleOut.model_validate)
 
 
 @router.post("", status_code=201, summary="Run a daily cycle")
@@ -59,11 +59,11 @@ def start_cycle(body: CycleIn, principal: Principal = Depends(admin)) -> CycleOu
     """Start the cycle of a date in the background. A finished date is computed again; its campaigns stay as
     they are.
     """
-    service.start_cycle(principal.scope, body.data_date)
-    return CycleOut.model_validate(service.cycle_row(principal.scope, body.data_date))
+    daily.start_cycle(principal.scope, body.data_date)
+    return CycleOut.model_validate(cycles.row(principal.scope, body.data_date))
 
 
 @router.get("/{data_date}", summary="Get the last cycle of a date")
 def get_cycle(data_date: date, principal: Principal = Depends(admin)) -> CycleOut:  # noqa: B008
     """The last run of a date's cycle."""
-    return CycleOut.model_validate(service.cycle_row(principal.scope, data_date))
+    return CycleOut.model_validate(cycles.row(principal.scope, data_date))

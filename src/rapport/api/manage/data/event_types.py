@@ -10,8 +10,9 @@ from rapport.api.http.auth import admin
 from rapport.api.http.known import Body
 from rapport.api.http.managed import JsonRoute
 from rapport.api.sections import SectionRouter
-from rapport.campaigns import service as campaigns
-from rapport.customers import service
+from rapport.campaigns.triggered import definitions
+from rapport.customers import event_types as customer_event_types
+from rapport.customers.core_events import CORE_EVENTS
 from rapport.customers.models import EventType
 from rapport.stores.parts import Part
 
@@ -60,7 +61,7 @@ def _shown(event_type: EventType) -> EventTypeOut:
             "name": event_type.name,
             "description": event_type.description,
             "declared": event_type.declared,
-            "core": event_type.name in service.CORE_EVENTS,
+            "core": event_type.name in CORE_EVENTS,
             "parameters": event_type.types,
             "seen": [parameter for parameter in event_type.parameters if parameter not in event_type.types],
         }
@@ -76,7 +77,9 @@ def list_event_types(
 ) -> list[EventTypeOut]:
     """The tenant's event types by ID: declared ones, and those that arrived under an undeclared name."""
     event_types = [
-        event_type for event_type in service.event_types(principal.scope) if declared in (None, event_type.declared)
+        event_type
+        for event_type in customer_event_types.event_types(principal.scope)
+        if declared in (None, event_type.declared)
     ]
     return Part.of(event_types, limit, offset).each(_shown)
 
@@ -89,8 +92,8 @@ def declare_event_type(
 ) -> EventTypeOut:
     """If events of this name have already arrived, the type keeps its ID. 409 if it is already declared."""
     if body.parameters is not None:
-        campaigns.check_event_change(principal.scope, body.name, dict(body.parameters))
-    event_type = service.declare_event_type(principal.scope, body.name, body.parameters, body.description)
+        definitions.check_event_change(principal.scope, body.name, dict(body.parameters))
+    event_type = customer_event_types.declare_event_type(principal.scope, body.name, body.parameters, body.description)
     request.app.state.directory.forget(principal.scope.tenant_id)
     return _shown(event_type)
 
@@ -98,7 +101,7 @@ def declare_event_type(
 @router.get("/{event_type_id}", summary="Get an event type")
 def get_event_type(event_type_id: Id, principal: Principal = Depends(admin)) -> EventTypeOut:  # noqa: B008
     """An event type by id."""
-    return _shown(service.event_type(principal.scope, event_type_id))
+    return _shown(customer_event_types.event_type(principal.scope, event_type_id))
 
 
 @router.put("/{event_type_id}", summary="Replace an event type")
@@ -112,8 +115,8 @@ def change_event_type(
 
     409 if a triggered campaign uses a parameter that would be missing or would have another type.
     """
-    name = service.event_type(principal.scope, event_type_id).name
-    campaigns.check_event_change(principal.scope, name, dict(body.parameters))
-    changed = service.change_event_type(principal.scope, event_type_id, body.parameters, body.description)
+    name = customer_event_types.event_type(principal.scope, event_type_id).name
+    definitions.check_event_change(principal.scope, name, dict(body.parameters))
+    changed = customer_event_types.change_event_type(principal.scope, event_type_id, body.parameters, body.description)
     request.app.state.directory.forget(principal.scope.tenant_id)
     return _shown(changed)

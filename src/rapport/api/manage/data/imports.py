@@ -16,8 +16,9 @@ from rapport.api.http.auth import admin
 from rapport.api.http.known import only_known_fields
 from rapport.api.http.managed import JsonRoute
 from rapport.api.sections import SectionRouter
-from rapport.customers import service
-from rapport.customers.service import KindChecks, LoadCheck
+from rapport.customers.importing import imports, load_checks
+from rapport.customers.importing import mapping as customer_mapping
+from rapport.customers.importing.load_checks import KindChecks, LoadCheck, LoadCheckFailed
 from rapport.errors import NotFound
 
 router = SectionRouter("Management: data in", "/manage/v1", JsonRoute)
@@ -98,15 +99,15 @@ def create_import(
     A full load that would remove everything, or more than the share files.removal_share, changes nothing and answers
     with the state needs_confirmation; load it again with confirm_removal.
     """
-    base_mapping = service.read_mapping(mapping) if mapping.strip() else None
-    parsed = service.with_blank_cells(base_mapping, blank_cells)
+    base_mapping = customer_mapping.read_mapping(mapping) if mapping.strip() else None
+    parsed = customer_mapping.with_blank_cells(base_mapping, blank_cells)
     with tempfile.TemporaryDirectory(prefix="rapport-upload-") as folder:
         path = Path(folder) / (re.sub(r"[^\w.-]", "_", file.filename or "")[-200:] or "upload.csv")
         with path.open("wb") as copy:
             shutil.copyfileobj(file.file, copy)
         decided = (mode, allow_rejects, None, confirm_removal, dry_run)
-        result = service.import_file(principal.scope, kind, path, parsed, *decided)
-    created = ImportMade.model_validate(service.import_of(principal.scope, result.import_id))
+        result = imports.import_file(principal.scope, kind, path, parsed, *decided)
+    created = ImportMade.model_validate(imports.import_of(principal.scope, result.import_id))
     preview = FilePreviewOut.model_validate(result.preview) if result.preview else None
     return created.model_copy(update={"preview": preview})
 
@@ -118,19 +119,19 @@ def list_imports(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> list[ImportOut]:
     """Newest first."""
-    return service.imports(principal.scope, limit, offset).each(ImportOut.model_validate)
+    return imports.imports(principal.scope, limit, offset).each(ImportOut.model_validate)
 
 
 @router.get("/imports/{import_id}", summary="Get an import")
 def get_import(import_id: int, principal: Principal = Depends(admin)) -> ImportOut:  # noqa: B008
     """404 for an unknown one."""
-    return ImportOut.model_validate(service.import_of(principal.scope, import_id))
+    return ImportOut.model_validate(imports.import_of(principal.scope, import_id))
 
 
 @router.get("/imports/{import_id}/rejects", summary="Download the rejected rows", response_class=FileResponse)
 def get_rejects(import_id: int, principal: Principal = Depends(admin)) -> FileResponse:  # noqa: B008
     """CSV: line, column, reason, value. 404 when no row was refused."""
-    path = service.import_of(principal.scope, import_id).rejects_path
+    path = imports.import_of(principal.scope, import_id).rejects_path
     if path is None or not Path(path).is_file():
         raise NotFound(f"Import {import_id} has no rejects.")
     return FileResponse(path, media_type="text/csv", filename=Path(path).name)
@@ -139,7 +140,7 @@ def get_rejects(import_id: int, principal: Principal = Depends(admin)) -> FileRe
 @router.get("/load-checks", summary="Get the load checks")
 def get_load_checks(principal: Principal = Depends(admin)) -> dict[Kind, KindChecks]:  # noqa: B008
     """By kind of file; a kind without checks is absent."""
-    return service.load_checks(principal.scope)  # type: ignore[return-value]
+    return load_checks.load_checks(principal.scope)  # type: ignore[return-value]
 
 
 @router.put("/load-checks", summary="Set the load checks")
@@ -149,14 +150,14 @@ def put_load_checks(
 ) -> dict[Kind, KindChecks]:
     """Replaces all of them."""
     checks = {kind: kind_checks.model_dump() for kind, kind_checks in body.items()}
-    return service.set_load_checks(principal.scope, checks)  # type: ignore[return-value, arg-type]
+    return load_checks.set_load_checks(principal.scope, checks)  # type: ignore[return-value, arg-type]
 
 
 @router.get("/load-checks/{data_date}", summary="Check the loads of a data date")
 def run_load_checks(data_date: date, principal: Principal = Depends(admin)) -> ChecksOut:  # noqa: B008
     """Returns what the daily cycle of that date would find."""
     try:
-        checks = service.check_loads(principal.scope, data_date)
-    except service.LoadCheckFailed as failure:
+        checks = load_checks.check_loads(principal.scope, data_date)
+    except LoadCheckFailed as failure:
         return ChecksOut(data_date=data_date, passed=False, checks=failure.checks)
     return ChecksOut(data_date=data_date, passed=True, checks=checks)

@@ -11,8 +11,10 @@ from rapport.api.http.auth import admin
 from rapport.api.http.known import Body
 from rapport.api.http.managed import JsonRoute
 from rapport.api.sections import SectionRouter
-from rapport.campaigns import service as campaigns
-from rapport.insight import service as insight
+from rapport.campaigns import segment_names
+from rapport.insight import forecasts, values
+from rapport.insight import stages as insight_stages
+from rapport.insight.estimation import fits
 
 router = SectionRouter("Management: model", "/manage/v1", JsonRoute)
 
@@ -98,7 +100,7 @@ def _forecast(forecast: Any) -> ForecastOut:
 
 
 def _stages(principal: Principal) -> list[StageOut]:
-    stages = insight.stage_rules(principal.scope).stages.values()
+    stages = insight_stages.stage_rules(principal.scope).stages.values()
     return [StageOut(id=stage.id, kind=stage.kind, name=stage.name, days=stage.days) for stage in stages]
 
 
@@ -115,12 +117,12 @@ def change_stages(body: list[StageIn], principal: Principal = Depends(admin)) ->
     """
     days = {stage.kind: stage.days for stage in body if stage.days is not None and stage.kind != "active"}
     names = {stage.kind: stage.name for stage in body if stage.name is not None}
-    campaigns.change_stages(principal.scope, days, names)
+    segment_names.change_stages(principal.scope, days, names)
     return _stages(principal)
 
 
 def _segments(principal: Principal) -> list[ValueSegmentOut]:
-    segments = insight.value_segments(principal.scope)
+    segments = values.value_segments(principal.scope)
     return [ValueSegmentOut(id=segment.id, name=segment.name, share=segment.share) for segment in segments]
 
 
@@ -139,23 +141,23 @@ def define_value_segments(
 
     Conditions refer to the position of a band, not to its name: 409 if one uses a band that would no longer exist.
     """
-    campaigns.define_value_segments(principal.scope, [(segment.name, segment.share) for segment in body])
+    segment_names.define_value_segments(principal.scope, [(segment.name, segment.share) for segment in body])
     return _segments(principal)
 
 
 @router.get("/forecasts", summary="List forecasts of future value with actual revenue")
 def list_forecasts(principal: Principal = Depends(admin)) -> list[ForecastOut]:  # noqa: B008
     """Every Sunday's forecasts for the next 28, 91, 182 and 364 days, once these have passed, newest first."""
-    return [_forecast(forecast) for forecast in insight.met_forecasts(principal.scope)]
+    return [_forecast(forecast) for forecast in forecasts.met_forecasts(principal.scope)]
 
 
 @router.get("/model-fits", summary="List the latest fit of each model")
 def list_fits(principal: Principal = Depends(admin)) -> list[FitOut]:  # noqa: B008
     """Parameters, sizes and back-tests of the models that currently score customers."""
-    return [FitOut.model_validate(fit, from_attributes=True) for fit in insight.newest_fits(principal.scope)]
+    return [FitOut.model_validate(fit, from_attributes=True) for fit in fits.newest_fits(principal.scope)]
 
 
 @router.post("/model-fits/refit", status_code=202, summary="Refit every model in the next cycle")
 def refit(principal: Principal = Depends(admin)) -> None:  # noqa: B008
     """The next cycle fits all models to its data, whatever the age of the current fits."""
-    insight.ask_for_refit(principal.scope)
+    fits.ask_for_refit(principal.scope)

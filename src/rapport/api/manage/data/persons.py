@@ -9,7 +9,7 @@ from rapport.access.keys import Principal
 from rapport.api.http.auth import admin
 from rapport.api.http.managed import JsonRoute
 from rapport.api.sections import SectionRouter
-from rapport.messaging import service as messaging
+from rapport.messaging.contactability import finding
 from rapport.persons import service as persons
 
 router = SectionRouter("Management: persons", "/manage/v1/persons", JsonRoute)
@@ -113,7 +113,7 @@ def find_persons(
 
     Erased and anonymised customers are not among them.
     """
-    return [PersonFound(customer_id=customer_id) for customer_id in messaging.customers_at(principal.scope, address)]
+    return [PersonFound(customer_id=customer_id) for customer_id in finding.customers_at(principal.scope, address)]
 
 
 @router.get(PATH, summary="Export all data about a person")

@@ -15,8 +15,12 @@ from rapport.api.http.managed import JsonRoute
 from rapport.api.http.pages import Paged
 from rapport.api.http.tables import CONTENT, FORMATS, Format, table_file
 from rapport.api.sections import CHANGES_NOTHING, SectionRouter
-from rapport.audiences import service
-from rapport.campaigns import service as campaigns
+from rapport.audiences import building, changing, counting, exports, membership
+from rapport.audiences import groups as audience_groups
+from rapport.audiences import sizes as audience_sizes
+from rapport.audiences.changing import GroupChanges
+from rapport.audiences.models import Count, TargetGroup
+from rapport.campaigns import group_uses
 from rapport.conditions import Condition
 from rapport.conditions.json_schema import EXAMPLE, ConditionJson
 from rapport.stores.parts import Part
@@ -156,16 +160,16 @@ class AttributeChoiceOut(BaseModel):
     examples: list[str] = Field(examples=[["DE", "AT"]])
 
 
-def _with_sentence(scope: Scope, group: service.TargetGroup) -> TargetGroupTold:
+def _with_sentence(scope: Scope, group: TargetGroup) -> TargetGroupTold:
     shown = TargetGroupOut.model_validate(group).model_dump()
-    return TargetGroupTold(**shown, sentence=service.readable(scope, group.condition))
+    return TargetGroupTold(**shown, sentence=audience_groups.readable(scope, group.condition))
 
 
 def _reached(scope: Scope, condition: Condition) -> dict[str, int]:
-    return {str(number): count for number, count in service.reach_now(scope, condition).items()}
+    return {str(number): count for number, count in counting.reach_now(scope, condition).items()}
 
 
-def _count(scope: Scope, count: service.Count) -> CountOut:
+def _count(scope: Scope, count: Count) -> CountOut:
     age = None if count.finished_at is None else (scope.clock.now() - count.finished_at).total_seconds()
     return CountOut(
         id=count.id,
@@ -186,21 +190,23 @@ def list_target_groups(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> list[TargetGroupOut]:
     """The groups in use, or the archived ones, by ID, with their most recent sizes."""
-    groups = service.target_groups(principal.scope, archived)
+    groups = audience_groups.target_groups(principal.scope, archived)
     return Part.of(groups, limit, offset).each(TargetGroupOut.model_validate)
 
 
 @router.post("/target-groups", status_code=201, summary="Create a target group")
 def create_target_group(body: TargetGroupIn, principal: Principal = Depends(admin)) -> TargetGroupTold:  # noqa: B008
     """Save a definition; 400 says what is wrong and where, 409 that the name is in use."""
-    group = service.create_target_group(principal.scope, body.name, body.definition, body.priority, body.tells_changes)
+    group = audience_groups.create_target_group(
+        principal.scope, body.name, body.definition, body.priority, body.tells_changes
+    )
     return _with_sentence(principal.scope, group)
 
 
 @router.get("/target-groups/{group_id}", summary="Read a target group")
 def get_target_group(group_id: GroupId, principal: Principal = Depends(admin)) -> TargetGroupTold:  # noqa: B008
     """A group with its definition as a sentence."""
-    return _with_sentence(principal.scope, service.target_group(principal.scope, group_id))
+    return _with_sentence(principal.scope, audience_groups.target_group(principal.scope, group_id))
 
 
 @router.patch("/target-groups/{group_id}", summary="Change a target group")
@@ -212,7 +218,7 @@ def change_target_group(
     """Change the members in the body; 409 for a name in use, an archived group or a circular reference between
     groups.
     """
-    changed = service.update_target_group(
+    changed = audience_groups.update_target_group(
         principal.scope, group_id, body.name, body.definition, body.priority, body.tells_changes
     )
     return _with_sentence(principal.scope, changed)
@@ -221,7 +227,7 @@ def change_target_group(
 @router.post("/target-groups/{group_id}/archive", summary="Archive a target group")
 def archive_target_group(group_id: GroupId, principal: Principal = Depends(admin)) -> TargetGroupTold:  # noqa: B008
     """Past members stay; 409 while another group, a series or a triggered campaign uses it."""
-    return _with_sentence(principal.scope, campaigns.archive_target_group(principal.scope, group_id))
+    return _with_sentence(principal.scope, group_uses.archive_target_group(principal.scope, group_id))
 
 
 @router.post("/target-groups/{group_id}/size", summary="Count a target group now")
@@ -229,7 +235,7 @@ def size_target_group(group_id: GroupId, principal: Principal = Depends(admin)) 
     """Count the members on the newest data date and store the size. `reachable` counts whom a campaign would reach on
     each channel.
     """
-    group = service.size_target_group(principal.scope, group_id)
+    group = counting.size_target_group(principal.scope, group_id)
     shown = _with_sentence(principal.scope, group)
     return TargetGroupSized(**shown.model_dump(), reachable=_reached(principal.scope, group.condition))
 
@@ -244,7 +250,7 @@ def list_sizes(
     """The sizes that the daily cycle counted, oldest first, for about three years; a new version means that the
     definition was changed.
     """
-    sizes = service.sizes_of(principal.scope, group_id, first, last)
+    sizes = audience_sizes.sizes_of(principal.scope, group_id, first, last)
     return [DailySizeOut.model_validate(size) for size in sizes]
 
 
@@ -261,7 +267,7 @@ def list_members(
     """The stored members, ordered by ID; if none are stored, they are computed as long as the profiles of the date
     are kept.
     """
-    customer_ids = service.members(principal.scope, group_id, data_date, limit, offset)
+    customer_ids = membership.members(principal.scope, group_id, data_date, limit, offset)
     return CustomersOut(customer_ids=customer_ids)
 
 
@@ -275,11 +281,11 @@ def list_changes(
     limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
     after: Annotated[str, Query(max_length=255, description="The last customer of the previous page")] = "",
     principal: Principal = Depends(admin),  # noqa: B008
-) -> service.GroupChanges:
+) -> GroupChanges:
     """Customers who are members on only one of two data dates, by ID; entered and left are the total numbers. 404 if
     no members are stored for a date.
     """
-    return service.changes(principal.scope, group_id, data_date, since, limit, after)
+    return changing.changes(principal.scope, group_id, data_date, since, limit, after)
 
 
 @router.get(
@@ -303,7 +309,7 @@ def get_members_file(
     records the download.
     """
     names = [name.strip() for name in attributes.split(",") if name.strip()]
-    schema, batches = service.export_members(principal.scope, group_id, names, data_date)
+    schema, batches = exports.export_members(principal.scope, group_id, names, data_date)
     return table_file(f"target-group-{group_id}", form, schema, batches)
 
 
@@ -314,10 +320,10 @@ def size_definition(body: DefinitionIn, principal: Principal = Depends(admin)) -
 
     409 if nobody is selected because no day has been modelled yet.
     """
-    condition = service.definition_of(principal.scope, body.definition).condition
-    size = service.size_now(principal.scope, condition)
+    condition = audience_groups.definition_of(principal.scope, body.definition).condition
+    size = counting.size_now(principal.scope, condition)
     if not size:
-        service.check_modelled(principal.scope)
+        counting.check_modelled(principal.scope)
     return SizeOut(size=size, reachable=_reached(principal.scope, condition))
 
 
@@ -327,18 +333,18 @@ def sample_definition(body: SampleIn, principal: Principal = Depends(admin)) -> 
 
     409 if nobody is selected because no day has been modelled yet.
     """
-    condition = service.definition_of(principal.scope, body.definition).condition
-    customer_ids = service.sample_now(principal.scope, condition, body.customers)
+    condition = audience_groups.definition_of(principal.scope, body.definition).condition
+    customer_ids = counting.sample_now(principal.scope, condition, body.customers)
     if not customer_ids:
-        service.check_modelled(principal.scope)
+        counting.check_modelled(principal.scope)
     return CustomersOut(customer_ids=customer_ids)
 
 
 @router.post("/target-groups/sentence", summary="Describe a definition in words", openapi_extra=CHANGES_NOTHING)
 def read_definition(body: DefinitionIn, principal: Principal = Depends(admin)) -> SentenceOut:  # noqa: B008
     """The definition as an English sentence; 400 for a definition that could not be saved in a target group."""
-    condition = service.definition_of(principal.scope, body.definition).condition
-    return SentenceOut(sentence=service.readable(principal.scope, condition))
+    condition = audience_groups.definition_of(principal.scope, body.definition).condition
+    return SentenceOut(sentence=audience_groups.readable(principal.scope, condition))
 
 
 @router.post("/target-group-counts", status_code=201, summary="Start counting a definition")
@@ -347,23 +353,23 @@ def begin_count(body: CountIn, principal: Principal = Depends(admin)) -> CountOu
 
     A count that finds nobody because no day has been modelled yet fails and says so.
     """
-    definition = service.definition_of(principal.scope, body.definition)
-    return _count(principal.scope, service.start_count(principal.scope, definition, body.refresh))
+    definition = audience_groups.definition_of(principal.scope, body.definition)
+    return _count(principal.scope, counting.start_count(principal.scope, definition, body.refresh))
 
 
 @router.get("/target-group-counts/{count_id}", summary="Read a count")
 def read_count(count_id: CountId, principal: Principal = Depends(admin)) -> CountOut:  # noqa: B008
     """Its state, and its size once it is done."""
-    return _count(principal.scope, service.count(principal.scope, count_id))
+    return _count(principal.scope, counting.count(principal.scope, count_id))
 
 
 @router.post("/target-group-counts/{count_id}/cancel", summary="Cancel a count")
 def cancel_count(count_id: CountId, principal: Principal = Depends(admin)) -> CountOut:  # noqa: B008
     """Stop a running count; one that has ended stays as it is."""
-    return _count(principal.scope, service.cancel_count(principal.scope, count_id))
+    return _count(principal.scope, counting.cancel_count(principal.scope, count_id))
 
 
 @router.get("/condition-attributes", summary="List attributes and histories for conditions")
 def list_choices(page: Paged, principal: Principal = Depends(admin)) -> list[AttributeChoiceOut]:  # noqa: B008
     """Every attribute with its operators and a few frequent values (none of personal data)."""
-    return page.of(service.attribute_choices(principal.scope)).each(AttributeChoiceOut.model_validate)
+    return page.of(building.attribute_choices(principal.scope)).each(AttributeChoiceOut.model_validate)

@@ -22,11 +22,13 @@ from rapport.api.http.known import Body
 from rapport.api.http.managed import JsonRoute
 from rapport.api.http.streaming import Progress, stream
 from rapport.api.sections import SectionRouter
-from rapport.campaigns import service as campaigns
-from rapport.customers import service as customers
+from rapport.campaigns.cycle import daily, measuring
+from rapport.customers import consent_marks
+from rapport.customers.importing import imports
+from rapport.customers.importing import mapping as customer_mapping
 from rapport.errors import Invalid
 from rapport.notifications import service as notifications
-from rapport.realtime import service as realtime
+from rapport.realtime import retention
 from rapport.stores import Stores, holds, migrations
 from rapport.stores.checks import Check, backup_check, clock_check, engine_checks, outbound_check, secrets_check
 
@@ -106,7 +108,7 @@ def write_backup(body: BackupIn, stores: Stores = Depends(operator)) -> Streamin
 def list_held(stores: Stores = Depends(operator)) -> HeldOut:  # noqa: B008
     """Everything that waits in all tenants, whether sending is held or not."""
     reason = holds.why_held(stores)
-    counts = {**asdict(campaigns.pending_sends(stores)), **asdict(realtime.leaving(stores))}
+    counts = {**asdict(measuring.pending_sends(stores)), **asdict(retention.leaving(stores))}
     hold = {"reason": str(reason), "backup_taken_at": reason.backup_taken_at} if reason else {}
     since = reason.since if reason else None
     return HeldOut(held=reason is not None, since=since, deliveries=notifications.leaving(stores), **hold, **counts)
@@ -139,13 +141,13 @@ def disallow_sender_domain(domain: Domain, scope: Scope = Depends(operated)) -> 
 @router.post("/imports", summary="Load a file", response_class=StreamingResponse)
 def load_file(body: ImportIn, scope: Scope = Depends(operated)) -> StreamingResponse:  # noqa: B008
     """Load a file on the server's machine; progress counts bytes or rows."""
-    base_mapping = customers.read_mapping(Path(body.mapping)) if body.mapping else None
-    mapping = customers.with_blank_cells(base_mapping, body.blank_cells)
+    base_mapping = customer_mapping.read_mapping(Path(body.mapping)) if body.mapping else None
+    mapping = customer_mapping.with_blank_cells(base_mapping, body.blank_cells)
 
     def work(progress: Progress) -> dict[str, Any]:
         path = Path(body.path)
         decided = (body.mode, body.allow_rejects, progress, body.confirm_removal, body.dry_run)
-        result = customers.import_file(scope, body.kind, path, mapping, *decided)
+        result = imports.import_file(scope, body.kind, path, mapping, *decided)
         return asdict(result) | {"rejects_path": str(result.rejects_path) if result.rejects_path else None}
 
     return stream("import", work)
@@ -163,7 +165,7 @@ def run_cycles(body: CycleRange, scope: Scope = Depends(operated)) -> StreamingR
         days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
         results = []
         for number, day in enumerate(days, 1):
-            result = campaigns.run_cycle(scope, day)
+            result = daily.run_cycle(scope, day)
             results.append(asdict(result) | {"seconds": result.seconds})
             progress(number, len(days))
         return results
@@ -179,7 +181,7 @@ def migrate(stores: Stores = Depends(operator)) -> StreamingResponse:  # noqa: B
 
     def work(progress: Progress) -> dict[str, Any]:
         migrations.migrate(stores.records, stores.warehouse)
-        customers.convert_all(stores)
+        consent_marks.convert_all(stores)
         progress(1, 1)
         return {"checks": [asdict(check) for check in _checks(stores)]}
 
@@ -207,4 +209,4 @@ def _checks(stores: Stores) -> list[Check]:
         secrets_check(stores.settings, stores.records),
         keys_check(stores),
     ]
-    return [*engines, *own, *customers.conversion_checks(stores)]
+    return [*engines, *own, *consent_marks.conversion_checks(stores)]

@@ -18,7 +18,8 @@ from rapport.api.http.pages import Paged
 from rapport.api.sections import SectionRouter
 from rapport.campaigns.runs import hold_out
 from rapport.campaigns.settings import CampaignSettings
-from rapport.customers import service as customers
+from rapport.customers import consent
+from rapport.customers.consent import ConsentSettings
 from rapport.customers.settings import FileSettings
 from rapport.insight.settings import InsightSettings
 from rapport.messaging import settings as messaging_settings
@@ -35,7 +36,7 @@ SECTIONS = by_name(
     Section(InsightSettings),
     Section(EventSettings),
     Section(FileSettings),
-    Section(customers.ConsentSettings, customers.check_consents),
+    Section(ConsentSettings, consent.check_consents),
     Section(MessagingSettings, messaging_settings.check_change),
 )
 

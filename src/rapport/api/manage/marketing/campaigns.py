@@ -12,8 +12,16 @@ from rapport.access.scope import Scope
 from rapport.api.http.auth import admin
 from rapport.api.http.managed import JsonRoute
 from rapport.api.sections import SectionRouter
-from rapport.campaigns import service
-from rapport.campaigns.service import Answer, Clearance, CustomerOutcome, Occurrence, OneTimeBody, PlainGoal, Results
+from rapport.campaigns import occurrences as campaign_occurrences
+from rapport.campaigns.delivery import completion, quiet_hours
+from rapport.campaigns.measurement import results
+from rapport.campaigns.measurement.results import Results
+from rapport.campaigns.models import Occurrence
+from rapport.campaigns.runs import by_hand, explanations
+from rapport.campaigns.runs import clearance as campaign_clearance
+from rapport.campaigns.runs.clearance import Clearance
+from rapport.campaigns.runs.explanations import Answer, CustomerOutcome
+from rapport.campaigns.schemas import OneTimeBody, PlainGoal
 from rapport.stores.parts import Part
 
 router = SectionRouter("Management: campaigns", "/manage/v1/campaigns", JsonRoute)
@@ -104,7 +112,7 @@ class CampaignDetail(CampaignOut):
 
 def rendered_campaigns(scope: Scope, campaigns: Sequence[Occurrence]) -> list[CampaignOut]:
     """Campaigns as they are answered, in their order."""
-    quiet_until = service.held_until(scope, campaigns)
+    quiet_until = quiet_hours.held_until(scope, campaigns)
     answers = [CampaignOut.model_validate(campaign) for campaign in campaigns]
     return [answer.model_copy(update={"quiet_until": quiet_until.get(answer.id)}) for answer in answers]
 
@@ -121,28 +129,33 @@ def list_campaigns(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> list[CampaignOut]:
     """Campaigns, newest first."""
-    occurrences = service.occurrences(principal.scope, series_id, state, execution_date, limit, offset, first, last)
+    occurrences = campaign_occurrences.occurrences(
+        principal.scope, series_id, state, execution_date, limit, offset, first, last
+    )
     return Part(rendered_campaigns(principal.scope, occurrences), occurrences.total)
 
 
 @router.post("/one-time", status_code=201, summary="Run an action on a list of customers")
 def one_time(body: OneTimeBody, principal: Principal = Depends(admin)) -> CampaignOut:  # noqa: B008
     """Start a one-time campaign; unknown customers get the outcome excluded."""
-    return rendered_campaigns(principal.scope, [service.one_time(principal.scope, body)])[0]
+    return rendered_campaigns(principal.scope, [by_hand.one_time(principal.scope, body)])[0]
 
 
 @router.get("/{campaign_id}", summary="Get a campaign")
 def get_campaign(campaign_id: CampaignId, principal: Principal = Depends(admin)) -> CampaignDetail:  # noqa: B008
     """A campaign with its channels and its current counts."""
     scope = principal.scope
-    campaign = service.occurrence(scope, campaign_id)
+    campaign = campaign_occurrences.occurrence(scope, campaign_id)
     data: dict[str, Any] = rendered_campaigns(scope, [campaign])[0].model_dump()
-    data["counts"] = service.counts_of(scope, campaign)
-    channels = [CampaignChannelOut.model_validate(row).model_dump() for row in service.channel_rows(scope, campaign_id)]
+    data["counts"] = completion.counts_of(scope, campaign)
+    channels = [
+        CampaignChannelOut.model_validate(row).model_dump()
+        for row in campaign_occurrences.channel_rows(scope, campaign_id)
+    ]
     data["clearance"] = (
-        service.clearance(scope, campaign_id) if campaign.conditional and not campaign.is_triggered else None
+        campaign_clearance.clearance(scope, campaign_id) if campaign.conditional and not campaign.is_triggered else None
     )
-    return CampaignDetail(**data, channels=channels, reasons=service.reason_counts(scope, campaign_id))
+    return CampaignDetail(**data, channels=channels, reasons=explanations.reason_counts(scope, campaign_id))
 
 
 @router.get("/{campaign_id}/clearance", summary="Get the approval status of a conditional campaign")
@@ -150,7 +163,7 @@ def get_clearance(campaign_id: CampaignId, principal: Principal = Depends(admin)
     """The deadline, and how many customers have been approved, refused and not reported so far; 409 if the campaign
     is not conditional.
     """
-    return service.clearance(principal.scope, campaign_id)
+    return campaign_clearance.clearance(principal.scope, campaign_id)
 
 
 @router.get("/{campaign_id}/outcomes", summary="List the outcomes of a campaign's customers")
@@ -162,7 +175,7 @@ def list_outcomes(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> list[CustomerOutcome]:
     """Outcomes by customer and channel; `outcome` selects one kind."""
-    return service.outcome_rows(principal.scope, campaign_id, outcome, limit=limit, offset=offset)
+    return explanations.outcome_rows(principal.scope, campaign_id, outcome, limit=limit, offset=offset)
 
 
 @router.get(
@@ -174,7 +187,7 @@ def why(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> Answer:
     """The customer's group, the outcome, and an explanation in words."""
-    return service.why(principal.scope, campaign_id, customer_id)
+    return explanations.why(principal.scope, campaign_id, customer_id)
 
 
 @router.get("/{campaign_id}/results", summary="Get results against control")
@@ -184,16 +197,16 @@ def get_results(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> Results:
     """Every recipient group against control over the measurement window so far; 409 before execution."""
-    return service.results(principal.scope, campaign_id, goal and PlainGoal(kind=goal))
+    return results.results(principal.scope, campaign_id, goal and PlainGoal(kind=goal))
 
 
 @router.post("/{campaign_id}/cancel", summary="Cancel a campaign")
 def cancel(campaign_id: CampaignId, principal: Principal = Depends(admin)) -> CampaignOut:  # noqa: B008
     """Stop a campaign: messages that have not been sent are skipped; 409 if the campaign has ended."""
-    return rendered_campaigns(principal.scope, [service.cancel(principal.scope, campaign_id)])[0]
+    return rendered_campaigns(principal.scope, [by_hand.cancel(principal.scope, campaign_id)])[0]
 
 
 @router.post("/{campaign_id}/confirm", summary="Confirm a campaign that the blast guard stopped")
 def confirm(campaign_id: CampaignId, principal: Principal = Depends(admin)) -> CampaignOut:  # noqa: B008
     """Continue a campaign; 409 if it does not await confirmation. The campaign's error says why it was stopped."""
-    return rendered_campaigns(principal.scope, [service.confirm(principal.scope, campaign_id)])[0]
+    return rendered_campaigns(principal.scope, [by_hand.confirm(principal.scope, campaign_id)])[0]

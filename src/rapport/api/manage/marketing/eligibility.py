@@ -11,7 +11,7 @@ from rapport.api.http.auth import admin
 from rapport.api.http.known import Body
 from rapport.api.http.managed import JsonRoute
 from rapport.api.sections import CHANGES_NOTHING, SectionRouter
-from rapport.realtime import service
+from rapport.realtime.matching import eligibility as realtime_eligibility
 
 router = SectionRouter("Management: campaigns", "/manage/v1/eligibility", JsonRoute)
 Number = Annotated[int, Field(ge=1, le=2**31 - 1)]
@@ -57,5 +57,7 @@ def ask_eligibility(body: EligibilityIn, principal: Principal = Depends(admin)) 
     Control, the gateway, approvals and other customers with the same address are not considered; they count only when
     a campaign is sent.
     """
-    eligibility = service.eligibility(principal.scope, body.customer_id, body.channel_id, body.series_id, body.at)
+    eligibility = realtime_eligibility.eligibility(
+        principal.scope, body.customer_id, body.channel_id, body.series_id, body.at
+    )
     return EligibilityOut.model_validate(eligibility)

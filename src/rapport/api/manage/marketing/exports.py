@@ -11,7 +11,8 @@ from rapport.access.keys import Principal
 from rapport.api.http.auth import admin
 from rapport.api.http.tables import CONTENT, FORMATS, Format, table_file
 from rapport.api.sections import SectionRouter
-from rapport.campaigns import service
+from rapport.campaigns.measurement import exports, result_rows
+from rapport.campaigns.measurement.exports import Export, Period
 
 router = SectionRouter("Management: exports", "/manage/v1/exports")
 NEXT_SINCE = "X-Next-Since"
@@ -29,7 +30,7 @@ FILE_WITH_NEXT: dict[int | str, dict[str, Any]] = {
 }
 
 
-def _answer(name: str, form: Format, export: service.Export) -> Response:
+def _answer(name: str, form: Format, export: Export) -> Response:
     next_since = export.next_since.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return table_file(name, form, export.schema, export.batches, {NEXT_SINCE: next_since})
 
@@ -46,7 +47,7 @@ def export_outcomes(
 
     Of rows with the same campaign_id, customer_id, channel_id and firing_id, the last one counts.
     """
-    export = service.export_outcomes(principal.scope, service.Period(first, last, since))
+    export = exports.export_outcomes(principal.scope, Period(first, last, since))
     return _answer("outcomes", form, export)
 
 
@@ -61,7 +62,7 @@ def export_interactions(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> Response:
     """One row per interaction of a customer with a campaign on a channel, with its time."""
-    export = service.export_interactions(principal.scope, service.Period(first, last, since))
+    export = exports.export_interactions(principal.scope, Period(first, last, since))
     return _answer("interactions", form, export)
 
 
@@ -73,5 +74,5 @@ def export_results(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> Response:
     """One row per recipient group (0: control) of each executed campaign, with the current results for its goal."""
-    schema, batches = service.export_results(principal.scope, service.Period(first, last))
+    schema, batches = result_rows.export_results(principal.scope, Period(first, last))
     return table_file("results", form, schema, batches)

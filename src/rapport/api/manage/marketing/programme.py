@@ -6,8 +6,8 @@ from rapport.access.keys import Principal
 from rapport.api.http.auth import admin
 from rapport.api.http.managed import JsonRoute
 from rapport.api.sections import SectionRouter
-from rapport.campaigns import service
-from rapport.campaigns.service import ProgrammeResults
+from rapport.campaigns.measurement import programme
+from rapport.campaigns.measurement.programme import ProgrammeResults
 
 router = SectionRouter("Management: campaigns", "/manage/v1/programme", JsonRoute)
 
@@ -19,4 +19,4 @@ def get_programme_results(principal: Principal = Depends(admin)) -> ProgrammeRes
 
     409 without a hold-out, and before there are data about it.
     """
-    return service.programme_results(principal.scope)
+    return programme.programme_results(principal.scope)

@@ -10,7 +10,7 @@ from rapport.access.keys import Principal
 from rapport.api.http.auth import admin
 from rapport.api.http.managed import JsonRoute
 from rapport.api.sections import SectionRouter
-from rapport.campaigns import service
+from rapport.campaigns import promotions
 
 router = SectionRouter("Management: campaigns", "/manage/v1/promotions", JsonRoute)
 
@@ -32,4 +32,4 @@ def list_promotions(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> list[PromotionOut]:
     """Promotions by code, as AddPromotions and DeletePromotions left them."""
-    return service.promotions(principal.scope, limit, offset).each(PromotionOut.model_validate)
+    return promotions.promotions(principal.scope, limit, offset).each(PromotionOut.model_validate)

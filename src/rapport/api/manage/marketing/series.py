@@ -13,9 +13,14 @@ from rapport.api.http.known import Body
 from rapport.api.http.managed import JsonRoute
 from rapport.api.manage.marketing.campaigns import CampaignOut, OtherGoal, rendered_campaigns
 from rapport.api.sections import CHANGES_NOTHING, SectionRouter
-from rapport.campaigns import service
+from rapport.campaigns import definitions
+from rapport.campaigns.measurement import planned, series_results
+from rapport.campaigns.measurement.power import Detectable
+from rapport.campaigns.measurement.series_results import SeriesResults
 from rapport.campaigns.models import Series
-from rapport.campaigns.service import Detectable, DryRun, PlainGoal, SeriesBody, SeriesOut, SeriesResults
+from rapport.campaigns.runs import by_hand, dry_runs
+from rapport.campaigns.runs.dry_runs import DryRun
+from rapport.campaigns.schemas import PlainGoal, SeriesBody, SeriesOut
 from rapport.stores.parts import Part
 
 router = SectionRouter("Management: campaigns", "/manage/v1/series", JsonRoute)
@@ -58,7 +63,7 @@ def rendered(scope: Scope, series: Series) -> SeriesOut:
     """A series for the answer; the list of a one-time campaign has target group 0."""
     more = {name: getattr(series, name) for name in ("id", "customer_list_id", "status", "version", "created_at")}
     return SeriesOut.model_validate(
-        service.body_of(series) | more | {"warnings": service.series_warnings(scope, series)}
+        definitions.body_of(series) | more | {"warnings": definitions.series_warnings(scope, series)}
     )
 
 
@@ -70,7 +75,7 @@ def list_series(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> list[SeriesOut]:
     """The tenant's series, by id."""
-    whole = service.all_series(principal.scope, status)
+    whole = definitions.all_series(principal.scope, status)
     return Part.of(whole, limit, offset).each(lambda series: rendered(principal.scope, series))
 
 
@@ -83,14 +88,14 @@ def create_series(body: SeriesNew, principal: Principal = Depends(admin)) -> Ser
     """
     scope = principal.scope
     plain = SeriesBody.model_validate(body.model_dump(exclude={"status"}))
-    series = service.create_series(scope, plain, body.status)
-    return SeriesMade(**rendered(scope, series).model_dump(), detectable=service.planned(scope, series))
+    series = definitions.create_series(scope, plain, body.status)
+    return SeriesMade(**rendered(scope, series).model_dump(), detectable=planned.planned(scope, series))
 
 
 @router.get("/{series_id}", summary="Get a series")
 def get_series(series_id: SeriesId, principal: Principal = Depends(admin)) -> SeriesOut:  # noqa: B008
     """One series."""
-    return rendered(principal.scope, service.series(principal.scope, series_id))
+    return rendered(principal.scope, definitions.series(principal.scope, series_id))
 
 
 @router.get("/{series_id}/results", summary="Get results of a series over its runs")
@@ -100,8 +105,8 @@ def get_series_results(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> SeriesResults:
     """The effect of a series since it began: all complete runs combined, each compared within itself."""
-    series = service.series(principal.scope, series_id)
-    return service.series_results(principal.scope, series, goal and PlainGoal(kind=goal))
+    series = definitions.series(principal.scope, series_id)
+    return series_results.series_results(principal.scope, series, goal and PlainGoal(kind=goal))
 
 
 @router.put("/{series_id}", summary="Replace a series")
@@ -112,7 +117,7 @@ def update_series(
 ) -> SeriesOut:
     """Replace a series; 409 when it was changed since the version that the body names."""
     plain = SeriesBody.model_validate(body.model_dump(exclude={"version"}))
-    return rendered(principal.scope, service.update_series(principal.scope, series_id, plain, body.version))
+    return rendered(principal.scope, definitions.update_series(principal.scope, series_id, plain, body.version))
 
 
 @router.put("/{series_id}/status", summary="Activate, pause or archive a series")
@@ -122,7 +127,7 @@ def change_status(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> SeriesOut:
     """This does not affect runs that are already planned: cancel them."""
-    return rendered(principal.scope, service.set_status(principal.scope, series_id, body.status))
+    return rendered(principal.scope, definitions.set_status(principal.scope, series_id, body.status))
 
 
 @router.get("/{series_id}/next-runs", summary="Preview the next runs of a series")
@@ -132,7 +137,7 @@ def next_runs(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> NextRuns:
     """The next days on which a series runs, from today on."""
-    return NextRuns(execution_dates=service.next_runs(principal.scope, series_id, count))
+    return NextRuns(execution_dates=definitions.next_runs(principal.scope, series_id, count))
 
 
 @router.post("/{series_id}/runs", status_code=201, summary="Run a series now")
@@ -141,7 +146,7 @@ def run_now(series_id: SeriesId, principal: Principal = Depends(admin)) -> Campa
 
     409 for a series that is paused or archived, and for the series of a one-time campaign.
     """
-    return rendered_campaigns(principal.scope, [service.run_now(principal.scope, series_id)])[0]
+    return rendered_campaigns(principal.scope, [by_hand.run_now(principal.scope, series_id)])[0]
 
 
 @router.post("/{series_id}/dry-run", summary="Count the customers a series would reach", openapi_extra=CHANGES_NOTHING)
@@ -149,4 +154,4 @@ def dry_run_series(series_id: SeriesId, principal: Principal = Depends(admin)) -
     """Counts what a run today would do: how many customers each group would reach, and how many would be excluded and
     why. Nothing is planned or sent.
     """
-    return service.dry_run(principal.scope, series_id)
+    return dry_runs.dry_run(principal.scope, series_id)

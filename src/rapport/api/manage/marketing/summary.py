@@ -8,8 +8,8 @@ from fastapi import Depends, Query
 from rapport.access.keys import Principal
 from rapport.api.http.auth import admin
 from rapport.api.sections import SectionRouter
-from rapport.campaigns import service
-from rapport.campaigns.service import Summary
+from rapport.campaigns.measurement import summary
+from rapport.campaigns.measurement.summary import Summary
 
 router = SectionRouter("Management: campaigns", "/manage/v1/summary")
 
@@ -23,4 +23,4 @@ def get_summary(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> Summary:
     """Customers who came, left and moved, orders compared with those of as many days before, campaigns, and changes."""
-    return service.summary(principal.scope, first, last)
+    return summary.summary(principal.scope, first, last)

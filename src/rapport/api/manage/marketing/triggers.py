@@ -14,11 +14,17 @@ from rapport.api.http.known import Body
 from rapport.api.http.managed import JsonRoute
 from rapport.api.manage.marketing.campaigns import OtherGoal
 from rapport.api.sections import CHANGES_NOTHING, SectionRouter
-from rapport.campaigns import service
+from rapport.campaigns.measurement import planned, series_results
+from rapport.campaigns.measurement.power import Detectable
+from rapport.campaigns.measurement.series_results import SeriesResults
 from rapport.campaigns.models import Series
-from rapport.campaigns.service import Detectable, PlainGoal, SeriesResults, TriggeredBody, TriggeredOut
-from rapport.realtime import service as realtime
-from rapport.realtime.service import Trial, TriggerDryRun
+from rapport.campaigns.schemas import PlainGoal
+from rapport.campaigns.triggered import definitions, sentences
+from rapport.campaigns.triggered.schemas import TriggeredBody, TriggeredOut
+from rapport.realtime.matching import catalogue, dry_runs, trials
+from rapport.realtime.matching import firings as realtime_firings
+from rapport.realtime.matching.dry_runs import TriggerDryRun
+from rapport.realtime.matching.trials import Trial
 from rapport.stores.parts import Part
 
 router = SectionRouter("Management: triggers", "/manage/v1/triggers", JsonRoute)
@@ -89,15 +95,15 @@ def rendered(scope: Scope, trigger: Series) -> TriggeredOut:
 
 
 def _rendered(scope: Scope, triggers: Sequence[Series]) -> list[TriggeredOut]:
-    faults = realtime.trigger_faults(scope, triggers)
-    warnings = service.triggered_warnings(scope, triggers)
+    faults = catalogue.faults(scope, triggers)
+    warnings = definitions.triggered_warnings(scope, triggers)
     return [_rendered_trigger(scope, trigger, faults.get(trigger.id, ""), warnings[trigger.id]) for trigger in triggers]
 
 
 def _rendered_trigger(scope: Scope, trigger: Series, fault: str, warnings: list[str]) -> TriggeredOut:
-    body = service.triggered_body(trigger)
+    body = definitions.triggered_body(trigger)
     more = {name: getattr(trigger, name) for name in ("id", "status", "version", "created_at")}
-    words = {"sentence": service.triggered_sentence(scope, body), "fault": fault, "warnings": warnings}
+    words = {"sentence": sentences.triggered_sentence(scope, body), "fault": fault, "warnings": warnings}
     return TriggeredOut.model_validate({**body.model_dump(), **more, **words})
 
 
@@ -110,7 +116,7 @@ def list_triggers(
 ) -> list[TriggeredOut]:
     """The tenant's triggered campaigns, by id."""
     scope = principal.scope
-    triggers = Part.of(service.triggered(scope, status), limit, offset)
+    triggers = Part.of(definitions.triggered(scope, status), limit, offset)
     return Part(_rendered(scope, triggers), triggers.total)
 
 
@@ -123,14 +129,14 @@ def create_trigger(body: TriggeredNew, principal: Principal = Depends(admin)) ->
     """
     scope = principal.scope
     plain = TriggeredBody.model_validate(body.model_dump(exclude={"status"}))
-    trigger = service.create_triggered(scope, plain, body.status)
-    return TriggeredMade(**rendered(scope, trigger).model_dump(), detectable=service.planned_trigger(scope, trigger))
+    trigger = definitions.create_triggered(scope, plain, body.status)
+    return TriggeredMade(**rendered(scope, trigger).model_dump(), detectable=planned.planned_trigger(scope, trigger))
 
 
 @router.get("/{trigger_id}", summary="Get a triggered campaign")
 def get_trigger(trigger_id: TriggerId, principal: Principal = Depends(admin)) -> TriggeredOut:  # noqa: B008
     """One triggered campaign, with its trigger in words."""
-    return rendered(principal.scope, service.triggered_series(principal.scope, trigger_id))
+    return rendered(principal.scope, definitions.triggered_series(principal.scope, trigger_id))
 
 
 @router.put("/{trigger_id}", summary="Replace a triggered campaign")
@@ -141,7 +147,7 @@ def update_trigger(
 ) -> TriggeredOut:
     """Replace a triggered campaign; 409 when it was changed since the version that the body names."""
     plain = TriggeredBody.model_validate(body.model_dump(exclude={"version"}))
-    return rendered(principal.scope, service.update_triggered(principal.scope, trigger_id, plain, body.version))
+    return rendered(principal.scope, definitions.update_triggered(principal.scope, trigger_id, plain, body.version))
 
 
 @router.put("/{trigger_id}/status", summary="Activate, pause or archive a triggered campaign")
@@ -153,7 +159,7 @@ def change_trigger_status(
     """Firings that are being sent are still sent; open sequences of a campaign that is not active end without
     firing.
     """
-    return rendered(principal.scope, service.set_triggered_status(principal.scope, trigger_id, body.status))
+    return rendered(principal.scope, definitions.set_triggered_status(principal.scope, trigger_id, body.status))
 
 
 @router.get("/{trigger_id}/results", summary="Get results of a triggered campaign over its days")
@@ -163,8 +169,8 @@ def get_trigger_results(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> SeriesResults:
     """The effect of a triggered campaign since it began: each customer counts once, from the first firing on."""
-    trigger = service.triggered_series(principal.scope, trigger_id)
-    return service.series_results(principal.scope, trigger, goal and PlainGoal(kind=goal))
+    trigger = definitions.triggered_series(principal.scope, trigger_id)
+    return series_results.series_results(principal.scope, trigger, goal and PlainGoal(kind=goal))
 
 
 @router.get("/{trigger_id}/firings", summary="List the firings of a triggered campaign")
@@ -179,8 +185,8 @@ def list_firings(
 ) -> list[FiringOut]:
     """Firings, newest first, with outcome and reason."""
     scope = principal.scope
-    service.triggered_series(scope, trigger_id)
-    firings = realtime.firings(
+    definitions.triggered_series(scope, trigger_id)
+    firings = realtime_firings.firings(
         scope, trigger_id, limit, offset, outcome=outcome, campaign_id=campaign_id, person=customer_id.lower()
     )
     return firings.each(FiringOut.model_validate)
@@ -191,9 +197,7 @@ def try_trigger(trigger_id: TriggerId, body: TrialBody, principal: Principal = D
     """Shows what the event would do: whether it matches, whether the customer meets the conditions, and which rule
     would exclude the customer.
     """
-    return realtime.try_event(
-        principal.scope, trigger_id, body.event, body.parameters, body.customer_id, body.visitor_id
-    )
+    return trials.try_event(principal.scope, trigger_id, body.event, body.parameters, body.customer_id, body.visitor_id)
 
 
 @router.post(
@@ -207,4 +211,4 @@ def dry_run_trigger(trigger_id: TriggerId, principal: Principal = Depends(admin)
 
     Nothing is stored or sent, and the gateway is not asked. For large tenants, an even sample is counted.
     """
-    return realtime.dry_run(principal.scope, trigger_id)
+    return dry_runs.dry_run(principal.scope, trigger_id)

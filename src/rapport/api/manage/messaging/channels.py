@@ -15,23 +15,26 @@ from rapport.api.http.managed import JsonRoute
 from rapport.api.http.pages import Paged
 from rapport.api.manage.messaging.samples import Sample, rendered
 from rapport.api.sections import SectionRouter
-from rapport.channels import service
-from rapport.channels.service import Channel, Content
+from rapport.channels import apps, opening, service
+from rapport.channels import settings as channel_settings
+from rapport.channels.kinds import registry
+from rapport.channels.messages import Content
+from rapport.channels.models import Channel
 from rapport.errors import Invalid, Unavailable
-from rapport.messaging import service as messaging
+from rapport.messaging import templates
 
 router = SectionRouter("Management: channels", "/manage/v1/channels", JsonRoute)
 ChannelId = Annotated[int, Path(ge=1, le=2**31 - 1)]
 SERVER = {"host": "smtp.example.com", "port": 587, "security": "starttls", "username": "mailer"}
 MAIL, MAIL_SHOWN = ({**SERVER, "password": password} for password in ("the mailer's", "********"))
 SETTINGS = ". ".join(
-    f"{kind.settings_told}: {', '.join(kind.settings.model_fields)}" for kind in service.kinds() if kind.settings_told
+    f"{kind.settings_told}: {', '.join(kind.settings.model_fields)}" for kind in registry.kinds() if kind.settings_told
 )
 
 
 def _known(name: Any) -> Any:
     """A name of a kind of channel; any other value is told as pydantic tells it of a Literal of their names."""
-    names = [kind.name for kind in service.kinds()]
+    names = [kind.name for kind in registry.kinds()]
     if name not in names:
         *others, last = map(repr, names)
         expected = " or ".join(filter(None, [", ".join(others), last]))
@@ -40,7 +43,7 @@ def _known(name: Any) -> Any:
 
 
 def _listed(schema: dict[str, Any]) -> None:
-    schema["enum"] = [kind.name for kind in service.kinds()]
+    schema["enum"] = [kind.name for kind in registry.kinds()]
 
 
 KindName = Annotated[str, PlainValidator(_known, json_schema_input_type=str), Field(json_schema_extra=_listed)]
@@ -125,7 +128,10 @@ class TestOut(BaseModel):
 def _shown(channel: Channel) -> ChannelOut:
     shown = ChannelOut.model_validate(channel, from_attributes=True)
     return shown.model_copy(
-        update={"settings": service.masked(channel.behaviour, channel.settings), "fault": channel.behaviour.fault}
+        update={
+            "settings": channel_settings.masked(channel.behaviour, channel.settings),
+            "fault": channel.behaviour.fault,
+        }
     )
 
 
@@ -161,13 +167,13 @@ def change_channel(
 def list_apps(channel_id: ChannelId, principal: Principal = Depends(admin)) -> list[AppOut]:  # noqa: B008
     """Apps by id, as AddChannelApps left them."""
     service.channel(principal.scope, channel_id)
-    return [AppOut.model_validate(app) for app in service.apps(principal.scope, channel_id)]
+    return [AppOut.model_validate(app) for app in apps.apps(principal.scope, channel_id)]
 
 
 @router.post("/{channel_id}/check", summary="Test the connection of a channel")
 def check_channel(channel_id: ChannelId, principal: Principal = Depends(admin)) -> CheckOut:  # noqa: B008
     """Connect and log in without sending anything."""
-    with service.trying(principal.scope, service.channel(principal.scope, channel_id)) as transport:
+    with opening.trying(principal.scope, service.channel(principal.scope, channel_id)) as transport:
         try:
             transport.check()
         except Unavailable as error:
@@ -187,7 +193,7 @@ def send_test_message(
         raise Invalid("An external system sends the messages of an external channel.")
     content = _content(principal, channel_id, body)
     message = channel.behaviour.write(f"test-{uuid.uuid4()}", "test", body.to, content)
-    with service.trying(principal.scope, channel) as transport:
+    with opening.trying(principal.scope, channel) as transport:
         (receipt,) = transport.send([message])
     return TestOut.model_validate(receipt, from_attributes=True)
 
@@ -195,5 +201,5 @@ def send_test_message(
 def _content(principal: Principal, channel_id: int, body: TestIn) -> Content:
     if body.template_id is None:
         return Content(body.subject, body.text)
-    template = messaging.template(principal.scope, channel_id, body.template_id)
+    template = templates.template(principal.scope, channel_id, body.template_id)
     return rendered(principal.scope, template, body)

@@ -16,7 +16,7 @@ from rapport.api.manage.messaging.addresses import MASKED_IS_KEPT
 from rapport.api.manage.messaging.rotations import SecretRotation
 from rapport.api.sections import SectionRouter
 from rapport.notifications import service
-from rapport.notifications.service import CALLBACK, Delivery, Listener
+from rapport.notifications.models import CALLBACK, Delivery, Listener
 from rapport.stores.outside.masks import masked
 
 router = SectionRouter("Management: listeners", "/manage/v1/listeners", JsonRoute)

@@ -4,13 +4,13 @@ from pydantic import Field
 
 from rapport.access.scope import Scope
 from rapport.api.http.known import Body
-from rapport.channels.service import Content
-from rapport.customers import service as customers
-from rapport.delivery import service as delivery
+from rapport.channels.messages import Content
+from rapport.customers.writes import attribute_writes
+from rapport.delivery import values as delivery_values
 from rapport.errors import NotFound
-from rapport.insight import service as insight
-from rapport.messaging import service as messaging
-from rapport.messaging.service import Template
+from rapport.insight import recommended
+from rapport.messaging import rendering
+from rapport.messaging.models import Template
 
 # A link of the right form that unsubscribes nobody, whoever follows it.
 HARMLESS_LINK = "/unsubscribe/preview"
@@ -44,17 +44,17 @@ def rendered(scope: Scope, template: Template, sample: Sample) -> Content:
     products = sample.products
     if sample.customer_id is not None:
         customer_id = _spelled(scope, sample.customer_id)
-        names = set(messaging.attributes_used(template))
-        values = delivery.attribute_values(scope, [customer_id], names).get(customer_id, {})
-        products = products or insight.recommended(scope, customer_id, sample.recommended_products)
+        names = set(rendering.attributes_used(template))
+        values = delivery_values.attribute_values(scope, [customer_id], names).get(customer_id, {})
+        products = products or recommended.recommended(scope, customer_id, sample.recommended_products)
     sample_values = {name.upper(): value for name, value in sample.values.items()}
     extra = {"promo_code": sample.promo_code, "products": products, "template_id": str(template.id)}
     extra["unsubscribe_url"] = f"{scope.stores.settings.links_url}{HARMLESS_LINK}"
-    return messaging.render(template, customer_id, {**values, **sample_values}, extra)
+    return rendering.render(template, customer_id, {**values, **sample_values}, extra)
 
 
 def _spelled(scope: Scope, customer_id: str) -> str:
-    spelling = customers.spelling(scope, customer_id)
+    spelling = attribute_writes.spelling(scope, customer_id)
     if spelling is None:
         raise NotFound(f"There is no customer {customer_id}.")
     return spelling

@@ -14,8 +14,9 @@ from rapport.api.http.managed import JsonRoute
 from rapport.api.sections import SectionRouter
 from rapport.channels import service as channels
 from rapport.errors import Invalid
-from rapport.messaging import service
-from rapport.messaging.service import EVERY_CHANNEL, Suppression
+from rapport.messaging.contactability import address_files, suppressed_addresses
+from rapport.messaging.contactability import suppressions as messaging_suppressions
+from rapport.messaging.models import EVERY_CHANNEL, Suppression
 
 router = SectionRouter("Management: suppressions", "/manage/v1/suppressions", JsonRoute)
 OptionalChannel = Annotated[int | None, Query(ge=1, le=2**31 - 1)]
@@ -94,7 +95,9 @@ def list_suppressions(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> list[SuppressionOut]:
     """Ordered by customer and channel; the parameters select one customer or one channel."""
-    return service.list_suppressions(principal.scope, customer_id, channel_id, limit, offset).each(_shown)
+    return messaging_suppressions.list_suppressions(principal.scope, customer_id, channel_id, limit, offset).each(
+        _shown
+    )
 
 
 @router.get("/of-address", summary="Find where an address is suppressed")
@@ -103,7 +106,7 @@ def list_of_address(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> list[AddressSuppression]:
     """Lists the channels, whether the address itself or a customer who has it was suppressed."""
-    suppressions = service.suppressions_of_address(principal.scope, address)
+    suppressions = suppressed_addresses.of_address(principal.scope, address)
     return [
         AddressSuppression(channel_id=channel_id or None, listed=why, added_at=at)
         for channel_id, why, at in suppressions
@@ -126,14 +129,14 @@ def add_suppression(
         channels.channel(scope, body.channel_id)
     channel_id = body.channel_id or EVERY_CHANNEL
     if body.customer_id is not None and body.address is None:
-        service.require_no_address(scope, body.customer_id)
-        suppression, new = service.suppress(scope, body.customer_id, channel_id, body.reason)
+        messaging_suppressions.require_no_address(scope, body.customer_id)
+        suppression, new = messaging_suppressions.suppress(scope, body.customer_id, channel_id, body.reason)
         response.status_code = 201 if new else 200
         return _shown(suppression)
     if body.customer_id is not None or body.address is None:
         raise Invalid(ONE_OF_BOTH)
     addresses = [body.address] if isinstance(body.address, str) else body.address
-    added = service.suppress_addresses(scope, addresses, channel_id, body.reason)
+    added = messaging_suppressions.suppress_addresses(scope, addresses, channel_id, body.reason)
     response.status_code = 201 if added else 200
     return AddressesOut(addresses=len(addresses), added=added, channel_id=body.channel_id)
 
@@ -166,7 +169,7 @@ def add_file(
     text = TextIOWrapper(file.file, encoding="utf-8-sig", newline="")
     try:
         arguments = (text, channel_id or EVERY_CHANNEL, reason, column, allow_rejects)
-        return FileOut.model_validate(service.suppress_file(principal.scope, *arguments))
+        return FileOut.model_validate(address_files.suppress_file(principal.scope, *arguments))
     finally:
         text.detach()
 
@@ -186,6 +189,6 @@ def remove_suppression(
     if (customer_id is None) == (address is None):
         raise Invalid(ONE_OF_BOTH)
     if customer_id is not None:
-        service.allow(principal.scope, customer_id, channel_id or EVERY_CHANNEL)
+        messaging_suppressions.allow(principal.scope, customer_id, channel_id or EVERY_CHANNEL)
     if address is not None:
-        service.allow_address(principal.scope, address, channel_id or EVERY_CHANNEL)
+        messaging_suppressions.allow_address(principal.scope, address, channel_id or EVERY_CHANNEL)

@@ -13,8 +13,9 @@ from rapport.api.http.managed import JsonRoute
 from rapport.api.http.pages import Paged
 from rapport.api.manage.messaging.samples import Sample, rendered
 from rapport.api.sections import CHANGES_NOTHING, SectionRouter
-from rapport.messaging import service
-from rapport.messaging.service import Template
+from rapport.messaging import rendering, templates
+from rapport.messaging.models import Template
+from rapport.messaging.templates import MAX_CONTENT
 
 router = SectionRouter("Management: templates", "/manage/v1", JsonRoute)
 Id = Annotated[int, Path(ge=1, le=2**31 - 1)]
@@ -28,10 +29,10 @@ class TemplateContent(Body):
     subject: str = Field("", max_length=1000, examples=["A treat for you, [%FIRST_NAME:friend%]"])
     html: str = Field(
         "",
-        max_length=service.MAX_CONTENT,
+        max_length=MAX_CONTENT,
         examples=["<p>Hi [%FIRST_NAME:there%], use [%PROMO_CODE%].</p><p><a href='[%UNSUB%]'>Unsubscribe</a></p>"],
     )
-    text: str = Field("", max_length=service.MAX_CONTENT, description="Made from html if empty")
+    text: str = Field("", max_length=MAX_CONTENT, description="Made from html if empty")
 
 
 class TemplateIn(TemplateContent):
@@ -77,7 +78,7 @@ def _shown(template: Template) -> TemplateOut:
         html=template.html,
         text=template.text,
         app_id=template.app_id,
-        attributes_used=service.attributes_used(template),
+        attributes_used=rendering.attributes_used(template),
         created_at=template.created_at,
         updated_at=template.updated_at,
     )
@@ -90,7 +91,7 @@ def list_templates(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> list[TemplateListed]:
     """Templates by channel and ID, without their content, which GET of a single template returns."""
-    listed = page.of(service.listed_templates(principal.scope, channel_id))
+    listed = page.of(templates.listed_templates(principal.scope, channel_id))
     return listed.each(lambda template: TemplateListed.model_validate(template, from_attributes=True))
 
 
@@ -101,7 +102,7 @@ def create_template(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> TemplateOut:
     """Create a template; 409 for an id that is taken, 400 for a placeholder that names no attribute."""
-    return _shown(service.create_template(principal.scope, channel_id, **body.model_dump()))
+    return _shown(templates.create_template(principal.scope, channel_id, **body.model_dump()))
 
 
 @router.get("/channels/{channel_id}/templates/{template_id}", summary="Get a template")
@@ -111,7 +112,7 @@ def get_template(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> TemplateOut:
     """A template of a channel."""
-    return _shown(service.template(principal.scope, channel_id, template_id))
+    return _shown(templates.template(principal.scope, channel_id, template_id))
 
 
 @router.put("/channels/{channel_id}/templates/{template_id}", summary="Create or replace a template")
@@ -122,7 +123,7 @@ def put_template(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> TemplateOut:
     """Save a template under its id."""
-    return _shown(service.save_template(principal.scope, channel_id, id=template_id, **body.model_dump()))
+    return _shown(templates.save_template(principal.scope, channel_id, id=template_id, **body.model_dump()))
 
 
 @router.delete("/channels/{channel_id}/templates/{template_id}", status_code=204, summary="Delete a template")
@@ -132,7 +133,7 @@ def delete_template(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> None:
     """Remove a template; campaigns that were processed with it keep its ID."""
-    service.delete_template(principal.scope, channel_id, template_id)
+    templates.delete_template(principal.scope, channel_id, template_id)
 
 
 @router.post(
@@ -148,5 +149,5 @@ def preview_template(
 
     The unsubscribe link in it does not work, so trying it unsubscribes nobody. 404 for an unknown customer.
     """
-    template = service.template(principal.scope, channel_id, template_id)
+    template = templates.template(principal.scope, channel_id, template_id)
     return PreviewOut.model_validate(rendered(principal.scope, template, body), from_attributes=True)

@@ -11,7 +11,7 @@ from rapport.api.http.auth import admin
 from rapport.api.http.known import Body
 from rapport.api.http.managed import JsonRoute
 from rapport.api.sections import SectionRouter
-from rapport.messaging import service
+from rapport.messaging.contactability import suppressions
 
 router = SectionRouter("Management: suppressions", "/manage/v1/unsubscribe-links", JsonRoute)
 
@@ -41,7 +41,7 @@ def list_link_keys(principal: Principal = Depends(admin)) -> list[LinkKeyOut]:  
     """Lists the versions whose links still work, newest first; the newest signs new links. The secrets are not
     shown.
     """
-    return _shown(service.link_keys(principal.scope))
+    return _shown(suppressions.link_keys(principal.scope))
 
 
 @router.post("/rotate-secret", summary="Rotate the secret of unsubscribe links")
@@ -50,4 +50,4 @@ def rotate_link_keys(body: LinkRotation, principal: Principal = Depends(admin)) 
 
     409 if 20 versions are already valid, unless grace_days is 0.
     """
-    return _shown(service.rotate_link_keys(principal.scope, timedelta(days=body.grace_days)))
+    return _shown(suppressions.rotate_link_keys(principal.scope, timedelta(days=body.grace_days)))

@@ -11,7 +11,8 @@ from rapport.api.http.known import Body
 from rapport.api.http.managed import JsonRoute
 from rapport.api.manage.messaging.addresses import MASKED_IS_KEPT
 from rapport.api.sections import SectionRouter
-from rapport.campaigns import service
+from rapport.campaigns.delivery import webhooks
+from rapport.campaigns.delivery.webhooks import ChannelWebhook
 from rapport.errors import NotFound
 from rapport.stores.outside.masks import masked
 
@@ -42,14 +43,14 @@ class WebhookOut(WebhookIn):
     name: str = Field(examples=["texts"])
 
 
-def _shown(webhook: service.ChannelWebhook) -> WebhookOut:
+def _shown(webhook: ChannelWebhook) -> WebhookOut:
     return WebhookOut.model_validate(webhook).model_copy(update={"url": masked(webhook.url)})
 
 
 @router.get("", summary="Get the webhook of a channel")
 def get_webhook(channel_id: ChannelId, principal: Principal = Depends(admin)) -> WebhookOut:  # noqa: B008
     """404 when it has none."""
-    webhook = service.webhook(principal.scope, channel_id)
+    webhook = webhooks.webhook(principal.scope, channel_id)
     if webhook is None:
         raise NotFound(f"Channel {channel_id} has no webhook.")
     return _shown(webhook)
@@ -58,10 +59,10 @@ def get_webhook(channel_id: ChannelId, principal: Principal = Depends(admin)) ->
 @router.put("", summary="Set the webhook of a channel")
 def set_webhook(channel_id: ChannelId, body: WebhookIn, principal: Principal = Depends(admin)) -> WebhookOut:  # noqa: B008
     """It is used from the next execution on; the address is checked like those of listeners."""
-    return _shown(service.set_webhook(principal.scope, channel_id, **body.model_dump()))
+    return _shown(webhooks.set_webhook(principal.scope, channel_id, **body.model_dump()))
 
 
 @router.delete("", status_code=204, summary="Remove the webhook of a channel")
 def delete_webhook(channel_id: ChannelId, principal: Principal = Depends(admin)) -> None:  # noqa: B008
     """After this, only event 13 announces campaigns on the channel."""
-    service.delete_webhook(principal.scope, channel_id)
+    webhooks.delete_webhook(principal.scope, channel_id)

@@ -1,0 +1,140 @@
+"""Which modules of a domain package other domain packages use: its interface. The import rule keeps it exact."""
+
+INTERFACES: dict[str, frozenset[str]] = {
+    "audiences": frozenset(
+        {
+            "changing",
+            "counting",
+            "groups",
+            "lists",
+            "membership",
+            "models",
+            "names",
+            "personal",
+            "schema",
+            "sizes",
+        }
+    ),
+    "campaigns": frozenset(
+        {
+            "definitions",
+            "delivery.filed_firings",
+            "delivery.quiet_hours",
+            "erasure",
+            "measurement.interactions",
+            "measurement.received",
+            "models",
+            "occurrences",
+            "personal",
+            "plans",
+            "runs.addressed",
+            "runs.dry_runs",
+            "runs.explanations",
+            "runs.hold_out",
+            "runs.splits",
+            "settings",
+            "states",
+            "triggered.definitions",
+            "triggered.runs",
+            "triggered.schemas",
+        }
+    ),
+    "channels": frozenset(
+        {
+            "addresses",
+            "apps",
+            "kinds.base",
+            "kinds.registry",
+            "messages",
+            "models",
+            "opening",
+            "service",
+        }
+    ),
+    "customers": frozenset(
+        {
+            "activity",
+            "attributes",
+            "consent",
+            "consent_marks",
+            "core_events",
+            "event_types",
+            "identity",
+            "importing.load_checks",
+            "models",
+            "personal",
+            "privacy.anonymisation",
+            "privacy.hidden_rows",
+            "privacy.persons",
+            "privacy.restored",
+            "privacy.scrubbing",
+            "retyping",
+            "states",
+            "writes.attribute_requests",
+            "writes.attribute_times",
+            "writes.attribute_writes",
+            "writes.locks",
+            "writes.ordering",
+            "writes.writer",
+        }
+    ),
+    "delivery": frozenset(
+        {
+            "bounces",
+            "content",
+            "models",
+            "once",
+            "outbox",
+            "personal",
+            "reading",
+            "sources",
+            "transports",
+            "worker",
+        }
+    ),
+    "insight": frozenset(
+        {
+            "microsegments",
+            "moves",
+            "personal",
+            "service",
+            "snapshot",
+            "stages",
+            "values",
+        }
+    ),
+    "messaging": frozenset(
+        {
+            "contactability.kept",
+            "contactability.kept_off",
+            "contactability.preferences",
+            "contactability.reaching",
+            "contactability.rules",
+            "contactability.soft_bounces",
+            "contactability.suppressed_addresses",
+            "contactability.suppressions",
+            "contactability.survey",
+            "contactability.unreached",
+            "message_writer",
+            "models",
+            "personal",
+            "registration",
+            "rendering",
+            "templates",
+        }
+    ),
+    "notifications": frozenset(
+        {
+            "deliverer",
+            "personal",
+            "secret_members",
+            "service",
+        }
+    ),
+    "realtime": frozenset(
+        {
+            "events.credentials",
+            "personal",
+        }
+    ),
+}
