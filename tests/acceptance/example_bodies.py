@@ -20,6 +20,7 @@ class Operation:
     parameters: dict[tuple[str, str], dict[str, Any]]
     body: Any
     takes_form: bool
+    only_asks: bool  # it changes nothing, although it is a POST
 
 
 def operations(document: dict[str, Any]) -> Iterator[Operation]:
@@ -33,7 +34,8 @@ def operations(document: dict[str, Any]) -> Iterator[Operation]:
             content = told.get("requestBody", {}).get("content", {})
             given = content.get("application/json", {})
             body = given.get("example", example(given.get("schema", {}), document)) if given else None
-            yield Operation(method.upper(), path, parameters, body, "multipart/form-data" in content)
+            only_asks = told.get("x-changes-nothing", False)
+            yield Operation(method.upper(), path, parameters, body, "multipart/form-data" in content, only_asks)
 
 
 def example(schema: dict[str, Any], document: dict[str, Any]) -> Any:
