@@ -123,14 +123,16 @@ def cancel(tenant: Scope, *numbers: int) -> None:
 
 
 def test_a_run_that_is_begun_early_leaves_the_customers_of_those_before_it(tenant: Scope) -> None:
-    first, second = (add_series(tenant, 1, [group(2, (EMAIL, 1))], priority=one) for one in (1, 2))
-    runs = [plan_next_run(tenant, made.id, TODAY) for made in (first, second)]
+    # The first takes those too whom runs of other tests keep out.
+    first = add_series(tenant, 1, [group(2, (EMAIL, 1))], priority=1, rules={"include_all": True})
+    second = add_series(tenant, 1, [group(2, (EMAIL, 1))], priority=2)
+    runs = [plan_next_run(tenant, series.id, TODAY) for series in (first, second)]
     processing.prepare_members(tenant, runs[1], DATA_DATE)
     early = processing.begin(tenant, runs[1], DATA_DATE)
     assert processing.process(tenant, runs[0], DATA_DATE) == "scheduled"
     assert processing.process(tenant, runs[1], DATA_DATE, early) == "successful"
-    reasons = Counter(row[2:] for row in outcomes(tenant, runs[1]))
-    assert reasons["excluded", "in a running campaign"] == len({row[0] for row in recipients(tenant, runs[0])})
+    left = {row[0] for row in outcomes(tenant, runs[1]) if row[2:] == ("excluded", "in a running campaign")}
+    assert left >= {row[0] for row in recipients(tenant, runs[0])} != set()
     assert recipients(tenant, runs[1]) == []
     cancel(tenant, *runs)
 

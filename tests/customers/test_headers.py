@@ -91,7 +91,7 @@ def test_the_same_name_twice_is_refused(company: Scope, tmp_path: Path, first: s
 
 @pytest.mark.parametrize("name", ["Data_Date", "data date", "DATA-DATE"])
 def test_names_that_rapport_keeps_are_refused(company: Scope, tmp_path: Path, name: str) -> None:
-    with pytest.raises(Invalid, match="DATA_DATE, which Rapport keeps"):
+    with pytest.raises(Invalid, match="DATA_DATE, which is reserved for Rapport"):
         load(company, tmp_path, "customers", one_row(name))
     mapping = {"columns": {name: "Day of data"}}
     assert load(company, tmp_path, "customers", one_row(name), mapping=mapping).state == "loaded"
