@@ -33,18 +33,21 @@ PERSONS = 20_000
 PROCESSES, CONNECTIONS = 2, 4
 WORDS = ("shoes", "shirts", "books", "games", "garden")
 SETUP = """
-import sys, json
+import json
+import sys
 from pathlib import Path
+
 from rapport.access.service import create_tenant
 from rapport.access.tenant_limits import change_limits
-from rapport.customers import service as customers
+from rapport.customers import event_types
 from rapport.realtime.events import tokens
 from rapport.settings import Settings
 from rapport.stores import open_stores
+
 stores = open_stores(Settings(data_dir=Path(sys.argv[1])))
 scope = create_tenant(stores, "bench", settings={"events": {"events_per_person": 100000}})
 change_limits(scope, {"app_events": 0})
-customers.declare_event_type(scope, "view", {"category": "String", "price": "Number", "sale": "Boolean"})
+event_types.declare_event_type(scope, "view", {"category": "String", "price": "Number", "sale": "Boolean"})
 scope.warehouse.execute(
     "INSERT INTO customers (customer_id) SELECT concat('C', toString(number)) FROM numbers(%d)" % int(sys.argv[2])
 )

@@ -140,12 +140,15 @@ def stop(process: Forked) -> None:
 
 
 FINAL = """
-import sys, json
+import json
+import sys
 from pathlib import Path
+
+from rapport.access.scope import scope_of
+from rapport.access.service import find_tenant
 from rapport.settings import Settings
 from rapport.stores import open_stores
-from rapport.access.service import find_tenant
-from rapport.access.scope import scope_of
+
 stores = open_stores(Settings(data_dir=Path(sys.argv[1])))
 scope = scope_of(stores, find_tenant(stores, "Killed").id)
 found = {}

@@ -15,9 +15,10 @@ HEADER = "Order_ID,Customer_ID,Order_Date,Total_Amount\n"
 SCRIPT = """
 import sys
 from pathlib import Path
+
 from rapport.access.scope import scope_of
 from rapport.access.service import create_tenant
-from rapport.customers import service
+from rapport.customers.importing import imports
 from rapport.settings import Settings
 from rapport.stores import open_stores
 
@@ -34,13 +35,13 @@ def progress(done, total):
 def look():
     tables = "SELECT count() FROM system.tables WHERE database = 'rapport_3001' AND startsWith(name, 'import_')"
     sums = "SELECT count(), uniqExact(transaction_id), sum(amount) FROM transactions"
-    states = [row.state for row in service.imports(scope)]
+    states = [row.state for row in imports.imports(scope)]
     print("found", scope.warehouse.row(sums), scope.warehouse.value(tables), states, flush=True)
 
 if not began:
-    service.import_file(scope, "transactions", folder / "small.csv", None, "incremental", False)
+    imports.import_file(scope, "transactions", folder / "small.csv", None, "incremental", False)
 look()
-service.import_file(scope, "transactions", folder / "large.csv", None, "incremental", False, progress)
+imports.import_file(scope, "transactions", folder / "large.csv", None, "incremental", False, progress)
 look()
 stores.close()
 """

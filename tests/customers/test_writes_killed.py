@@ -22,16 +22,18 @@ SERVE = ["serve", "--port", "0", "--json"]
 SETUP = """
 import sys
 from pathlib import Path
+
 from rapport.access import keys
 from rapport.access.service import create_tenant
-from rapport.customers import service as customers
+from rapport.customers import attributes
 from rapport.customers.attributes import AttributeInfo
 from rapport.settings import Settings
 from rapport.stores import open_stores
+
 stores = open_stores(Settings(data_dir=Path(sys.argv[1])))
 scope = create_tenant(stores, "Killed")
 names = ("N_UPDATE", "N_UPSERT", "N_MIXED")
-customers.declare(scope, [AttributeInfo(name, "", "", "Int", "batch", api_updatable=True) for name in names])
+attributes.declare(scope, [AttributeInfo(name, "", "", "Int", "batch", api_updatable=True) for name in names])
 scope.warehouse.insert("customers", ["customer_id"], [(f"C{n}",) for n in range(500)])
 scope.warehouse.insert("customers", ["customer_id"], [("Ann",)])
 print(keys.create_key(scope, "tests", "tests@example.com", "Admin")[1])

@@ -23,12 +23,15 @@ from loaded_program import Forked, begin, said_by_script
 KILLS = int(os.environ.get("RAPPORT_KILLS", "2"))
 SERVE = ["serve", "--port", "0", "--json"]
 SETUP = """
-import sys, json
+import json
+import sys
 from pathlib import Path
+
 from rapport.access.service import create_tenant
 from rapport.realtime.events import tokens
 from rapport.settings import Settings
 from rapport.stores import open_stores
+
 stores = open_stores(Settings(data_dir=Path(sys.argv[1])))
 scope = create_tenant(stores, "Killed", settings={"events": {"events_per_person": 100000}})
 found = tokens.tokens(scope)

@@ -22,27 +22,33 @@ from webhook_receiver import Post, Receiver, receiving
 KILLS = int(os.environ.get("RAPPORT_KILLS", "2"))
 CUSTOMERS = 25
 SETUP = """
-import sys, json
+import json
+import sys
 from pathlib import Path
+
 from rapport.access import keys
 from rapport.access.service import create_tenant
-from rapport.campaigns import service as campaigns
+from rapport.campaigns import definitions
+from rapport.campaigns.schemas import ActionBody
+from rapport.campaigns.triggered import definitions as campaign_definitions
+from rapport.campaigns.triggered.schemas import TriggeredBody
 from rapport.channels import service as channels
-from rapport.customers import service as customers
+from rapport.customers import event_types
 from rapport.notifications import service as notifications
 from rapport.realtime.events import tokens
 from rapport.settings import Settings
 from rapport.stores import open_stores
+
 stores = open_stores(Settings(data_dir=Path(sys.argv[1]), allow_private_addresses=True))
 scope = create_tenant(stores, "Killed", settings={"events": {"events_per_person": 100000}})
 channels.create_channel(scope, "SMS", "external")
-campaigns.create_action(scope, campaigns.ActionBody(name="Voucher"))
+definitions.create_action(scope, ActionBody(name="Voucher"))
 for name in ("level_up", "page_view"):
-    customers.declare_event_type(scope, name, {"n": "Number"})
+    event_types.declare_event_type(scope, name, {"n": "Number"})
 group = {"action_id": 2, "channels": [{"channel_id": 505, "template_id": 1}]}
 counted = {"kind": "repeated", "event": "page_view", "times": 3, "window_minutes": 10}
 for kind in ({"kind": "simple", "event": "level_up"}, counted):
-    campaigns.create_triggered(scope, campaigns.TriggeredBody.model_validate({
+    campaign_definitions.create_triggered(scope, TriggeredBody.model_validate({
         "name": kind["kind"], "trigger": kind,
         "groups": [group], "control_share": 0, "re_entry": "unlimited", "visitors": True,
     }))
