@@ -134,9 +134,9 @@ def test_conditions_of_triggers_ask_the_same(tenant: Scope) -> None:
         needs.of_condition(conditions.parse(definition))
     needs.attributes |= attributes_of(used, used)
     reach = Reach(used, consent.consents(tenant))
-    reach.known = load(tenant, on, DATA_DATE, ids, needs, TODAY)
+    reach.customers = load(tenant, on, DATA_DATE, ids, needs, TODAY)
     reach.find_reachable(tenant, needs.channels)
     for definition in (BY_MAIL, BY_TEXT):
         predicate = conditions.to_predicate(conditions.parse(definition), on)
-        met = {one.customer_id for one in reach.known.values() if predicate(one.facts)}
+        met = {one.customer_id for one in reach.customers.values() if predicate(one.facts)}
         assert met == selected(tenant, definition)
