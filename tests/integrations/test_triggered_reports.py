@@ -167,7 +167,7 @@ def test_whoever_is_filed_amid_a_report_is_found(
 ) -> None:
     campaign = day_of(now, fire(now, "deposit", ["C12"]))
 
-    def filer(_session: Session, scope: Scope, *_place: Any) -> list[received.Received]:
+    def filer(scope: Scope, _session: Session, *_place: Any) -> list[received.Received]:
         """Be so quick that the firing is gone from the records just before they are looked at."""
         triggers.file(scope)
         return []
