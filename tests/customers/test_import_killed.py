@@ -35,7 +35,7 @@ def progress(done, total):
 def look():
     tables = "SELECT count() FROM system.tables WHERE database = 'rapport_3001' AND startsWith(name, 'import_')"
     sums = "SELECT count(), uniqExact(transaction_id), sum(amount) FROM transactions"
-    states = [row.state for row in imports.imports(scope)]
+    states = [str(row.state) for row in imports.imports(scope)]
     print("found", scope.warehouse.row(sums), scope.warehouse.value(tables), states, flush=True)
 
 if not began:

@@ -4,6 +4,7 @@ import pytest
 from sqlalchemy import event, func, select
 
 from rapport.access.scope import Scope
+from rapport.campaigns.plans import PlannedChannel, PlannedGroup
 from rapport.channels import service as channels
 from rapport.customers.consent import Consents
 from rapport.errors import Invalid
@@ -55,6 +56,10 @@ def test_an_app_is_a_part_of_its_channel(scope: Scope) -> None:
     assert preferences.unreachable(scope, OTHER, ["Whole"], "droid") == {"Whole": "channel preference"}
 
 
+def on_other(template: int) -> PlannedGroup:
+    return PlannedGroup(action_id=2, channels=(PlannedChannel(channel_id=OTHER, template_id=template),))
+
+
 def test_triggers_mind_the_app_of_a_template(scope: Scope) -> None:
     given = [Registered(40, "For iOS", "ios"), Registered(41, "For all"), Registered(42, "For Android", "droid")]
     registration.register_templates(scope, OTHER, given)
@@ -62,7 +67,7 @@ def test_triggers_mind_the_app_of_a_template(scope: Scope) -> None:
     reach = Reach({OTHER: channels.channel(scope, OTHER)}, Consents())
     reach.ask(scope, [OTHER], ["APP-ONLY", "Well"])
     faults = {
-        (who, template): reach.faults(who, {"channels": [{"channel_id": OTHER, "template_id": template}]})
+        (who, template): reach.faults(who, on_other(template))
         for who in ("app-only", "well")
         for template in (40, 41, 42, 43)
     }
@@ -90,8 +95,7 @@ def test_triggers_mind_the_app_in_any_case(scope: Scope) -> None:
     reach = Reach({OTHER: channels.channel(scope, OTHER)}, Consents())
     reach.ask(scope, [OTHER], ["browser"])
     for template in (50, 51):
-        plan = {"channels": [{"channel_id": OTHER, "template_id": template}]}
-        assert reach.faults("browser", plan) == {OTHER: ("suppressed", "channel preference")}
+        assert reach.faults("browser", on_other(template)) == {OTHER: ("suppressed", "channel preference")}
 
 
 def test_an_erased_person_stays_opted_out_until_the_vendor_says_otherwise(scope: Scope) -> None:
