@@ -119,7 +119,8 @@ def digest(path: Path) -> str:
 def _require_readable(path: Path) -> None:
     try:
         if not path.is_file():
-            raise Invalid(f"The file {path.name!r} does not exist.")
+            fault = "is not a regular file" if path.exists() else "does not exist"
+            raise Invalid(f"The file {path.name!r} {fault}.")
         path.open("rb").close()
     except OSError as error:
         raise refused_path(path, error, "read") from error
