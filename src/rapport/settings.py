@@ -6,6 +6,7 @@ import socket
 import uuid
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -16,6 +17,7 @@ MACHINE_ID = Path("/etc/machine-id")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 # So many keys of a tenant can be at their limit at the same time.
 USUAL_BUSY_KEYS = 10
+DNS_PORT = 53
 ROLES = ("api", "worker", "scheduler", "console")
 
 
@@ -69,6 +71,7 @@ class Settings(BaseSettings):
     outbound: Literal["on", "off"] = "on"
     smtp_url: str = "smtp://127.0.0.1:25"
     mail_from: str = "rapport@localhost"
+    dns_servers: str = ""
     public_url: str = ""
     query_memory_bytes: int = 3_000_000_000
     query_threads: int = 0
@@ -85,6 +88,17 @@ class Settings(BaseSettings):
             except ValueError as error:
                 raise ValueError(f"{address!r} is not an address or an address range") from error
         return value
+
+    @field_validator("dns_servers")
+    @classmethod
+    def _name_servers(cls, value: str) -> str:
+        _server_list(value)
+        return value
+
+    @property
+    def dns_server_list(self) -> list[tuple[str, int]]:
+        """The addresses and ports of dns_servers."""
+        return _server_list(self.dns_servers)
 
     @property
     def by_url(self) -> bool:
@@ -137,6 +151,19 @@ class Settings(BaseSettings):
     def links_url(self) -> str:
         """Where links in messages lead: public_url, or the address that the server listens on."""
         return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+
+def _server_list(addresses: str) -> list[tuple[str, int]]:
+    """Addresses, each with a port or without one, as pairs. Raises ValueError."""
+    pairs = []
+    for address in filter(None, map(str.strip, addresses.split(","))):
+        bare = address.count(":") > 1 and "]" not in address
+        parts = urlsplit(f"//[{address}]" if bare else f"//{address}")
+        try:
+            pairs.append((str(ipaddress.ip_address(parts.hostname or "")), parts.port or DNS_PORT))
+        except ValueError as error:
+            raise ValueError(f"{address!r} is not an address, or an address and a port") from error
+    return pairs
 
 
 def networks_of(settings: Settings) -> tuple[Network, ...]:

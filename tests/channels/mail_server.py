@@ -18,7 +18,11 @@ class MailServer:
 
     def __init__(self) -> None:
         self.arrived: list[EmailMessage] = []
+        self.raw: list[bytes] = []
         self.recipients: list[str] = []
+        self.return_paths: list[str] = []
+        self.encrypted: list[bool] = []
+        self.pipelines = False
         self.connections = 0
         self.open = 0
         self.most_open = 0
@@ -34,7 +38,7 @@ class MailServer:
         session.host_name = name
         with self._lock:
             self.connections += 1
-        return responses
+        return [responses[0], "250-PIPELINING", *responses[1:]] if self.pipelines else responses
 
     async def handle_MAIL(self, server: SMTP, session: Session, envelope: Envelope, address: str, options: Any) -> str:
         served = self._served.get(session, 0)
@@ -65,6 +69,9 @@ class MailServer:
             self._served[session] = self._served.get(session, 0) + 1
             content = envelope.content
             assert isinstance(content, bytes)
+            self.raw.append(content)
+            self.encrypted.append(session.ssl is not None)
+            self.return_paths.append(str(envelope.mail_from))
             self.arrived.append(message_from_bytes(content, policy=policy.default))  # type: ignore[arg-type]
             self.recipients += envelope.rcpt_tos
         return "250 2.0.0 taken"

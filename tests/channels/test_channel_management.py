@@ -101,7 +101,7 @@ def test_a_password_is_never_shown_and_kept_when_given_masked(client: httpx.Clie
     assert made.status_code == 201
     path = f"/manage/v1/channels/{made.json()['id']}"
     shown = client.get(path).json()["settings"]
-    assert shown == {**settings, "password": "********"}
+    assert shown == {**settings, "password": "********", "brand_id": 504}
     changed = client.patch(path, json={"settings": {**shown, "connections": 2, "port": 25}, "name": "Letters"})
     assert "s3cret" not in made.text + changed.text + client.get("/manage/v1/channels").text
     assert (changed.json()["settings"]["connections"], changed.json()["settings"]["password"]) == (2, "********")
@@ -135,10 +135,11 @@ def test_a_masked_password_is_sent_nowhere_else(
         400,
         "settings.password must be given again when host, port, username or security changes.",
     )
-    assert (service.channel(fresh, 504).settings, service.channel(fresh, 504).name) == (settings, "Email")
+    stored = service.channel(fresh, 504)
+    assert (stored.settings, stored.name) == ({**settings, "brand_id": 504}, "Email")
     for given in ({**changed, "password": "again"}, {name: changed[name] for name in changed if name != "password"}):
         assert client.patch(path, json={"settings": given}).status_code == 200
-        assert service.channel(fresh, 504).settings == given
+        assert service.channel(fresh, 504).settings == {**given, "brand_id": 504}
 
 
 def test_a_mask_is_no_password(client: httpx.Client) -> None:

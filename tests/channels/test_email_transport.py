@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from mail_server import MailServer, serving
+from talking_server import scripted
 
 from rapport.channels import email
 from rapport.channels.addresses import recipient
@@ -359,3 +360,83 @@ def test_odd_content_is_mended_and_begins_no_header(server: MailServer, server_s
     arrived = server.arrived[0]
     assert arrived["Bcc"] is None and arrived["Subject"] == "Hi Bcc: other@example.com"
     assert server.recipients == ["q1@mail.example"]
+
+
+@pytest.mark.parametrize("pipelines", [False, True])
+@pytest.mark.parametrize(
+    ("attribute", "answer", "reason", "permanent"),
+    [
+        ("mail_answer", "550 5.7.1 sender not allowed", "sender deferred 550 5.7.1", False),
+        ("data_answer", "554 5.7.1 looks like spam", "content rejected 554 5.7.1", True),
+        ("data_answer", "", "", False),
+    ],
+)
+def test_a_dialogue_in_one_go_ends_as_one_step_by_step(
+    server: MailServer,
+    server_settings: Settings,
+    pipelines: bool,
+    attribute: str,
+    answer: str,
+    reason: str,
+    permanent: bool,
+) -> None:
+    server.pipelines = pipelines
+    setattr(server, attribute, answer)
+    outcome = "failed" if answer else "sent"
+    messages = [message(1), message(2, "550-a@mail.example"), message(3, "zo\u00eb@mail.example")]
+    receipts = sent(transport(server, server_settings, connections=1), messages)
+    assert receipts["c1-1"] == Receipt("c1-1", outcome, reason, permanent)
+    assert receipts["c1-3"] == Receipt("c1-3", outcome, reason, permanent)
+    if attribute == "data_answer":
+        assert receipts["c1-2"] == Receipt("c1-2", "failed", "recipient rejected 550 5.1.1", True)
+    assert server.recipients == ([] if answer else ["q1@mail.example", "zo\u00eb@mail.example"])
+    assert server.connections == 1, "a refusal does not cost the connection"
+
+
+def test_content_follows_an_envelope_in_one_go_as_it_was(server: MailServer, server_settings: Settings) -> None:
+    server.pipelines = True
+    lines = "..\n.\nx\n" * 3
+    sent(transport(server, server_settings), [Message("m", "Q", "q@mail.example", "s", lines)])
+    (mail,) = server.arrived
+    assert mail.get_content().replace("\r\n", "\n").rstrip("\n") == lines.rstrip("\n")
+
+
+def test_an_envelope_in_one_go_is_repeated_on_a_new_connection(server: MailServer, server_settings: Settings) -> None:
+    server.pipelines, server.per_connection = True, 3
+    receipts = sent(transport(server, server_settings, connections=2), [message(n) for n in range(20)])
+    assert {receipt.outcome for receipt in receipts.values()} == {"sent"}
+    assert sorted(server.recipients) == sorted(f"q{n}@mail.example" for n in range(20))
+
+
+def test_a_server_that_goes_on_after_it_refused_the_recipient_gets_no_content(server_settings: Settings) -> None:
+    """One that asks for the content all the same would take what follows for a message."""
+    replies = ["220 hi", "250-there\r\n250 PIPELINING", "250 ok", "550 5.1.1 nobody", "354 go on"]
+    with scripted(replies) as (port, heard):
+        way = {"host": "127.0.0.1", "port": port, "from_address": "club@shop.example", "timeout_seconds": 5}
+        opened = EmailTransport(EmailSettings.model_validate(way), server_settings, Clock())
+        receipts = sent(opened, [message(1)])
+    assert receipts["c1-1"] == Receipt("c1-1", "failed", "recipient rejected 550 5.1.1", True)
+    assert heard() == ["ehlo", "MAIL", "RCPT", "DATA"]
+
+
+@pytest.mark.parametrize("offered", [False, True])
+def test_opportunistic_tls_is_used_where_it_is_offered(
+    server_settings: Settings, tmp_path: Path, offered: bool
+) -> None:
+    context = None
+    if offered:
+        certificate, key = self_signed(tmp_path)
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(certificate, key)
+    with serving(tls=context) as server:
+        receipts = sent(transport(server, server_settings, security="opportunistic"), [message(1)])
+        assert receipts["c1-1"].outcome == "sent", "whatever the certificate"
+        assert server.encrypted == [offered]
+
+
+def test_opportunistic_tls_sends_no_password_in_clear(server_settings: Settings) -> None:
+    with serving(auth=True) as server:
+        login = {"username": "mailer", "password": "s3cret", "security": "opportunistic"}
+        receipts = sent(transport(server, server_settings, **login), [message(1)])
+        assert receipts["c1-1"].reason == "mail server does not support what the channel asks for"
+        assert server.arrived == []

@@ -43,7 +43,6 @@ from rapport.errors import Invalid
 from rapport.messaging.contactability import suppressions
 from rapport.realtime.matching import firings
 from rapport.realtime.sending import Sender
-from rapport.settings import Settings
 from rapport.stores.records import Records
 from rapport.stores.records.sealing import Keys
 
@@ -110,7 +109,7 @@ class PigeonKind(ChannelKind):
     def bounce(self, reason: str) -> Bounce | None:
         return Bounce.HARD if reason == "pigeon lost" else None
 
-    def sending_attributes(self, settings: Mapping[str, Any], server: Settings, subject: str) -> list[str]:
+    def sending_attributes(self, scope: Scope, settings: Mapping[str, Any], subject: str) -> list[str]:
         return [LoftSettings.model_validate(settings).loft]
 
 

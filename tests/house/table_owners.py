@@ -10,7 +10,6 @@ RECORDS = {
     "access": (
         "api_keys",
         "audit_log",
-        "brands",
         "idempotency_keys",
         "login_tokens",
         "tenant_secrets",
@@ -28,7 +27,7 @@ RECORDS = {
         "table_exchanges",
     ),
     "messaging": ("channel_preferences", "soft_bounces", "suppressed_addresses", "suppressions", "templates"),
-    "channels": ("channel_apps", "channels"),
+    "channels": ("brand_addresses", "brands", "channel_apps", "channels", "dkim_keys"),
     "notifications": ("deliveries", "listeners"),
     "insight": ("forecasts", "lifecycle_stages", "microsegments", "model_fits", "value_segments"),
     "audiences": (
@@ -176,6 +175,8 @@ READS = {
         "a read function is one SELECT that the engine renders": (
             "actions",
             "activity_events",
+            "brand_addresses",
+            "brands",
             "campaign_channels",
             "campaign_interactions",
             "campaign_products",

@@ -25,6 +25,7 @@ PERSONAL = re.compile(
 OTHERS = {
     ("api_keys", "contact_email"): "whoever runs the program that has the key",
     ("login_tokens", "user_id"): "a user of Rapport, not a customer",
+    ("brand_addresses", "address"): "an address of the company, from which it sends or takes answers",
     ("campaign_channels", "recipients"): "how many they are",
     ("trigger_firings", "is_visitor"): "a yes or no",
 }

@@ -1,4 +1,4 @@
-"""Records of access: tenants, brands, API keys, legacy users, audit rows."""
+"""Records of access: tenants, API keys, legacy users, audit rows."""
 
 from datetime import date, datetime
 from enum import StrEnum
@@ -37,18 +37,6 @@ class Tenant(Base):
     keys_limit: Mapped[int | None] = mapped_column(Integer)
 
     __table_args__ = (Index(UNIQUE_TENANT, text("lower(name)"), unique=True),)
-
-
-class Brand(Base):
-    """One of a tenant's brands."""
-
-    __tablename__ = "brands"
-
-    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
-    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
-    name: Mapped[str] = mapped_column(String(200))
-
-    __table_args__ = (UniqueConstraint("tenant_id", "name"),)
 
 
 class KeyStatus(StrEnum):

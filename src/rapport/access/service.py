@@ -1,4 +1,4 @@
-"""Rules of access: creating tenants and brands."""
+"""Rules of access: creating and changing tenants."""
 
 import re
 from collections.abc import Iterator
@@ -8,10 +8,9 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlalchemy import Text, cast, func, select, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from rapport.access.models import UNIQUE_TENANT, AuditEntry, Brand, Tenant
+from rapport.access.models import UNIQUE_TENANT, AuditEntry, Tenant
 from rapport.access.scope import Scope, database_name, scope_from, scope_of
 from rapport.access.secrets import tenant_secret
 from rapport.access.tenant_settings import CheckChange
@@ -186,22 +185,3 @@ def _change_sender_domains(scope: Scope, domain: str, allowed: bool) -> list[str
         action = "allow" if allowed else "disallow"
         scope.audit(session, action, f"sender domain {domain}")
     return own.sender_domains
-
-
-def create_brand(scope: Scope, name: str) -> Brand:
-    """Add a brand. Raises Conflict for a used name."""
-    try:
-        with scope.records() as session:
-            brand = Brand(tenant_id=scope.tenant_id, id=next_id(session, scope.tenant_id, "brand"), name=name)
-            session.add(brand)
-            session.flush()
-            scope.audit(session, "create", f"brand {brand.id}", name=name)
-    except IntegrityError as error:
-        raise Conflict(f"There is a brand named {name!r} already.") from error
-    return brand
-
-
-def brands(scope: Scope) -> list[Brand]:
-    """The tenant's brands, by id."""
-    with scope.reads() as session:
-        return list(session.scalars(select(Brand).where(Brand.tenant_id == scope.tenant_id).order_by(Brand.id)))

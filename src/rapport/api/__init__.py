@@ -27,6 +27,7 @@ from rapport.api.manage.marketing import (
     triggers,
 )
 from rapport.api.manage.messaging import (
+    brands,
     channels,
     gateway,
     listeners,
@@ -51,6 +52,7 @@ from rapport.api.wire import (
     integrations,
     integrations_reports,
     model,
+    optimail,
     sdk_config,
     segments,
     unsubscribe,
@@ -77,6 +79,7 @@ WIRE: tuple[APIRouter, ...] = (
     files.router,
     sdk_config.router,
     gateways.router,
+    optimail.router,
 )
 MANAGEMENT: tuple[APIRouter, ...] = (
     tenants.router,
@@ -92,6 +95,7 @@ MANAGEMENT: tuple[APIRouter, ...] = (
     cycles.router,
     exports.router,
     channels.router,
+    brands.router,
     webhooks.router,
     templates.router,
     listeners.router,

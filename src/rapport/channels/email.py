@@ -13,10 +13,13 @@ from urllib.parse import unquote, urlsplit
 
 from rapport.channels import mime
 from rapport.channels.addresses import recipient
-from rapport.channels.messages import Message, Receipt, count
-from rapport.channels.replies import PERMANENT, SERVICE_CLOSING, UNSUPPORTED, Refused, Stage, receipt_of
+from rapport.channels.brands.outgoing import Outgoing
+from rapport.channels.brands.signing import digest_of_body
+from rapport.channels.connections import Broken, Connection, timed_out
+from rapport.channels.messages import Message, Receipt, Sender, count
+from rapport.channels.replies import PERMANENT, SERVICE_CLOSING, Refused, Stage, receipt_of
+from rapport.channels.senders import domain_of
 from rapport.channels.settings import EmailSettings
-from rapport.channels.smtp import CheckedSMTP
 from rapport.errors import Invalid, Unavailable
 from rapport.settings import Settings
 from rapport.stores.clock import Clock
@@ -26,9 +29,7 @@ from rapport.stores.outside.addresses import PrivateAddress, Unresolved
 DOWN_SECONDS = 2.0
 # For so long receipts are gathered before they are given out.
 GATHERED_SECONDS = 0.05
-MESSAGES_PER_CONNECTION, SECONDS_PER_CONNECTION = 1000, 600.0
-# As a server would answer that takes no addresses in other letters than ASCII (RFC 6531).
-NO_OTHER_LETTERS = (553, f"{UNSUPPORTED} non-ASCII address")
+NOT_ALLOWED = "sender is not one that the tenant may send from"
 # Why no connection could be opened.
 NO_CONNECTION = (smtplib.SMTPException, OSError, Unresolved, PrivateAddress)
 
@@ -52,15 +53,6 @@ def effective(channel: EmailSettings, server: Settings) -> EmailSettings:
     return filled.model_copy(update=own)
 
 
-class Broken(Exception):
-    """A connection that ended or fell silent at a stage of the dialogue."""
-
-    def __init__(self, stage: Stage, silent: bool) -> None:
-        super().__init__(stage.value)
-        self.stage = stage
-        self.silent = silent
-
-
 class Down(Exception):
     """A mail server to which no connection could be opened a moment ago; away as in Receipt."""
 
@@ -70,81 +62,14 @@ class Down(Exception):
         self.away = away
 
 
-class Connection:
-    """One SMTP connection. usable turns False after anything that leaves its state in doubt.
+class EmailTransport:
+    """Sends over at most `connections` connections; takes the next message only when one of them is free.
 
-    A host that a tenant chose must be public unless allow_private; the operator's own may be anywhere.
+    Each message gets what its brand gives it: a return path and signatures.
     """
 
-    def __init__(self, settings: EmailSettings, allow_private: bool) -> None:
-        self.usable = True
-        self._sent, self._opened = 0, time.monotonic()
-        tls = ssl.create_default_context() if settings.security != "none" else None
-        self._smtp = CheckedSMTP(settings, tls, allow_private)
-        try:
-            if settings.security == "starttls":
-                self._smtp.starttls(context=tls)
-            self._smtp.ehlo_or_helo_if_needed()
-            if settings.username:
-                self._smtp.login(settings.username, settings.password)
-        except BaseException:
-            self._smtp.close()
-            raise
-
-    def hand_over(self, sender: str, to: str, content: bytes) -> None:
-        """Send one message. Raises Refused for an answer that is no success, Broken for none; both with the stage."""
-        stage = Stage.SENDER
-        self._smtp.begin()
-        try:
-            international = () if to.isascii() else ("SMTPUTF8",)
-            if international and not self._smtp.has_extn("smtputf8"):
-                raise Refused(Stage.RECIPIENT, *NO_OTHER_LETTERS)
-            self._expect(stage, *self._smtp.mail(sender, international))
-            stage = Stage.RECIPIENT
-            self._expect(stage, *self._smtp.rcpt(to))
-            stage = Stage.CONTENT
-            self._expect(stage, *self._smtp.data(content))
-        except Refused:
-            self._reset()
-            raise
-        except smtplib.SMTPDataError as error:
-            self._reset()
-            raise Refused(stage, error.smtp_code, error.smtp_error) from error
-        except (smtplib.SMTPException, OSError) as error:
-            self.usable = False
-            raise Broken(stage, _timed_out(error)) from error
-        self._sent += 1
-
-    @staticmethod
-    def _expect(stage: Stage, code: int, text: bytes) -> None:
-        if code not in (250, 251, 252):
-            raise Refused(stage, code, text)
-
-    @property
-    def is_worn(self) -> bool:
-        """Whether it has served long enough: servers limit what they take on one connection."""
-        old = time.monotonic() - self._opened > SECONDS_PER_CONNECTION
-        return old or self._sent >= MESSAGES_PER_CONNECTION
-
-    def _reset(self) -> None:
-        try:
-            self.usable = self._smtp.rset()[0] == 250
-        except (smtplib.SMTPException, OSError):
-            self.usable = False
-
-    def quit(self) -> None:
-        """Leave politely, or at least leave."""
-        with contextlib.suppress(smtplib.SMTPException, OSError):
-            if self.usable:
-                self._smtp.begin(waits=1)
-                self._smtp.quit()
-        self._smtp.close()
-
-
-class EmailTransport:
-    """Sends over at most `connections` connections; takes the next message only when one of them is free."""
-
-    def __init__(self, channel: EmailSettings, server: Settings, clock: Clock) -> None:
+    def __init__(self, channel: EmailSettings, server: Settings, clock: Clock, brand: Outgoing | None = None) -> None:
+        self._brand = brand or Outgoing()
         self._settings = effective(channel, server)
         self._allow_private = server.allow_private_addresses or not channel.host
         self._clock = clock
@@ -201,16 +126,20 @@ class EmailTransport:
         decided.put(receipt)
 
     def _deliver(self, message: Message) -> Receipt:
+        settings = self._sent_as(message.sender)
+        if not self._brand.may_send_from(settings.from_address):
+            return Receipt(message.message_id, "failed", NOT_ALLOWED, True)
         try:
             message = replace(message, to=recipient(message.to))
         except ValueError:
             return Receipt(message.message_id, "failed", "not an e-mail address", True)
         try:
-            content = mime.compose(message, self._settings, self._clock.now())
+            content = mime.compose(message, settings, self._clock.now(), self._signing(settings.from_address))
         except ValueError as error:  # what cannot be written down now cannot be later
             return Receipt(message.message_id, "failed", f"not sent: {type(error).__name__}", True)
+        return_path = self._brand.return_path(message.message_id, message.return_token) or settings.from_address
         try:
-            return self._attempt(message, content, repeat=True)
+            return self._attempt(message, return_path, content, repeat=True)
         except Refused as refused:
             return receipt_of(message.message_id, refused)
         except Down as down:
@@ -218,11 +147,24 @@ class EmailTransport:
         except (Broken, *NO_CONNECTION) as error:
             return Receipt(message.message_id, "failed", _failure(error), away=_is_away(error))
 
-    def _attempt(self, message: Message, content: bytes, repeat: bool) -> Receipt:
+    def _sent_as(self, sender: Sender) -> EmailSettings:
+        """The settings with what a message says itself of its sender."""
+        own = {"from_address": sender.address, "from_name": sender.name, "reply_to": sender.reply_to}
+        changes = {name: value for name, value in own.items() if value}
+        return self._settings.model_copy(update=changes) if changes else self._settings
+
+    def _signing(self, from_address: str) -> mime.Sign | None:
+        """How messages from an address are signed, in the name of its domain."""
+        signer, domain = self._brand.signer, domain_of(from_address)
+        if not signer.keys:
+            return None
+        return lambda headers, body: signer.signatures(headers, digest_of_body(body), domain, self._clock.now())
+
+    def _attempt(self, message: Message, return_path: str, content: bytes, repeat: bool) -> Receipt:
         """Hand a message over; once more on a new connection if a reused one had ended before the content left."""
         connection, reused = self._connection(idle=repeat)
         try:
-            connection.hand_over(self._settings.from_address, message.to, content)
+            connection.hand_over(return_path, message.to, content)
             return Receipt(message.message_id, "sent")
         except (Refused, Broken) as error:
             if not (reused and repeat and _ended_early(error)):
@@ -230,7 +172,7 @@ class EmailTransport:
             connection.usable = False
         finally:
             self._release(connection)
-        return self._attempt(message, content, repeat=False)
+        return self._attempt(message, return_path, content, repeat=False)
 
     def _connection(self, idle: bool) -> tuple[Connection, bool]:
         """A connection, and whether it was used before: only where an idle one will do."""
@@ -285,11 +227,6 @@ def _is_away(error: BaseException) -> bool:
     )
 
 
-def _timed_out(error: BaseException) -> bool:
-    """smtplib hides the network's error behind one of its own."""
-    return isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError)
-
-
 def _failure(error: BaseException) -> str:
     """What went wrong with a connection, in few words that hold no address and no secret."""
     if isinstance(error, Unresolved):
@@ -304,7 +241,7 @@ def _failure(error: BaseException) -> str:
         return "mail server has no valid certificate"
     if isinstance(error, smtplib.SMTPNotSupportedError):
         return "mail server does not support what the channel asks for"
-    if _timed_out(error) or (isinstance(error, Broken) and error.silent):
+    if timed_out(error) or (isinstance(error, Broken) and error.silent):
         return "mail server did not answer in time"
     if isinstance(error, Broken):
         return "mail server ended the connection"

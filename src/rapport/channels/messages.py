@@ -21,10 +21,20 @@ class Content:
 
 
 @dataclass(frozen=True)
+class Sender:
+    """As whom a message is sent, and where answers go; what is empty is as the channel has it."""
+
+    address: str = ""
+    name: str = ""
+    reply_to: str = ""
+
+
+@dataclass(frozen=True)
 class Message:
     """One message to one customer. message_id is deterministic, so that a receiver can tell a repetition.
 
-    Its kind of channel writes it: what a kind does not have, such as a subject or headers, stays empty.
+    Its kind of channel writes it: what a kind does not have, such as a subject or headers, stays empty. return_token
+    is what a report of its failure brings back; without one it is the message's id.
     """
 
     message_id: str
@@ -34,6 +44,8 @@ class Message:
     text: str = ""
     html: str = ""
     headers: dict[str, str] = field(default_factory=dict)
+    sender: Sender = Sender()
+    return_token: str = ""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ that are known to be well formed; written out directly it is a fortieth of that.
 import hashlib
 import re
 from binascii import b2a_qp
+from collections.abc import Callable
 from datetime import datetime
 from email.header import Header
 from email.utils import format_datetime, formataddr
@@ -20,18 +21,37 @@ LINE_ENDS = "\r\n"
 LONGEST_LINE = 900
 LONGEST_WORD = 75
 LONGEST_SUBJECT = 1000  # characters, the rest is cut off: servers refuse a message for the size of its headers
-OURS = frozenset({"from", "to", "subject", "date", "message-id", "reply-to", "mime-version", "bcc", "cc"})
+OURS = frozenset(
+    {"from", "to", "subject", "date", "message-id", "reply-to", "mime-version", "bcc", "cc", "dkim-signature"}
+)
 OURS_BEGINNING = "content-"
 # Quoted-printable never holds "=_" (RFC 2045, 6.7), so no content can hold the boundary.
 BOUNDARY = "=_rapport_part"
+Headers = list[tuple[str, str]]
+Sign = Callable[[Headers, bytes], Headers]
+TEXT_HEADERS: dict[str, Headers] = {
+    subtype: [
+        ("Content-Type", f"text/{subtype}; charset=utf-8"),
+        ("Content-Transfer-Encoding", "quoted-printable"),
+    ]
+    for subtype in ("plain", "html")
+}
+MULTIPART_HEADERS: Headers = [("Content-Type", f'multipart/alternative; boundary="{BOUNDARY}"')]
+PART_HEADS = {
+    subtype: "".join([f"--{BOUNDARY}\r\n", *(f"{name}: {value}\r\n" for name, value in headers), "\r\n"]).encode()
+    for subtype, headers in TEXT_HEADERS.items()
+}
+LAST_BOUNDARY = f"--{BOUNDARY}--\r\n".encode()
 
 
-def compose(message: Message, settings: EmailSettings, now: datetime) -> bytes:
+def compose(message: Message, settings: EmailSettings, now: datetime, sign: Sign | None = None) -> bytes:
     """The message with its headers; Message-ID follows from message_id, so that a repetition can be told.
 
     All of it is ASCII but for a recipient in other letters, which only goes to servers with SMTPUTF8 (RFC 6532).
+    sign answers, of the headers and the body, the headers to put before them.
     """
     domain = settings.from_address.rpartition("@")[2]
+    of_content, body = _content(message)
     headers = {
         "From": _sender(_line(settings.from_name), settings.from_address),
         "To": message.to,
@@ -45,8 +65,10 @@ def compose(message: Message, settings: EmailSettings, now: datetime) -> bytes:
     for name, value in message.headers.items():
         if HEADER_NAME.fullmatch(name) and name.lower() not in OURS and not name.lower().startswith(OURS_BEGINNING):
             headers[name] = _encoded(name, _line(value))
-    head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    return (head + _body(message)).encode("utf-8")
+    written = [*headers.items(), *of_content]
+    signatures = sign(written, body) if sign else []
+    head = "".join(f"{name}: {value}{LINE_ENDS}" for name, value in [*signatures, *written])
+    return f"{head}{LINE_ENDS}".encode() + body
 
 
 def _sender(name: str, address: str) -> str:
@@ -56,20 +78,19 @@ def _sender(name: str, address: str) -> str:
     return f"{_words('From', name)}{LINE_ENDS} <{address}>"
 
 
-def _body(message: Message) -> str:
+def _content(message: Message) -> tuple[Headers, bytes]:
+    """The headers that say what a message's content is, and the content."""
     if not message.html:
-        return _part("plain", message.text)
-    parts = _part("plain", message.text), _part("html", message.html)
-    joined = "".join(f"--{BOUNDARY}\r\n{part}" for part in parts)
-    return f'Content-Type: multipart/alternative; boundary="{BOUNDARY}"\r\n\r\n{joined}--{BOUNDARY}--\r\n'
+        return TEXT_HEADERS["plain"], _printable(message.text)
+    parts = [("plain", message.text), ("html", message.html)]
+    joined = b"".join(PART_HEADS[subtype] + _printable(content) for subtype, content in parts)
+    return MULTIPART_HEADERS, joined + LAST_BOUNDARY
 
 
-def _part(subtype: str, content: str) -> str:
-    """A text part: its headers and its content in quoted-printable, which every server takes."""
+def _printable(content: str) -> bytes:
+    """A text in quoted-printable, which every server takes."""
     lines = content.replace("\r\n", "\n").replace("\r", "\n")
-    printable = b2a_qp(lines.encode("utf-8", "replace"), istext=True).decode("ascii").replace("\n", "\r\n")
-    head = f"Content-Type: text/{subtype}; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
-    return f"{head}{printable}\r\n"
+    return b2a_qp(lines.encode("utf-8", "replace"), istext=True).replace(b"\n", b"\r\n") + b"\r\n"
 
 
 def _id(message_id: str) -> str:

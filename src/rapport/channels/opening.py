@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rapport.access.scope import Scope
 from rapport.channels.messages import Transport
@@ -22,8 +23,8 @@ _LOCK = threading.Lock()
 
 
 @contextmanager
-def trying(scope: Scope, channel: Channel) -> Iterator[Transport]:
-    """A channel open for one try. Raises TooManyRequests while the tenant tries out others, else as transport does."""
+def turn(scope: Scope) -> Iterator[None]:
+    """One of the few tries of outside servers that a tenant has at once. Raises TooManyRequests when it has them."""
     with _LOCK:
         if _tries[scope.tenant_id] >= AT_ONCE:
             raise TooManyRequests(
@@ -31,14 +32,21 @@ def trying(scope: Scope, channel: Channel) -> Iterator[Transport]:
             )
         _tries[scope.tenant_id] += 1
     try:
+        yield
+    finally:
+        with _LOCK:
+            _tries[scope.tenant_id] -= 1
+
+
+@contextmanager
+def trying(scope: Scope, channel: Channel) -> Iterator[Transport]:
+    """A channel open for one try. Raises TooManyRequests while the tenant tries out others, else as transport does."""
+    with turn(scope):
         opened = transport(scope, channel, LONGEST_SECONDS)
         try:
             yield opened
         finally:
             opened.close()
-    finally:
-        with _LOCK:
-            _tries[scope.tenant_id] -= 1
 
 
 def transport(scope: Scope, channel: Channel, longest: float = float("inf")) -> Transport:
@@ -51,3 +59,9 @@ def transport(scope: Scope, channel: Channel, longest: float = float("inf")) -> 
     if not kind.is_pulled:
         holds.require_not_held(scope.stores)
     return kind.open(scope, channel.settings, longest)
+
+
+def made_of(scope: Scope, channel: Channel) -> tuple[Any, ...]:
+    """What a channel's transport is opened from: another one is needed when it has changed."""
+    server = scope.stores.settings
+    return (channel.settings, server.smtp_url, server.mail_from, *channel.behaviour.made_of(scope, channel.settings))

@@ -106,6 +106,7 @@ def create_channel(
             )
             session.add(new_channel)
             session.flush()
+            new_channel.settings = behaviour.adopt(scope, session, number, new_channel.name, stored, {})
             scope.audit(session, "create", f"channel {new_channel.id}", name=new_channel.name, kind=kind)
     except IntegrityError as error:
         named = any(other.name == name.strip() for other in channels(scope))
@@ -124,7 +125,10 @@ def update_channel(scope: Scope, channel_id: int, **changes: Any) -> Channel:
         with scope.records() as session:
             stored = _get(scope, session, channel_id)
             if "settings" in changes:
-                changes["settings"] = merged(stored.behaviour, stored.settings, changes["settings"])
+                new_settings = merged(stored.behaviour, stored.settings, changes["settings"])
+                changes["settings"] = stored.behaviour.adopt(
+                    scope, session, channel_id, stored.name, new_settings, stored.settings
+                )
                 stored.behaviour.check_settings(scope, changes["settings"])
             for member, value in changes.items():
                 setattr(stored, member, value.upper() if member.endswith("_attribute") and value else value)

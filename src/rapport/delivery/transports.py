@@ -39,8 +39,7 @@ class Transports:
     @contextmanager
     def of(self, scope: Scope, channel: Channel) -> Iterator[Transport]:
         """The transport of a channel as it is set now. Raises as channels.transport does."""
-        server = scope.stores.settings
-        made_of = (channel.settings, server.smtp_url, server.mail_from)
+        made_of = opening.made_of(scope, channel)
         key = (scope.tenant_id, channel.id)
         with self._lock:
             kept = self._open.get(key)

@@ -106,7 +106,7 @@ def _with_attributes(scope: Scope, values: Values) -> Values | None:
         subject = messaging_templates.template(scope, channel.id, values["TemplateID"]).subject
     except NotFound:
         return None
-    attributes = channel.behaviour.sending_attributes(channel.settings, scope.stores.settings, subject)
+    attributes = channel.behaviour.sending_attributes(scope, channel.settings, subject)
     return {**values, "attributes": json.dumps(attributes)}
 
 

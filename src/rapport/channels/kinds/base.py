@@ -7,10 +7,10 @@ from enum import Enum
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel
+from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
 from rapport.channels.messages import Content, Message, Transport
-from rapport.settings import Settings
 
 
 class _Secret:
@@ -19,6 +19,13 @@ class _Secret:
 
 # The type of a setting that is a secret: it is sealed while it is stored, and shown masked.
 Secret = Annotated[str, _Secret]
+
+
+def secret_members(model: type[BaseModel]) -> frozenset[str]:
+    """The settings that a model declares as Secret."""
+    return frozenset(name for name, field in model.model_fields.items() if _Secret in field.metadata)
+
+
 # The address attribute of channels that reach customers by their own id.
 OWN_ID = "CUSTOMER_ID"
 
@@ -81,7 +88,7 @@ class ChannelKind(ABC):
     @property
     def secrets(self) -> frozenset[str]:
         """The settings that are secret: those that the model declares as Secret."""
-        return frozenset(name for name, field in self.settings.model_fields.items() if _Secret in field.metadata)
+        return secret_members(self.settings)
 
     @abstractmethod
     def open(self, scope: Scope, settings: Mapping[str, Any], longest: float) -> Transport:
@@ -92,6 +99,24 @@ class ChannelKind(ABC):
 
     def check_settings(self, scope: Scope, settings: Mapping[str, Any]) -> None:  # noqa: B027 - all will do
         """Whether a tenant may have a channel with these settings, which fit the model. Raises Invalid."""
+
+    def adopt(
+        self,
+        scope: Scope,
+        session: Session,
+        channel_id: int,
+        name: str,
+        settings: Mapping[str, Any],
+        present: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        """Settings as they are stored for a channel of this name, in the transaction that saves it; present are those
+        of before. What the kind keeps beside them is written here. Raises Invalid.
+        """
+        return dict(settings)
+
+    def made_of(self, scope: Scope, settings: Mapping[str, Any]) -> tuple[Any, ...]:
+        """What a transport depends on beside the settings: one that is open is opened anew when it has changed."""
+        return ()
 
     def check_content(self, content: Content) -> None:  # noqa: B027 - all will do
         """Whether a template with this content can be sent on channels of the kind. Raises Invalid."""
@@ -104,6 +129,6 @@ class ChannelKind(ABC):
         """What the reason on the receipt of a message that failed says of its address; None for nothing."""
         return None
 
-    def sending_attributes(self, settings: Mapping[str, Any], server: Settings, subject: str) -> list[str]:
+    def sending_attributes(self, scope: Scope, settings: Mapping[str, Any], subject: str) -> list[str]:
         """What GetChannelTemplateDetails tells, beside the content, of a template with this subject."""
         return []

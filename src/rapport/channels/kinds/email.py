@@ -4,16 +4,19 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from rapport.access.scope import Scope
 from rapport.channels.addresses import email_sql, is_email_address
+from rapport.channels.brands import brands
+from rapport.channels.brands.outgoing import outgoing
 from rapport.channels.email import EmailTransport
 from rapport.channels.kinds.base import AddressForm, Bounce, ChannelKind
 from rapport.channels.messages import Content, Message, Transport
 from rapport.channels.replies import is_hard_bounce, is_soft_bounce
 from rapport.channels.senders import require_allowed_sender
-from rapport.channels.settings import EmailSettings
+from rapport.channels.settings import MAIL_PLACE, EmailSettings
 from rapport.errors import Invalid
-from rapport.settings import Settings
 
 
 class EmailKind(ChannelKind):
@@ -22,7 +25,7 @@ class EmailKind(ChannelKind):
     name = "email"
     settings = EmailSettings
     settings_told = "Of an email channel, how mail leaves"
-    secret_place = ("host", "port", "username", "security")
+    secret_place = MAIL_PLACE
     known_id = 504
     address_attribute = "EMAIL"
     permission_attribute = "ALLOW_EMAIL"
@@ -30,15 +33,33 @@ class EmailKind(ChannelKind):
     message_noun = "mail"
 
     def open(self, scope: Scope, settings: Mapping[str, Any], longest: float) -> Transport:
-        """Connections to the channel's mail server, or the server's own; the sender must be allowed still."""
-        self.check_settings(scope, settings)
-        of_channel = EmailSettings.model_validate(settings)
-        of_channel = of_channel.model_copy(update={"timeout_seconds": min(of_channel.timeout_seconds, longest)})
-        return EmailTransport(of_channel, scope.stores.settings, scope.clock)
+        """Connections to the mail server of the channel, its brand or the server; the sender must be allowed still."""
+        brand = brands.brand_of(scope, settings)
+        mail = brands.mail_settings(settings, brand)
+        require_allowed_sender(scope, mail)
+        mail = mail.model_copy(update={"timeout_seconds": min(mail.timeout_seconds, longest)})
+        return EmailTransport(mail, scope.stores.settings, scope.clock, outgoing(scope, brand, mail))
 
     def check_settings(self, scope: Scope, settings: Mapping[str, Any]) -> None:
         """The sender's address must be one that the tenant may send from. Raises Invalid."""
-        require_allowed_sender(scope, EmailSettings.model_validate(settings))
+        require_allowed_sender(scope, brands.mail_settings(settings, brands.brand_of(scope, settings)))
+
+    def adopt(
+        self,
+        scope: Scope,
+        session: Session,
+        channel_id: int,
+        name: str,
+        settings: Mapping[str, Any],
+        present: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        """With a brand, its own unless the settings name another. Raises Invalid for a brand that there is not."""
+        return brands.adopt(scope, session, channel_id, name, settings, present)
+
+    def made_of(self, scope: Scope, settings: Mapping[str, Any]) -> tuple[Any, ...]:
+        """The brand, whose settings and keys a transport has."""
+        brand = brands.brand_of(scope, settings)
+        return (brand.id, brand.version) if brand else ()
 
     def check_content(self, content: Content) -> None:
         """Mail has a subject and says something. Raises Invalid."""
@@ -56,10 +77,10 @@ class EmailKind(ChannelKind):
             return Bounce.HARD
         return Bounce.SOFT if is_soft_bounce(reason) else None
 
-    def sending_attributes(self, settings: Mapping[str, Any], server: Settings, subject: str) -> list[str]:
+    def sending_attributes(self, scope: Scope, settings: Mapping[str, Any], subject: str) -> list[str]:
         """From name, from address and subject."""
-        of_channel = EmailSettings.model_validate(settings)
-        return [of_channel.from_name, of_channel.from_address or server.mail_from, subject]
+        mail = brands.mail_settings(settings, brands.brand_of(scope, settings))
+        return [mail.from_name, mail.from_address or scope.stores.settings.mail_from, subject]
 
 
 def unsubscribe_headers(url: str) -> dict[str, str]:

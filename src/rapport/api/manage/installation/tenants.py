@@ -1,4 +1,4 @@
-"""Management of tenants and brands."""
+"""Management of tenants."""
 
 from datetime import date
 from typing import Any
@@ -99,19 +99,6 @@ class LimitsChange(Body):
     keys: int | None = Field(None, ge=0, le=MOST_LIMIT, examples=[200])
 
 
-class BrandIn(Body):
-    """A brand to create."""
-
-    name: str = Field(min_length=1, max_length=200, examples=["Northwind Outlet"])
-
-
-class BrandOut(BaseModel):
-    """A brand."""
-
-    id: int
-    name: str
-
-
 def _shown(tenant: Tenant) -> TenantOut:
     return TenantOut.model_validate(tenant, from_attributes=True)
 
@@ -178,16 +165,3 @@ def change_limits(
     request.app.state.keys.forget()
     request.app.state.directory.forget(scope.tenant_id)
     return LimitsOut.model_validate(changed)
-
-
-@router.get("/brands", summary="List brands")
-def list_brands(page: Paged, principal: Principal = Depends(admin)) -> list[BrandOut]:  # noqa: B008
-    """The tenant's brands, by id."""
-    return page.of(service.brands(principal.scope)).each(lambda brand: BrandOut(id=brand.id, name=brand.name))
-
-
-@router.post("/brands", status_code=201, summary="Create a brand")
-def create_brand(body: BrandIn, principal: Principal = Depends(admin)) -> BrandOut:  # noqa: B008
-    """Create a brand; 409 for a name that is taken."""
-    brand = service.create_brand(principal.scope, body.name)
-    return BrandOut(id=brand.id, name=brand.name)
