@@ -38,6 +38,7 @@ from rapport.campaigns.occurrences import plan_next_run
 from rapport.campaigns.runs import processing
 from rapport.customers.privacy import persons
 from rapport.persons.declared import going
+from rapport.realtime.recording.pending_receipts import unfiled_receipts
 from rapport.stores import migrations
 
 PATH = "/manage/v1/exports"
@@ -65,7 +66,7 @@ def tenant(scope: Scope) -> Iterator[Scope]:
     tasks.execute_due(scope)
     reached = [row[1] for row in scope.warehouse.rows(ALL) if row[4] == "sent" and row[0] == 1]
     click = [ReportedInteraction(1, EXTERNAL, 4, event, who, NOW) for who in reached for event in (1, 2, 3)]
-    interactions.add_interactions(scope, click)
+    interactions.add_interactions(scope, click, unfiled_receipts)
     yield scope
 
 

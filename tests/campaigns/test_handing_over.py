@@ -49,6 +49,7 @@ from rapport.messaging.contactability import preferences, suppressions
 from rapport.notifications import service as notifications
 from rapport.notifications.models import Delivery
 from rapport.notifications.secret_members import with_secrets
+from rapport.realtime.recording.pending_receipts import unfiled_receipts
 from rapport.stores.records import Records
 from rapport.stores.warehouse import Database
 from rapport.stores.workflows import work
@@ -266,7 +267,7 @@ def test_who_opts_out_after_the_event_leaves_the_list_at_its_time(tenant: Scope,
     assert listed() == everybody - {"C00001"}  # between processing and the event
     # The vendor sends early to the third, who then unsubscribes; the second opts out before anything was sent.
     got = ReportedInteraction(number, EXTERNAL, 4, 4, "C00003", tenant.clock.now())
-    assert interactions.add_interactions(tenant, [got]) == 1
+    assert interactions.add_interactions(tenant, [got], unfiled_receipts) == 1
     preferences.set_preference(tenant, EXTERNAL, ["C00002"], 2, None)
     assert listed() == everybody - {"C00001"}
     tenant.clock.set(AT_NIGHT)

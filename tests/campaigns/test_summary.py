@@ -28,6 +28,7 @@ from rapport.campaigns.measurement.interactions import ReportedInteraction
 from rapport.campaigns.occurrences import plan_next_run
 from rapport.campaigns.runs import processing
 from rapport.messaging.contactability import suppressions
+from rapport.realtime.recording.pending_receipts import unfiled_receipts
 
 WEEK_BEFORE = DATA_DATE - timedelta(days=7)
 # customer number: stage and segment a week before (none: no customer yet), and on the data date (none: gone).
@@ -74,7 +75,7 @@ def tenant(scope: Scope) -> Iterator[Scope]:
     scope.clock.set(NOW + timedelta(hours=1))
     tasks.execute_due(scope)
     done = [ReportedInteraction(number, EXTERNAL, 4, event, "C00001", NOW) for event in (2, 3)]
-    interactions.add_interactions(scope, done)
+    interactions.add_interactions(scope, done, unfiled_receipts)
     suppressions.suppress(scope, "C00002", EXTERNAL)
     yield scope
 

@@ -41,7 +41,7 @@ from rapport.channels.models import Channel
 from rapport.delivery import transports
 from rapport.errors import Invalid
 from rapport.messaging.contactability import suppressions
-from rapport.realtime.matching import firings
+from rapport.realtime.matching import releasing
 from rapport.realtime.sending import Sender
 from rapport.stores.records import Records
 from rapport.stores.records.sealing import Keys
@@ -228,7 +228,7 @@ def test_a_firing_goes_out_by_its_transport(tenant: Scope) -> None:
     sender.start()
     try:
         with tenant.records() as session:
-            firings.release(tenant, session, made)
+            releasing.release(tenant, session, made)
         eventually(lambda: all(firing(tenant, one).state == "done" for one in made))
     finally:
         sender.stop()

@@ -13,7 +13,7 @@ from rapport.access.scope import Scope
 from rapport.delivery import outbox
 from rapport.delivery.models import OutboxMessage, Source, State
 from rapport.delivery.outbox import Claim, Entry, Settled
-from rapport.realtime.matching import firings
+from rapport.realtime.matching import releasing
 from rapport.realtime.models import Firing
 
 NOW = datetime.now(UTC)
@@ -93,7 +93,7 @@ def test_a_firing_ends_though_its_last_two_messages_are_settled_at_once(scope: S
 
     def ended(session: Session, claim: Claim) -> None:
         settle(scope, session, [claim])
-        firings.conclude(scope, session, [number])
+        releasing.conclude(scope, session, [number])
 
     with scope.records() as session:
         ended(session, first)

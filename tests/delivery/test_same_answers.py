@@ -31,7 +31,7 @@ from rapport.campaigns.occurrences import plan_next_run
 from rapport.campaigns.runs import processing
 from rapport.delivery.models import OutboxMessage
 from rapport.messaging.contactability import preferences, suppressions
-from rapport.realtime.matching import firings
+from rapport.realtime.matching import releasing
 from rapport.realtime.sending import Sender
 
 WELL, RENAMED, MOVED, NOWHERE, SUPPRESSED, OPTED_OUT, NEIGHBOUR = (f"C{n:05d}" for n in range(7))
@@ -77,7 +77,7 @@ def let_out(scope: Scope) -> list[int]:
     day = campaign(scope, codes=["V10", "V11"], places=[{"channel_id": EMAIL, "template_id": 1}])
     fired = fire(scope, day, *ANSWERS)
     with scope.records() as session:
-        firings.release(scope, session, fired)
+        releasing.release(scope, session, fired)
     return fired
 
 

@@ -36,6 +36,7 @@ from rapport.delivery.models import OutboxMessage
 from rapport.errors import Invalid
 from rapport.messaging.contactability import preferences, suppressions
 from rapport.realtime.models import Firing
+from rapport.realtime.recording.pending_receipts import unfiled_receipts
 
 TODAY = date(2026, 3, 12)  # of NOW, for the tenant
 
@@ -70,28 +71,28 @@ def row(customer: str, event: int, day: date = TODAY, channel: int = SMS) -> tup
 def test_group_action_and_template_are_what_the_customer_got(empty: Scope) -> None:
     rows = [of("C00"), of("c01", template_id=12), of("ZOË-1"), of("o'Neil\\2", template_id=11, recipient_group_id=1)]
     rows += [of("C02", 2, channel=PUSH)]
-    assert interactions.add_interactions(empty, rows) == 5
+    assert interactions.add_interactions(empty, rows, unfiled_receipts) == 5
     expected = [row("C00", 3), row("C01", 3), row("Zoë-1", 3), row("o'Neil\\2", 3), row("C02", 2, channel=PUSH)]
     assert stored(empty, AB) == sorted(expected)
 
 
 def test_strangers_and_control_are_passed_over_and_counted(empty: Scope) -> None:
     rows = [of("C04"), of(CONTROL[0]), of("nobody"), of("C05", channel=PUSH, template_id=40)]
-    assert interactions.add_interactions(empty, rows) == 1
+    assert interactions.add_interactions(empty, rows, unfiled_receipts) == 1
     assert stored(empty, AB) == [row("C04", 3)]
 
 
 def test_the_same_again_is_written_once_a_day(empty: Scope) -> None:
     tomorrow = NOW + timedelta(days=1)
     rows = [of("C06"), of("c06"), of("C06", at=NOW + timedelta(hours=3)), of("C06", at=tomorrow)]
-    assert interactions.add_interactions(empty, rows) == 2
-    assert interactions.add_interactions(empty, rows) == 0
+    assert interactions.add_interactions(empty, rows, unfiled_receipts) == 2
+    assert interactions.add_interactions(empty, rows, unfiled_receipts) == 0
     assert stored(empty, AB) == [row("C06", 3), row("C06", 3, tomorrow.date())]
 
 
 def test_the_day_is_the_tenants(empty: Scope) -> None:
     late = datetime(2026, 3, 11, 23, 30, tzinfo=UTC)  # the 12th in Berlin
-    assert interactions.add_interactions(empty, [of("C07", at=late), of("C07", at=NOW)]) == 1
+    assert interactions.add_interactions(empty, [of("C07", at=late), of("C07", at=NOW)], unfiled_receipts) == 1
     assert stored(empty, AB) == [row("C07", 3, date(2026, 3, 12))]
 
 
@@ -112,14 +113,14 @@ def test_the_day_is_the_tenants(empty: Scope) -> None:
 )
 def test_nothing_is_written_when_one_row_is_bad(empty: Scope, bad: ReportedInteraction, said: str) -> None:
     with pytest.raises(Invalid, match=said):
-        interactions.add_interactions(empty, [of("C01"), of("C02", 4), bad])
+        interactions.add_interactions(empty, [of("C01"), of("C02", 4), bad], unfiled_receipts)
     assert stored(empty, AB) == []
     assert preferences.unreachable(empty, SMS, ["C02"]) == {}
 
 
 def test_who_unsubscribes_complains_or_bounces_is_suppressed(empty: Scope) -> None:
     rows = [of("C10", 4), of("C11", 6), of("C12", 7), of("C13", 5), of("Stranger", 4), of("C14", 3)]
-    interactions.add_interactions(empty, rows)
+    interactions.add_interactions(empty, rows, unfiled_receipts)
     asked = ["C10", "C11", "C12", "C13", "stranger", "C14"]
     assert set(preferences.unreachable(empty, SMS, asked)) == {"C10", "C11", "C12", "stranger"}
     assert preferences.unreachable(empty, PUSH, asked) == {}
@@ -127,7 +128,7 @@ def test_who_unsubscribes_complains_or_bounces_is_suppressed(empty: Scope) -> No
     assert reasons["C10"] == "unsubscribed" and reasons["C11"] == "complaint" and reasons["C12"] == "bounced"
     # A report that comes again does not undo that somebody was let in again.
     suppressions.allow(empty, "C10", SMS)
-    interactions.add_interactions(empty, rows)
+    interactions.add_interactions(empty, rows, unfiled_receipts)
     assert preferences.unreachable(empty, SMS, ["C10"]) == {}
 
 
@@ -162,8 +163,8 @@ def test_a_recipient_whose_firing_is_not_filed_yet_is_counted(
     who = f"Just-now-{state}-{message}"
     fire(empty, who, state, outcome, message)
     rows = [of(who.lower(), campaign=TRIGGERED), of(who.upper(), campaign=TRIGGERED)]
-    assert interactions.add_interactions(empty, rows) == 1
-    assert interactions.add_interactions(empty, rows[1:]) == 0
+    assert interactions.add_interactions(empty, rows, unfiled_receipts) == 1
+    assert interactions.add_interactions(empty, rows[1:], unfiled_receipts) == 0
     assert [one[:6] for one in stored(empty, TRIGGERED)] == [(who, SMS, 11, 1, 12, 3)]
 
 
@@ -189,7 +190,7 @@ def test_whoever_got_nothing_of_a_triggered_campaign_is_passed_over(
 ) -> None:
     if firing is not None:
         fire(empty, who, **firing)
-    assert interactions.add_interactions(empty, [of(who, campaign=TRIGGERED), of(f"v:{who}", campaign=TRIGGERED)]) == 0
+    assert interactions.add_interactions(empty, [of(who, campaign=TRIGGERED), of(f"v:{who}", campaign=TRIGGERED)], unfiled_receipts) == 0
     assert stored(empty, TRIGGERED) == []
     with empty.records() as session:
         mine = select(AuditEntry).where(AuditEntry.tenant_id == empty.tenant_id, AuditEntry.action == "interactions")
@@ -202,7 +203,7 @@ def test_a_firing_on_another_channel_is_none_on_this(empty: Scope) -> None:
     with empty.records() as session:
         session.add(_on_push(empty))
     rows = [of("by-text", campaign=TRIGGERED, channel=PUSH, template_id=40), of("by-text", campaign=TRIGGERED)]
-    assert interactions.add_interactions(empty, rows) == 1
+    assert interactions.add_interactions(empty, rows, unfiled_receipts) == 1
     assert [one[:2] for one in stored(empty, TRIGGERED)] == [("By-text", SMS)]
 
 
@@ -219,11 +220,11 @@ def test_nobody_does_anything_with_a_campaign_before_it(empty: Scope, campaign: 
     said = f"InteractionDate must be a day from {first} to {last} for campaign {campaign}, not "
     for day, wrong in ((first, -1), (last, 1)):
         begin = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
-        assert interactions.add_interactions(empty, [of("C00", campaign=campaign, at=begin)]) == 1
+        assert interactions.add_interactions(empty, [of("C00", campaign=campaign, at=begin)], unfiled_receipts) == 1
         beyond = begin + timedelta(days=wrong)
         with pytest.raises(Invalid, match=f"^{said}{beyond.date()}\\.$"):
             interactions.add_interactions(
-                empty, [of("C02", campaign=campaign), of("C00", campaign=campaign, at=beyond)]
+                empty, [of("C02", campaign=campaign), of("C00", campaign=campaign, at=beyond)], unfiled_receipts
             )
     assert [one[6] for one in stored(empty, campaign)] == [str(first), str(last)]
 
@@ -261,7 +262,7 @@ def test_any_order_and_repetition_comes_to_the_same(
         rows = [
             of(who, event, campaign, template_id=11, at=NOW + timedelta(days=day)) for who, event, campaign, day in part
         ]
-        written += interactions.add_interactions(empty, rows)
+        written += interactions.add_interactions(empty, rows, unfiled_receipts)
     wanted = expected_of(reports)
     found = [
         (row[0], row[5], campaign, (date.fromisoformat(row[6]) - NOW.date()).days)
@@ -276,7 +277,7 @@ def test_two_reporters_at_once_write_each_row_once(empty: Scope) -> None:
 
     def reporter(seed: int) -> int:
         mine = random.Random(seed).sample(everything, len(everything))
-        return sum(interactions.add_interactions(empty, mine[start : start + 11]) for start in range(0, len(mine), 11))
+        return sum(interactions.add_interactions(empty, mine[start : start + 11], unfiled_receipts) for start in range(0, len(mine), 11))
 
     with ThreadPoolExecutor(4) as pool:
         written = list(pool.map(reporter, range(4)))
@@ -286,5 +287,5 @@ def test_two_reporters_at_once_write_each_row_once(empty: Scope) -> None:
 
 
 def test_nothing_reported_is_nothing_written(empty: Scope) -> None:
-    assert interactions.add_interactions(empty, []) == 0
+    assert interactions.add_interactions(empty, [], unfiled_receipts) == 0
     assert stored(empty, AB) == []

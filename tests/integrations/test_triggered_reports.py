@@ -14,12 +14,14 @@ from vendor_world import stored as interactions
 
 from rapport.access.models import AuditEntry
 from rapport.access.scope import Scope
-from rapport.campaigns.measurement import received
+from rapport.api.wire import integrations_reports
+from rapport.campaigns.measurement.received import Received
 from rapport.campaigns.models import Series
 from rapport.customers import event_types
 from rapport.messaging.contactability import preferences
 from rapport.realtime.events.names import Names
-from rapport.realtime.matching import firings
+from rapport.realtime.matching import releasing
+from rapport.realtime.recording.pending_receipts import unfiled_receipts
 from rapport.realtime.recording.warehouse_batches import file_batch
 from rapport.realtime.states import FiringState
 
@@ -138,8 +140,8 @@ def test_whoever_did_not_get_it_is_passed_over_before_and_after_filing(
     assert who_did(now, campaign) == [] and passed_over(now, campaign) == len(named)  # the gateway has not said
     waiting = {one.customer_id: one.id for one in triggers.firings(now, series) if one.state == "asking"}
     with now.records() as session:
-        firings.refuse(now, session, waiting["C8"], "excluded", "gateway: not allowed")
-        firings.release(now, session, [waiting["C7"], waiting["C9"]])
+        releasing.refuse(now, session, waiting["C8"], "excluded", "gateway: not allowed")
+        releasing.release(now, session, [waiting["C7"], waiting["C9"]])
     for filed in (False, True):
         if filed:
             triggers.file(now)
@@ -167,11 +169,11 @@ def test_whoever_is_filed_amid_a_report_is_found(
 ) -> None:
     campaign = day_of(now, fire(now, "deposit", ["C12"]))
 
-    def filer(scope: Scope, _session: Session, *_place: Any) -> list[received.Received]:
-        """Be so quick that the firing is gone from the records just before they are looked at."""
+    def filed_just_before(scope: Scope, session: Session, *place: Any) -> list[Received]:
+        """The lookup in the records, from which the filer takes the firing just before."""
         triggers.file(scope)
-        return []
+        return unfiled_receipts(scope, session, *place)
 
-    monkeypatch.setattr(received, "_tellers", [filer, *received._tellers])
+    monkeypatch.setattr(integrations_reports, "unfiled_receipts", filed_just_before)
     report(integrations_api, campaign, ["C12"])
     assert who_did(now, campaign) == [("C12", SMS)]

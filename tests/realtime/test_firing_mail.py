@@ -28,7 +28,7 @@ from rapport.delivery.transports import Transports
 from rapport.messaging import rendering, templates
 from rapport.messaging.contactability import preferences, suppressions
 from rapport.messaging.contactability.suppressions import Origin
-from rapport.realtime.matching import firings
+from rapport.realtime.matching import releasing
 from rapport.realtime.sending import Sender
 from rapport.stores import Stores
 
@@ -80,7 +80,7 @@ def let_out(scope: Scope, of: Occurrence, *customer_ids: str, **more: Any) -> li
     """Firings whose mail is to be sent now."""
     made = fire(scope, of, *customer_ids, **more)
     with scope.records() as session:
-        firings.release(scope, session, made)
+        releasing.release(scope, session, made)
     return made
 
 
@@ -291,7 +291,7 @@ def claim(scope: Scope, firing_id: int, now: datetime, seconds: float = 30) -> l
 def settle(scope: Scope, claim: Claim, state: State, reason: str = "") -> int:
     with scope.records() as session:
         changed = outbox.settle(scope, session, [Settled(claim, state, reason)])
-        firings.conclude(scope, session, [claim.source_id])
+        releasing.conclude(scope, session, [claim.source_id])
     return changed
 
 

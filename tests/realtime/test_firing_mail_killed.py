@@ -13,7 +13,7 @@ from rapport.access.scope import Scope
 from rapport.channels import service as channels
 from rapport.delivery.models import OutboxMessage
 from rapport.messaging import templates
-from rapport.realtime.matching import firings
+from rapport.realtime.matching import releasing
 from rapport.realtime.sending import Sender
 from rapport.stores import Stores
 
@@ -42,7 +42,7 @@ def test_mail_in_flight_at_kill_9(stores: Stores, scope: Scope) -> None:
         of = campaign(scope, places=[{"channel_id": 504, "template_id": 1}])
         fired = fire(scope, of, *(f"k{number}@example.com" for number in range(80)))
         with scope.records() as session:
-            firings.release(scope, session, fired)
+            releasing.release(scope, session, fired)
         child = begin_script(CHILD, stores.records.url)
         try:
             eventually(lambda: len(box.messages) > 10, 30)

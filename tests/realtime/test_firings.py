@@ -25,7 +25,7 @@ from rapport.delivery.models import OutboxMessage, Source, State
 from rapport.errors import Conflict
 from rapport.messaging import templates
 from rapport.messaging.contactability import suppressions
-from rapport.realtime.matching import firings
+from rapport.realtime.matching import releasing
 from rapport.realtime.matching.deciding import group_of, is_control
 from rapport.realtime.states import FiringState
 
@@ -307,11 +307,11 @@ def test_conditional_firings_wait_for_the_gateway_and_are_let_out_or_refused(sco
     blocked = waiting[3]
     scope.warehouse.execute(f"UPDATE profiles SET IS_BLOCKED = 'yes' WHERE customer_id = '{blocked.customer_id}'")
     with scope.records() as session:
-        firings.refuse(scope, session, waiting[0].id, "excluded", "gateway: not allowed")
-        firings.release(scope, session, [waiting[0].id, waiting[1].id, waiting[2].id, blocked.id, controls[0].id])
+        releasing.refuse(scope, session, waiting[0].id, "excluded", "gateway: not allowed")
+        releasing.release(scope, session, [waiting[0].id, waiting[1].id, waiting[2].id, blocked.id, controls[0].id])
     with scope.records() as session:
-        firings.release(scope, session, [waiting[1].id])
-        firings.refuse(scope, session, waiting[1].id, "excluded", "too late")
+        releasing.release(scope, session, [waiting[1].id])
+        releasing.refuse(scope, session, waiting[1].id, "excluded", "too late")
     outcomes = {who: (outcome, reason) for who, outcome, reason in world.fired(scope, series)}
     assert outcomes[waiting[0].customer_id] == ("excluded", "gateway: not allowed")
     assert outcomes[waiting[1].customer_id] == ("sent", "")
@@ -331,7 +331,7 @@ def test_a_firing_ends_when_all_of_its_messages_have(scope: Scope) -> None:
             message = session.scalars(select(OutboxMessage).where(OutboxMessage.source_id == one.id)).one()
             message.state, message.reason = state, reason
             session.flush()
-            firings.conclude(scope, session, [one.id])
+            releasing.conclude(scope, session, [one.id])
         assert world.fired(scope, series) == [("Silent", expected, "550 no" if expected == "failed" else "")]
 
 

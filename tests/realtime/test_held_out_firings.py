@@ -14,7 +14,7 @@ from rapport.campaigns.settings import HoldOut
 from rapport.campaigns.triggered import definitions
 from rapport.channels import service as channels
 from rapport.messaging import templates
-from rapport.realtime.matching import dry_runs, firings, trials
+from rapport.realtime.matching import dry_runs, releasing, trials
 
 TOMORROW = world.NOW.date() + timedelta(days=1)
 HELD = ("excluded", "kept back: global hold-out")
@@ -83,7 +83,7 @@ def test_what_the_gateway_was_asked_about_before_is_looked_at_again(scope: Scope
     scope.clock.set(world.NOW + timedelta(days=1))
     fresh = update_tenant(scope, {})
     with fresh.records() as session:
-        firings.release(fresh, session, asked)
+        releasing.release(fresh, session, asked)
     assert told(scope, series) == expected()
 
 
@@ -98,7 +98,7 @@ def test_a_visitor_who_turns_out_to_be_one_of_it_gets_nothing_any_more(scope: Sc
     scope.clock.set(world.NOW + timedelta(days=1))
     fresh = update_tenant(scope, {})
     with fresh.records() as session:
-        firings.release(fresh, session, asked)
+        releasing.release(fresh, session, asked)
     assert told(scope, series) == {"unknown": HELD, "stranger": ("sent", "")}
 
 
@@ -136,5 +136,5 @@ def test_an_address_of_somebody_of_it_gets_nothing_of_a_trigger_either(scope: Sc
     assert told(scope, series) == {holder: HELD, partner: shared, apart: ("sent", "")}
     fresh = update_tenant(scope, {})
     with fresh.records() as session:
-        firings.release(fresh, session, waiting)
+        releasing.release(fresh, session, waiting)
     assert told(scope, asked) == {partner: shared, apart: ("sent", "")}

@@ -18,6 +18,7 @@ from rapport.access.scope import Scope
 from rapport.campaigns.measurement import interactions
 from rapport.campaigns.measurement.interactions import ReportedInteraction
 from rapport.realtime.events.names import Names
+from rapport.realtime.recording.pending_receipts import unfiled_receipts
 from rapport.realtime.recording.warehouse_batches import file_batch
 
 
@@ -70,7 +71,7 @@ def test_metrics_of_a_campaign_are_interactions_of_its_recipients(
     assert [(one["CustomerID"], one["CampaignID"]) for one in seen] == [("C00", world.AB)]
     # Whoever reported it by call too reported the same thing.
     again = ReportedInteraction(world.AB, world.SMS, 11, 3, "C00", world.NOW)
-    assert interactions.add_interactions(scope, [again]) == 0
+    assert interactions.add_interactions(scope, [again], unfiled_receipts) == 0
     assert "CampaignID: there is no campaign 99." in reasons(logged(scope, person="c08"))
     count = "SELECT count() FROM activity_events WHERE origin = 'metric' AND customer_id != 'C10'"
     assert scope.warehouse.value(count) == 7

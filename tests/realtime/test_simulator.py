@@ -18,7 +18,7 @@ from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
 from rapport.customers import event_types
 from rapport.messaging.contactability import suppressions
-from rapport.realtime.matching import firings
+from rapport.realtime.matching import releasing
 from rapport.realtime.models import Firing
 from rapport.realtime.states import FiringState
 from rapport.stores import Stores
@@ -461,10 +461,10 @@ def answer(scope: Scope) -> None:
     with scope.records() as session:
         wanted = select(Firing).where(Firing.tenant_id == scope.tenant_id, Firing.state == FiringState.ASKING)
         waiting = [(one.id, one.person) for one in session.scalars(wanted.order_by(Firing.id))]
-        firings.release(scope, session, [number for number, person in waiting if person not in REFUSED])
+        releasing.release(scope, session, [number for number, person in waiting if person not in REFUSED])
         for number, person in waiting:
             if person in REFUSED:
-                firings.refuse(scope, session, number, "excluded", NOT_ALLOWED)
+                releasing.refuse(scope, session, number, "excluded", NOT_ALLOWED)
 
 
 @pytest.fixture

@@ -20,8 +20,9 @@ from rapport.campaigns.measurement import results, series_results
 from rapport.campaigns.models import Series
 from rapport.campaigns.schemas import ActionBody, CodeCost
 from rapport.realtime.closing_days import close_days
-from rapport.realtime.matching import firings
+from rapport.realtime.matching import releasing
 from rapport.realtime.models import Firing
+from rapport.realtime.recording.ended_firings import file_firings
 from rapport.realtime.states import FiringState
 
 PEOPLE = 120
@@ -106,7 +107,7 @@ def test_every_firing_is_in_the_accounts_once(scope: Scope, series: Series) -> N
     assert rows == expected
     for one in found:
         one.state = FiringState.DONE  # as a filer that was killed before it had marked them would see them
-    firings.file_batch(scope, found)
+    file_firings(scope, found)
     (after,) = occurrences.occurrences(scope, series.id)
     assert (after.targeted, after.counts, after.test_size) == (day.targeted, day.counts, day.test_size)
     assert completion.counts_of(scope, after) == day.counts
@@ -265,8 +266,8 @@ def test_whoever_the_gateway_refused_counts_in_the_group_of_the_hash(scope: Scop
     with scope.records() as session:
         for number in placed:
             if number % 2:
-                firings.refuse(scope, session, number, "excluded", "gateway: not allowed")
-        firings.release(scope, session, list(placed))
+                releasing.refuse(scope, session, number, "excluded", "gateway: not allowed")
+        releasing.release(scope, session, list(placed))
     world.file(scope)
     (found,) = [results.results(scope, day.id) for day in occurrences.occurrences(scope, asked.id)]
     sizes = {row.recipient_group_id: row.customers for row in found.groups}

@@ -12,7 +12,7 @@ from rapport.campaigns.triggered import definitions
 from rapport.channels import service as channels
 from rapport.customers.writes import attribute_requests
 from rapport.messaging.contactability import suppressions
-from rapport.realtime.matching import firings
+from rapport.realtime.matching import releasing
 
 QUIET = {"start": "22:00", "end": "08:00"}
 ONE = {"frequency_cap": {"messages": 1, "days": 1}}
@@ -139,7 +139,7 @@ def test_a_visitor_that_waits_is_judged_as_the_customer_that_it_turned_out_to_be
     cart(scope, "P17", [MORNING - 60], "level_up")
     assert outcomes(scope, told) == ["sent"]
     with scope.records() as session:
-        firings.release(scope, session, [one.id for one in world.firings(scope, asks)])
+        releasing.release(scope, session, [one.id for one in world.firings(scope, asks)])
     world.process(scope, MORNING)
     assert world.fired(scope, waits) == [
         ("Night0", "excluded", "opted out"),

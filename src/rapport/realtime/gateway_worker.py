@@ -38,8 +38,7 @@ from rapport.realtime.gateway_questions import (
     verdict_of,
 )
 from rapport.realtime.gateways import PAUSE, TROUBLE_AFTER, Circuit, circuit
-from rapport.realtime.matching import firings
-from rapport.realtime.matching.releasing import NOT_ACTIVE
+from rapport.realtime.matching.releasing import NOT_ACTIVE, refuse, release
 from rapport.realtime.models import Gateway
 from rapport.realtime.states import FiringState
 from rapport.stores import Stores
@@ -210,7 +209,7 @@ class Questions:
         """End a firing whose trigger is not active any more; nobody is asked about it."""
         scope = self._scope(question.tenant_id)
         with scope.records() as session:
-            firings.refuse(scope, session, question.firing_id, *NOT_ACTIVE)
+            refuse(scope, session, question.firing_id, *NOT_ACTIVE)
 
     def give_back(self, questions: Sequence[Question]) -> None:
         """Let others ask what was leased and will not be asked here."""
@@ -271,10 +270,10 @@ class Questions:
             ours = set(session.scalars(text(DECIDE), parameters))
             allowed = [q.firing_id for q, verdict in decided if verdict.allowed and q.firing_id in ours]
             if allowed:
-                firings.release(scope, session, allowed)
+                release(scope, session, allowed)
             for question, verdict in decided:
                 if not verdict.allowed and question.firing_id in ours:
-                    firings.refuse(scope, session, question.firing_id, Outcome.EXCLUDED, verdict.reason)
+                    refuse(scope, session, question.firing_id, Outcome.EXCLUDED, verdict.reason)
             _note_health(session, scope.tenant_id, decided)
         for _, verdict in decided:
             VERDICTS.labels(verdict.how, str(verdict.allowed).lower()).inc()

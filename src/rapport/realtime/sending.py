@@ -20,7 +20,7 @@ from rapport.delivery.outbox import Claim, Settled
 from rapport.delivery.sources import MessageSource
 from rapport.delivery.worker import Sender as DeliverySender
 from rapport.messaging.contactability.suppressions import Origin
-from rapport.realtime.matching import firings
+from rapport.realtime.matching.releasing import conclude
 from rapport.realtime.models import Firing
 from rapport.stores import Stores
 
@@ -60,7 +60,7 @@ class FiringMessages(MessageSource):
         for ended in settled:
             MESSAGES.labels("retried" if ended.state is State.PENDING else ended.state).inc()
         over = [ended.claim.source_id for ended in settled if ended.state is not State.PENDING]
-        firings.conclude(scope, session, over)
+        conclude(scope, session, over)
 
 
 class Sender(DeliverySender):

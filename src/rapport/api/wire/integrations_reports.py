@@ -34,6 +34,7 @@ from rapport.campaigns.measurement.metrics import METRICS, ReportedMetric
 from rapport.campaigns.runs import clearance
 from rapport.errors import Invalid
 from rapport.messaging.contactability import preferences
+from rapport.realtime.recording.pending_receipts import unfiled_receipts
 
 router = SectionRouter("External System Integration")
 
@@ -179,7 +180,7 @@ def update_campaign_interactions(
         ReportedInteraction(*key, customer_id, at, report.group, report.app_id or "")
         for customer_id in report.customer_ids
     ]
-    interactions.add_interactions(principal.scope, rows)
+    interactions.add_interactions(principal.scope, rows, unfiled_receipts)
     return Response()
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
-from rapport.campaigns.measurement.received import Received, parts, received
+from rapport.campaigns.measurement.received import Received, UnfiledReceipts, parts, received
 from rapport.campaigns.models import Occurrence, OccurrenceChannel
 from rapport.campaigns.states import EXECUTED_STATES, RunState
 from rapport.conditions.interaction_codes import (
@@ -94,7 +94,7 @@ Place = tuple[int, int]  # campaign, channel
 ChannelRows = dict[Place, list[OccurrenceChannel]]
 
 
-def add_interactions(scope: Scope, rows: Sequence[ReportedInteraction]) -> int:
+def add_interactions(scope: Scope, rows: Sequence[ReportedInteraction], unfiled_receipts: UnfiledReceipts) -> int:
     """Keep what was reported; how many of the rows were new. May be repeated, also in part.
 
     Customers to whom the campaign did not go on the channel are passed over, which the audit row counts:
@@ -104,7 +104,7 @@ def add_interactions(scope: Scope, rows: Sequence[ReportedInteraction]) -> int:
     """
     campaigns = reported_on(scope, rows)
     with _alone(scope) as session:
-        new, strangers = _new(scope, session, rows, campaigns)
+        new, strangers = _new(scope, session, rows, campaigns, unfiled_receipts)
         _suppress(scope, session, [*new, *((row, None) for row in strangers)])
         _note_arrivals(scope, session, [row for row, _ in new])
         # Committed first: were the process killed right after the insert, a repetition would find nothing new.
@@ -212,7 +212,11 @@ ReportedMessage = tuple[ReportedInteraction, Received]
 
 
 def _new(
-    scope: Scope, session: Session, rows: Sequence[ReportedInteraction], campaigns: dict[int, Occurrence]
+    scope: Scope,
+    session: Session,
+    rows: Sequence[ReportedInteraction],
+    campaigns: dict[int, Occurrence],
+    unfiled_receipts: UnfiledReceipts,
 ) -> tuple[list[ReportedMessage], list[ReportedInteraction]]:
     """Those rows that are not in the warehouse yet, with what the customer got, each once; and those of strangers."""
     by_place: dict[Place, list[ReportedInteraction]] = defaultdict(list)
@@ -222,7 +226,8 @@ def _new(
     strangers: list[ReportedInteraction] = []
     for (campaign_id, channel_id), mine in by_place.items():
         campaign = campaigns[campaign_id]
-        messages = received(scope, session, campaign, channel_id, (row.customer_id for row in mine))
+        customer_ids = [row.customer_id for row in mine]
+        messages = received(scope, session, campaign, channel_id, customer_ids, unfiled_receipts)
         seen = _present(scope, campaign, channel_id, {row.event_id for row in mine}, messages)
         for row in mine:
             customer_id = row.customer_id.lower()

@@ -1,6 +1,6 @@
 """What customers got of a campaign on a channel: as the warehouse has it, and as firings tell that are not in it yet.
 
-Firings of triggers are kept a floor above, which declares here who tells of them.
+Firings of triggers are kept a floor above: whoever asks brings the lookup of those.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -32,27 +32,27 @@ class Received(NamedTuple):
     template: int
 
 
-Teller = Callable[[Scope, Session, int, int, Sequence[str]], Iterable[Received]]
-_tellers: list[Teller] = []
-
-
-def tells_unfiled(teller: Teller) -> Teller:
-    """Declare who tells what customers got of a triggered campaign on a channel that is not in the warehouse yet.
-
-    It is asked in the caller's transaction, with campaign, channel and ids in lower case. What it does not
-    tell any more must be in the warehouse.
-    """
-    _tellers.append(teller)
-    return teller
+# What customers got of a triggered campaign on a channel that is not in the warehouse yet. It is called in the caller's
+# transaction with campaign, channel and ids in lower case; what it leaves out must be in the warehouse.
+UnfiledReceipts = Callable[[Scope, Session, int, int, Sequence[str]], Iterable[Received]]
 
 
 def received(
-    scope: Scope, session: Session, campaign: Occurrence, channel_id: int, customer_ids: Iterable[str]
+    scope: Scope,
+    session: Session,
+    campaign: Occurrence,
+    channel_id: int,
+    customer_ids: Iterable[str],
+    unfiled_receipts: UnfiledReceipts,
 ) -> dict[str, Received]:
     """What customers got of a campaign on a channel, by id in lower case; those who got nothing are absent."""
     ids = list(customer_ids)
-    # Firings first: one that is filed after this look is found by the next, the other way round by neither.
-    messages = _unfiled(scope, session, campaign.id, channel_id, ids) if campaign.is_triggered else {}
+    messages: dict[str, Received] = {}
+    if campaign.is_triggered:
+        # Firings first: one that is filed after this look is found by the next, the other way round by neither.
+        persons = list(dict.fromkeys(customer_id.lower() for customer_id in ids))
+        unfiled = unfiled_receipts(scope, session, campaign.id, channel_id, persons)
+        messages = {message.customer_id.lower(): message for message in unfiled}
     parameters = {"day": campaign.execution_date, "campaign": campaign.id, "channel": channel_id}
     for sql, fold in ((RECIPIENTS, str), (RESPELLED, str.lower)):
         for part in parts(
@@ -64,14 +64,6 @@ def received(
                 for customer_id, place in answer
             )
     return messages
-
-
-def _unfiled(
-    scope: Scope, session: Session, campaign_id: int, channel_id: int, customer_ids: Iterable[str]
-) -> dict[str, Received]:
-    persons = list(dict.fromkeys(customer_id.lower() for customer_id in customer_ids))
-    messages = (message for teller in _tellers for message in teller(scope, session, campaign_id, channel_id, persons))
-    return {message.customer_id.lower(): message for message in messages}
 
 
 def parts(ids: Iterable[str]) -> Iterator[list[str]]:

@@ -6,7 +6,6 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
-from rapport.campaigns.measurement import received
 from rapport.campaigns.measurement.received import Received
 from rapport.conditions.outcomes import Outcome
 from rapport.delivery.models import Source, State
@@ -27,8 +26,7 @@ UNFILED = text(f"""
 """)  # noqa: S608 - ours
 
 
-@received.tells_unfiled
-def unfiled(
+def unfiled_receipts(
     scope: Scope, session: Session, campaign_id: int, channel_id: int, persons: Sequence[str]
 ) -> list[Received]:
     """What persons (customer ids in lower case) got of a triggered campaign on a channel by firings not yet filed."""

@@ -12,6 +12,7 @@ from rapport.messaging.contactability import soft_bounces
 from rapport.messaging.contactability.soft_bounces import DeliveryReport
 from rapport.realtime.events.event_log import warn
 from rapport.realtime.recording.handled_event import FiledEvent
+from rapport.realtime.recording.pending_receipts import unfiled_receipts
 from rapport.realtime.recording.vendor_words import SOFT_BOUNCED, interaction_of
 from rapport.realtime.states import Origin
 from rapport.stores.isolating import isolate
@@ -52,7 +53,7 @@ def _added(scope: Scope, rows: Sequence[EventInteraction]) -> list[tuple[FiledEv
     wrong: list[tuple[FiledEvent, str]] = []
     isolate(
         rows,
-        lambda items: campaign_interactions.add_interactions(scope, [row for _, row in items]),
+        lambda items: campaign_interactions.add_interactions(scope, [row for _, row in items], unfiled_receipts),
         aside=lambda pair, error: wrong.append((pair[0], str(error))),
         is_fatal=lambda error: not isinstance(error, Invalid),
     )
