@@ -11,9 +11,10 @@ from sqlalchemy import text
 from rapport.access.scope import Scope
 from rapport.campaigns import occurrences
 from rapport.campaigns.goals import goal_of
-from rapport.campaigns.models import ORDERS, Occurrence
-from rapport.campaigns.plans import Plan
-from rapport.campaigns.schemas import FrequencyCap
+from rapport.campaigns.models import ORDERS, Occurrence, Series
+from rapport.campaigns.plans import Plan, PlannedTrigger, TriggerSchedule
+from rapport.campaigns.schemas import FrequencyCap, Schedule
+from rapport.campaigns.triggered.schemas import ReEntryRule
 
 GROUP = {
     "action_id": 2,
@@ -134,6 +135,70 @@ def test_a_triggered_plan_has_quiet_hours_and_no_days() -> None:
     with pytest.raises(ValueError, match="has no schedule"):
         print(plan.days)
     assert Plan.model_validate(EARLY).days.kind == "weekly" and Plan.model_validate(EARLY).quiet_hours is None
+
+
+TRIGGER = {
+    "trigger": {
+        "kind": "sequence",
+        "event": "add_to_cart",
+        "conditions": None,
+        "closing": [{"event": "purchase", "conditions": {"attribute": "AMOUNT", "operator": "greater", "value": 5}}],
+        "restart": [],
+        "window_minutes": 30,
+    },
+    "customer_conditions": {"attribute": "COUNTRY", "operator": "equals", "value": "NL"},
+    "visitors": True,
+    "re_entry": "once",
+    "quiet_hours": {"start": "22:00", "end": "08:00", "then": "skip"},
+    "starts": "2026-03-02",
+    "ends": None,
+    "late_minutes": 5,
+}
+
+
+def keep_series(scope: Scope, number: int, **more: Any) -> None:
+    made = Series(
+        tenant_id=scope.tenant_id,
+        id=number,
+        name=f"Series {number}",
+        target_group_id=0,
+        campaign_type="Test/Control",
+        groups=(),
+        duration=7,
+        created_at=scope.clock.now(),
+        **more,
+    )
+    with scope.records() as session:
+        session.add(made)
+
+
+@pytest.mark.parametrize("shape", [TRIGGER, {"trigger": {"kind": "simple", "event": "e"}}], ids=["whole", "early"])
+def test_a_trigger_is_read_as_its_shape_and_written_as_it_was(scope: Scope, shape: dict[str, Any]) -> None:
+    number = 101 + len(shape)
+    trigger = PlannedTrigger.model_validate(shape | {"of_no_release": 1})
+    keep_series(scope, number, trigger=trigger, schedule=TriggerSchedule(kind="triggered"))
+    sql = text("SELECT trigger FROM campaign_series WHERE tenant_id = :tenant_id AND id = :id")
+    with scope.records() as session:
+        assert session.execute(sql, {"tenant_id": scope.tenant_id, "id": number}).scalar_one() == shape
+    with scope.reads() as session:
+        series = session.get_one(Series, (scope.tenant_id, number))
+    assert series.required_trigger == trigger
+    assert series.customer_conditions == shape.get("customer_conditions")
+    if shape is TRIGGER:
+        assert (trigger.re_entry, trigger.starts) == (ReEntryRule.ONCE, date(2026, 3, 2))
+        assert trigger.quiet_hours is not None and trigger.quiet_hours.then == "skip"
+
+
+def test_a_scheduled_series_has_no_trigger(scope: Scope) -> None:
+    keep_series(scope, 100, schedule=Schedule.model_validate(SCHEDULE), trigger=None)
+    sql = text("SELECT trigger IS NULL FROM campaign_series WHERE tenant_id = :tenant_id AND id = 100")
+    with scope.records() as session:
+        assert session.execute(sql, {"tenant_id": scope.tenant_id}).scalar_one() is True
+    with scope.reads() as session:
+        series = session.get_one(Series, (scope.tenant_id, 100))
+    assert series.trigger is None and series.customer_conditions is None
+    with pytest.raises(ValueError, match="has no trigger"):
+        print(series.required_trigger)
 
 
 def test_a_plan_cannot_be_changed() -> None:

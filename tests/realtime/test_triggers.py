@@ -252,7 +252,8 @@ def test_a_poison_event_is_logged_and_holds_up_nothing(scope: Scope) -> None:
 def test_a_trigger_that_cannot_be_evaluated_any_more_holds_up_no_other(scope: Scope) -> None:
     good, bad = world.trigger(scope), world.trigger(scope)
     with scope.records() as session:
-        gone = {**(bad.trigger or {}), "customer_conditions": {"attribute": "GONE", "operator": "is_empty"}}
+        condition = {"attribute": "GONE", "operator": "is_empty"}
+        gone = bad.required_trigger.model_copy(update={"customer_conditions": condition})
         session.execute(
             update(Series).where(Series.tenant_id == scope.tenant_id, Series.id == bad.id).values(trigger=gone)
         )

@@ -69,7 +69,7 @@ def asking(scope: Scope) -> Iterator[tuple[str, conditions.Condition]]:
     for group in groups.target_groups(scope):
         yield f"target group {group.id} {group.name!r}", group.condition
     for series in triggered(scope):
-        definition = (series.trigger or {}).get("customer_conditions")
+        definition = series.customer_conditions
         if definition and series.status != SeriesStatus.ARCHIVED:
             yield f"campaign {series.id} {series.name!r}", conditions.parse(definition)
 

@@ -34,6 +34,6 @@ def _users(scope: Scope, target_group_id: int) -> Iterator[str]:
 
 def _groups(series: Series) -> set[int]:
     """The groups whose members a series reaches, leaves out or asks for."""
-    definition = (series.trigger or {}).get("customer_conditions")
+    definition = series.customer_conditions
     condition_groups = conditions.groups_in(conditions.parse(definition)) if definition else set()
     return {series.target_group_id, *series.rules.exclude_target_group_ids, *condition_groups}

@@ -7,7 +7,7 @@ from sqlalchemy import Boolean, Computed, Date, DateTime, Float, Index, Integer,
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from rapport.campaigns.plans import Groups, Plan, PlannedRules, TriggerSchedule, days_of
+from rapport.campaigns.plans import Groups, Plan, PlannedRules, PlannedTrigger, TriggerSchedule, days_of
 from rapport.campaigns.schemas import Goal, PlainGoal, Schedule
 from rapport.campaigns.states import CycleState, RunState, SeriesStatus, Split
 from rapport.stores.records import Base
@@ -72,8 +72,7 @@ class Series(Base):
     products: Mapped[int] = mapped_column(Integer, default=0)  # recommended products put into the content
     notes: Mapped[str] = mapped_column(Text, default="")
     tags: Mapped[list[str]] = mapped_column(JSONB, default=list)
-    # What makes a triggered campaign go out (campaigns.schemas.TriggerBody); None for scheduled ones.
-    trigger: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    trigger: Mapped[PlannedTrigger | None] = mapped_column(Shaped(PlannedTrigger))  # None for scheduled ones
     status: Mapped[SeriesStatus] = mapped_column(Member(SeriesStatus, 20), default=SeriesStatus.ACTIVE)
     version: Mapped[int] = mapped_column(Integer, default=1)
     # The version since which what persons do counts for the trigger as it is: of its last definition or status.
@@ -95,6 +94,18 @@ class Series(Base):
     def days(self) -> Schedule:
         """On which days it runs. Raises ValueError for a triggered one."""
         return days_of(self.schedule)
+
+    @property
+    def required_trigger(self) -> PlannedTrigger:
+        """What makes it go out. Raises ValueError for a scheduled one."""
+        if self.trigger is None:
+            raise ValueError("A scheduled campaign has no trigger.")
+        return self.trigger
+
+    @property
+    def customer_conditions(self) -> dict[str, Any] | None:
+        """The condition that a customer must meet when the trigger fires; None for scheduled ones, too."""
+        return None if self.trigger is None else self.trigger.customer_conditions
 
 
 class Occurrence(Base):

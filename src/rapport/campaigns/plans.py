@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from rapport.campaigns.schemas import CampaignType, FrequencyCap, Goal, Schedule
 from rapport.campaigns.states import Split
-from rapport.campaigns.triggered.schemas import QuietHours
+from rapport.campaigns.triggered.schemas import QuietHours, ReEntry, ReEntryRule, Trigger
 
 
 class RecordShape(BaseModel):
@@ -77,6 +77,19 @@ class TriggerSchedule(RecordShape):
     kind: Literal["triggered"]
 
 
+class PlannedTrigger(RecordShape):
+    """What makes a triggered campaign go out, for whom and how often: members of triggered.schemas.TriggeredBody."""
+
+    trigger: Trigger
+    customer_conditions: dict[str, Any] | None = None
+    visitors: bool = False
+    re_entry: ReEntry | ReEntryRule = ReEntry()
+    quiet_hours: QuietHours | None = None
+    starts: date | None = None
+    ends: date | None = None
+    late_minutes: int = 60
+
+
 class Plan(RecordShape):
     """A series as it was when a run of it was planned, and how the run was divided when it was processed.
 
@@ -96,7 +109,7 @@ class Plan(RecordShape):
     schedule: Schedule | TriggerSchedule | None = None
     customer_list_id: int | None = None
     # Of the days of triggered campaigns.
-    trigger: dict[str, Any] | None = None
+    trigger: PlannedTrigger | None = None
     notes: str = ""
     tags: tuple[str, ...] = ()
     duration: int | None = None
@@ -128,8 +141,7 @@ class Plan(RecordShape):
     @property
     def quiet_hours(self) -> QuietHours | None:
         """The quiet hours of a triggered campaign."""
-        hours = (self.trigger or {}).get("quiet_hours")
-        return None if hours is None else QuietHours.model_validate(hours)
+        return None if self.trigger is None else self.trigger.quiet_hours
 
     def group(self, number: int) -> PlannedGroup:
         """A recipient group by its id, from 1."""

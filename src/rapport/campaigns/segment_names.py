@@ -54,7 +54,7 @@ def _bind(scope: Scope) -> None:
     """Conditions that were saved with names get the ids, while the names are still those that were meant."""
     groups.bind_target_groups(scope)
     for series in triggered(scope):
-        definition = (series.trigger or {}).get("customer_conditions")
+        definition = series.customer_conditions
         try:
             with_ids = audience_names.with_ids(scope, definition).raw if definition else definition
         except Invalid:
@@ -62,4 +62,5 @@ def _bind(scope: Scope) -> None:
         if with_ids != definition:
             with scope.records() as session:
                 stored_series = session.get_one(Series, (scope.tenant_id, series.id))
-                stored_series.trigger = {**(stored_series.trigger or {}), "customer_conditions": with_ids}
+                trigger = stored_series.required_trigger
+                stored_series.trigger = trigger.model_copy(update={"customer_conditions": with_ids})

@@ -93,7 +93,7 @@ def planned_trigger(scope: Scope, series: Series) -> Detectable:
     part = _size_of_a_customer(scope, series, goal)
     if not part:
         return NO_COMPARISON
-    event = event_types.event_type_named(scope, (series.trigger or {})["trigger"]["event"])
+    event = event_types.event_type_named(scope, series.required_trigger.trigger.event)
     end = datetime.combine(data_date + timedelta(days=1), time())
     event_days = {
         "event": event.id if event else 0,

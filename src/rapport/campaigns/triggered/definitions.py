@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pydantic import TypeAdapter
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -14,9 +13,9 @@ from rapport.audiences import membership, schema
 from rapport.campaigns import goals
 from rapport.campaigns.definitions import change_status, check_excluded, check_groups, replace_series
 from rapport.campaigns.models import UNIQUE_SERIES, Series
-from rapport.campaigns.plans import PlannedGroup, PlannedRules, TriggerSchedule, channels_in
+from rapport.campaigns.plans import PlannedGroup, PlannedRules, PlannedTrigger, TriggerSchedule, channels_in
 from rapport.campaigns.states import SeriesStatus
-from rapport.campaigns.triggered.schemas import EventMatch, SequenceTrigger, Trigger, TriggeredBody, TriggeredRules
+from rapport.campaigns.triggered.schemas import EventMatch, SequenceTrigger, TriggeredBody, TriggeredRules
 from rapport.channels import service as channels
 from rapport.channels.kinds.base import OWN_ID
 from rapport.conditions import Column, Kind, Schema
@@ -98,7 +97,13 @@ def _columns(body: TriggeredBody) -> dict[str, Any]:
     data = body.model_dump(mode="json")
     columns = {name: data.pop(name) for name in COLUMNS}
     groups = tuple(map(PlannedGroup.model_validate, columns["groups"]))
-    return {**columns, "goal": body.goal, "groups": groups, "rules": PlannedRules(**columns["rules"]), "trigger": data}
+    return {
+        **columns,
+        "goal": body.goal,
+        "groups": groups,
+        "rules": PlannedRules(**columns["rules"]),
+        "trigger": PlannedTrigger.model_validate(data),
+    }
 
 
 def triggered_body(series: Series) -> TriggeredBody:
@@ -111,7 +116,7 @@ def triggered_body(series: Series) -> TriggeredBody:
         "rules": series.rules.model_dump(include=set(of_body)),
         "goal": series.goal.model_dump(),
     }
-    return TriggeredBody.model_validate({**data, **nested, **(series.trigger or {})})
+    return TriggeredBody.model_validate({**data, **nested, **series.required_trigger.model_dump(exclude_unset=True)})
 
 
 def create_triggered(scope: Scope, body: TriggeredBody, status: str = SeriesStatus.ACTIVE) -> Series:
@@ -150,7 +155,7 @@ def update_triggered(scope: Scope, series_id: int, body: TriggeredBody, version:
     with unique_name(UNIQUE_SERIES, A_TRIGGERED, body.name), scope.records() as session:
         series = _get(scope, session, series_id)
         values = _columns(body)
-        if _event_rules(values["trigger"]) != _event_rules(series.trigger or {}):
+        if values["trigger"].trigger != series.required_trigger.trigger:
             values["trigger_version"] = version + 1
         replace_series(scope, session, series, _label(series_id), version, values)
         _publish_change(scope, session)
@@ -171,12 +176,6 @@ def set_triggered_status(scope: Scope, series_id: int, status: str) -> Series:
             series.trigger_version = series.version
         _publish_change(scope, session)
     return series
-
-
-def _event_rules(stored: dict[str, Any]) -> dict[str, Any]:
-    """What events have to do for a triggered campaign, of what is kept of it, with every default in it."""
-    trigger: dict[str, Any] = TypeAdapter(Trigger).validate_python(stored["trigger"]).model_dump(mode="json")
-    return trigger
 
 
 def _label(series_id: int) -> str:
@@ -286,6 +285,5 @@ def groups_of_triggers(scope: Scope) -> list[int]:
     """The target groups whose members active triggers ask for."""
     group_ids: set[int] = set()
     for series in triggered(scope, SeriesStatus.ACTIVE):
-        assert series.trigger is not None  # noqa: S101 - tells the type checker
-        group_ids |= set(series.rules.exclude_target_group_ids) | _groups_in(series.trigger["customer_conditions"])
+        group_ids |= set(series.rules.exclude_target_group_ids) | _groups_in(series.customer_conditions)
     return sorted(group_ids)

@@ -35,14 +35,15 @@ class Member(TypeDecorator[Any]):
 class Shaped(TypeDecorator[Any]):
     """A JSON value that is read as a shape (anything that pydantic can validate) and written as it was set.
 
-    Members that nobody has set are not written. A value that the shape does not fit raises ValidationError.
+    Members that nobody has set are not written. A value that the shape does not fit raises ValidationError. None is
+    NULL.
     """
 
     impl = JSONB
     cache_ok = True
 
     def __init__(self, shape: Any) -> None:
-        super().__init__()
+        super().__init__(none_as_null=True)
         self.shape = shape
         self._adapter: TypeAdapter[Any] = TypeAdapter(shape)
 
