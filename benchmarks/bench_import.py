@@ -65,7 +65,7 @@ def measured(scope: Scope, path: Path, size: int, customers: int) -> tuple[float
     warehouse.execute("CREATE TABLE bare AS transactions")
     warehouse.expect_many_rows()
     bare = timed(lambda: warehouse.execute(BARE.format(path=path)))
-    ours = timed(lambda: imports.import_file(scope, "transactions", path, None, "full", False))
+    ours = timed(lambda: imports.import_file(scope, "transactions", path, None, "full", allow_rejects=False))
     same = "SELECT count(), round(sum(amount)), uniqExact(customer_id) FROM "
     assert warehouse.row(same + "bare") == warehouse.row(same + "transactions")
     return bare, ours

@@ -99,7 +99,7 @@ class Withheld(Away):
 class Held(Unavailable):
     """A data folder that another process has open: a server (serving), a command, or who knows what (None)."""
 
-    def __init__(self, process: str, serving: bool | None) -> None:
+    def __init__(self, process: str, *, serving: bool | None) -> None:
         ways = {True: "stop that server", False: "wait until that command has ended", None: "end it"}
         super().__init__(f"{process} holds this data folder: {ways[serving]}, or give --data-dir another folder.")
         self.process = process

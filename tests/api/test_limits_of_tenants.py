@@ -148,12 +148,12 @@ def test_events_of_apps_are_counted_whoever_they_are_of(counting: str, scope: Sc
 def test_the_limit_of_apps_is_each_tenants_own_and_passes() -> None:
     now = [0.0]
     limiter = EventRateLimiter(lambda: now[0])
-    limiter.take_of_apps(1, "a", True, 100, 100)
-    limiter.take_of_apps(2, "b", True, 100, 100)
+    limiter.take_of_apps(1, "a", 100, 100, is_present=True)
+    limiter.take_of_apps(2, "b", 100, 100, is_present=True)
     with pytest.raises(TooManyRequests) as refused:
-        limiter.take_of_apps(1, "a", True, 1, 100)
+        limiter.take_of_apps(1, "a", 1, 100, is_present=True)
     now[0] = float(refused.value.retry_after)
-    limiter.take_of_apps(1, "a", True, 1, 100)
+    limiter.take_of_apps(1, "a", 1, 100, is_present=True)
 
 
 @pytest.mark.parametrize(("limit", "is_present"), [(50, True), (100, False), (1, True), (1, False)])
@@ -163,7 +163,7 @@ def test_a_body_with_more_events_than_the_limit_is_taken_where_there_are_no_othe
     now = [0.0]
     limiter = EventRateLimiter(lambda: now[0])
     for _ in range(2):
-        limiter.take_of_apps(1, "token", is_present, 100, limit)
+        limiter.take_of_apps(1, "token", 100, limit, is_present=is_present)
         with pytest.raises(TooManyRequests):
-            limiter.take_of_apps(1, "token", is_present, 1, limit)
+            limiter.take_of_apps(1, "token", 1, limit, is_present=is_present)
         now[0] += 20

@@ -180,9 +180,9 @@ def test_no_server_fails_every_message_after_a_few_tries(
     tries: list[EmailSettings] = []
 
     class Counted(email.Connection):
-        def __init__(self, settings: EmailSettings, allow_private: bool) -> None:
+        def __init__(self, settings: EmailSettings, *, allow_private: bool) -> None:
             tries.append(settings)
-            super().__init__(settings, allow_private)
+            super().__init__(settings, allow_private=allow_private)
 
     with serving() as server:
         pass

@@ -59,13 +59,13 @@ def test_missing_files(scope: Scope, stores: Stores, tmp_path: Path) -> None:
             load_checks.check_loads(scope, MONDAY)
         path = tmp_path / "p.csv"
         path.write_text("Item_ID\n1\n")
-        imports.import_file(scope, "products", path, None, "full", False)
+        imports.import_file(scope, "products", path, None, "full", allow_rejects=False)
         outcomes = {check.kind: check.outcome for check in load_checks.check_loads(scope, MONDAY)}
         assert outcomes == {"products": "ok", "activity": "notify"}
         stores.clock.set(datetime(2025, 6, 4, 6, tzinfo=UTC))
         with pytest.raises(LoadCheckFailed):
             load_checks.check_loads(scope, MONDAY + timedelta(days=1))
-        assert imports.import_file(scope, "products", path, None, "full", False).unchanged
+        assert imports.import_file(scope, "products", path, None, "full", allow_rejects=False).unchanged
         load_checks.check_loads(scope, MONDAY + timedelta(days=1))
     finally:
         stores.clock.set(None)

@@ -15,7 +15,7 @@ NOBODY = ["undefined", " NULL ", "None", "NaN", "0", "[object Object]", "0000000
 
 def load(scope: Scope, path: Path, rows: str, mode: str = "incremental", rejects: bool = False) -> ImportResult:
     path.write_text(HEADER + rows)
-    return imports.import_file(scope, "customers", path, None, mode, rejects)
+    return imports.import_file(scope, "customers", path, None, mode, allow_rejects=rejects)
 
 
 def people(scope: Scope) -> list[tuple[str | None, ...]]:
@@ -68,6 +68,6 @@ def test_events_of_nobody_in_files_are_rejects(scope: Scope, tmp_path: Path) -> 
         for n, who in enumerate([*NOBODY, "C1"])
     ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    result = imports.import_file(scope, "activity", path, None, "incremental", True)
+    result = imports.import_file(scope, "activity", path, None, "incremental", allow_rejects=True)
     assert (result.loaded, result.rejected) == (1, len(NOBODY))
     assert scope.warehouse.rows("SELECT customer_id FROM activity_events") == [("C1",)]

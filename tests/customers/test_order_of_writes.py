@@ -190,7 +190,7 @@ def test_an_import_is_newer_than_what_was_accepted_before(api: httpx.Client, sco
     path.write_text("Customer_ID,POINTS\nAnn,file\nbob,file\n")
     with locks.writing(scope):  # as a long write of another: what is accepted waits
         update(api, ("Ann", "POINTS", "old"), ("Cyd", "POINTS", "old"))
-    imports.import_file(scope, "customers", path, None, "incremental", False)
+    imports.import_file(scope, "customers", path, None, "incremental", allow_rejects=False)
     assert [value(scope, who, "POINTS") for who in PEOPLE] == ["file", "file", "old"]
     update(api, ("bob", "POINTS", "new"))
     settled(scope)

@@ -35,7 +35,7 @@ def removed(scope: Scope, api: httpx.Client, tmp_path_factory: pytest.TempPathFa
     path.write_text(
         FILE + "Kim,2025-01-01,canarymail@x.org,canaryfirst,canarystreet 1,Oslo\nLee,2025-01-01,l@x.org,Lee,,Bonn\n"
     )
-    imports.import_file(scope, "customers", path, None, "full", False)
+    imports.import_file(scope, "customers", path, None, "full", allow_rejects=False)
     for day in DAYS:
         scope.warehouse.execute(
             "INSERT INTO profiles (data_date, customer_id, EMAIL, FIRST_NAME, ADDRESS, CITY) "
@@ -95,7 +95,7 @@ def test_later_loads_and_writes_stay_masked(
 ) -> None:
     path = tmp_path / "again.csv"
     path.write_text(FILE + "kim,2025-01-01,new@x.org,Kim,Way 2,Rome\nLee,2025-01-01,l2@x.org,Lee,,Bonn\n")
-    imports.import_file(scope, "customers", path, None, "incremental", False)
+    imports.import_file(scope, "customers", path, None, "incremental", allow_rejects=False)
     assert identifying(scope, "customers", "Kim") == [(None, None, None, "Rome")]
     assert identifying(scope, "customers", "Lee")[0][0] == "l2@x.org"
     body = {"CustomerId": "Kim", "Attributes": [{"RealFieldName": n, "Value": "x"} for n in ("EMAIL", "CITY")]}

@@ -26,7 +26,7 @@ def post(*urls: str, timeout: float = 3, allow_private: bool = False) -> list[An
     """Post to addresses one after the other over the same connections."""
 
     async def run() -> list[Answer]:
-        poster = Poster(allow_private, resolvers, timeout)
+        poster = Poster(resolvers, timeout, allow_private=allow_private)
         found = [await poster.post(url, {}, b"{}") for url in urls]
         await poster.close()
         return found
@@ -155,7 +155,7 @@ def test_a_name_that_takes_long_holds_one_resolver(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
 
     async def run(url: str) -> tuple[list[Answer], Answer]:
-        poster = Poster(True, resolvers, timeout=1)
+        poster = Poster(resolvers, allow_private=True, timeout=1)
         stuck = [asyncio.create_task(poster.post("http://silent.example/", {}, b"{}")) for _ in range(20)]
         while not asked:
             await asyncio.sleep(0.01)
@@ -188,7 +188,7 @@ def test_an_answer_is_read_to_a_limit() -> None:
     async def run() -> Answer:
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        poster = Poster(True, resolvers, timeout=3)
+        poster = Poster(resolvers, allow_private=True, timeout=3)
         found = await poster.post(f"http://127.0.0.1:{port}/", {}, b"{}")
         await poster.close()
         server.close()

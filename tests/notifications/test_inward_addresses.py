@@ -77,7 +77,7 @@ def test_a_delivery_to_an_inward_address_is_refused(host: str) -> None:
     with receiving() as receiver, ThreadPoolExecutor(1) as resolvers:
 
         async def post(allow_private: bool) -> tuple[int | None, str]:
-            poster = Poster(allow_private, resolvers, timeout=3)
+            poster = Poster(resolvers, allow_private=allow_private, timeout=3)
             answer = await poster.post(f"http://{host}:{receiver.port}/", {}, b"{}")
             await poster.close()
             return answer.status, answer.error
@@ -98,7 +98,7 @@ def test_a_user_name_in_an_address_is_sent_as_credentials(scope: Scope) -> None:
         assert service.register_listener(scope, 3, url).url == url
 
         async def post() -> bool:
-            poster = Poster(True, resolvers, timeout=3)
+            poster = Poster(resolvers, allow_private=True, timeout=3)
             answer = await poster.post(url, {}, b"{}")
             await poster.close()
             return answer.ok

@@ -85,7 +85,7 @@ hold(Path({str(data_dir)!r}), {serving}); print('held', flush=True); sys.stdin.r
         try:
             assert holder.stdout.readline() == "held\n"
             with pytest.raises(Held) as raised:
-                hold(data_dir, True)
+                hold(data_dir, serving=True)
         finally:
             holder.close()
             holder.wait(SECONDS)

@@ -42,7 +42,7 @@ def step(patience: Moved, away: Records, back: Records, monkeypatch: pytest.Monk
         with records.reading() as connection:
             return int(connection.exec_driver_sql("SELECT 7").scalar_one())
 
-    return work.waiting(ask, "test", bounded)()
+    return work.waiting(ask, "test", bounded=bounded)()
 
 
 def test_a_step_waits_an_hour(stores: Stores, nowhere: Records, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,7 +54,7 @@ FIRST = {
 def load(scope: Scope, folder: Path, kind: str, content: str) -> ImportResult:
     path = folder / f"{kind}.csv"
     path.write_text(content)
-    return imports.import_file(scope, kind, path, None, "incremental", False)
+    return imports.import_file(scope, kind, path, None, "incremental", allow_rejects=False)
 
 
 @pytest.fixture(scope="module")

@@ -77,7 +77,7 @@ def test_refused_values_that_name_a_person_are_hidden(scope: Scope, api: httpx.C
         "T3,Refused-77,2025-02-01 10:00:00,Refused-77\n"
         "T4,Other,2025-02-01 10:00:00,twelve\n"
     )
-    told = imports.import_file(scope, "transactions", path, None, "incremental", False)
+    told = imports.import_file(scope, "transactions", path, None, "incremental", allow_rejects=False)
     assert told.rejects_path is not None and "Zqcanaryname" in told.rejects_path.read_text()
     assert api.post("/current/customers/RemoveCustomerPII", json={"CustomerIDs": ["Refused-77"]}).status_code == 200
     left = told.rejects_path.read_text()

@@ -298,7 +298,7 @@ def test_whoever_comes_back_stays_anonymous_and_unwritten_to(
 ) -> None:
     path = tmp_path / "back.csv"
     path.write_text(f"Customer_ID,Registration_Date,Email,City\n{CANARY},2025-06-01,{MAIL},Rome\n")
-    imports.import_file(scope, "customers", path, None, "incremental", False)
+    imports.import_file(scope, "customers", path, None, "incremental", allow_rejects=False)
     row = scope.warehouse.row(f"SELECT EMAIL, CITY FROM customers WHERE customer_id = '{CANARY}'")
     assert row == (None, "Rome")
     suppressed = preferences.suppressions(scope, 504)["customer_id"].to_pylist()

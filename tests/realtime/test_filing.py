@@ -132,7 +132,7 @@ def test_one_event_that_cannot_be_written_is_logged_and_holds_up_none(
     handle(scope)
     for apart in (False, True):  # alone it may be the engine's fault
         with pytest.raises(ValueError):
-            file_batch(scope, Names(), apart)
+            file_batch(scope, Names(), apart=apart)
     intake.accept_now(scope, [incoming("Sound-1"), incoming("Sound-2")])
     handle(scope)
     filer = Filer(scope.stores)

@@ -90,7 +90,7 @@ SECTIONS = (
 )
 
 
-def rights_cover(rights: Rights, sections: Collection[str], function: str, reads: bool) -> bool:
+def rights_cover(rights: Rights, sections: Collection[str], function: str, *, reads: bool) -> bool:
     """Whether a key may call a function of the wire; reads: it changes nothing.
 
     A key of sections is for the management API.
@@ -104,7 +104,7 @@ def rights_cover(rights: Rights, sections: Collection[str], function: str, reads
     return reads or rights is Rights.FULL
 
 
-def may_manage(rights: Rights, sections: Collection[str], section: str, reads: bool) -> bool:
+def may_manage(rights: Rights, sections: Collection[str], section: str, *, reads: bool) -> bool:
     """Whether an Admin key may call the management API in a section; reads: the call changes nothing."""
     if sections and section not in sections:
         return False

@@ -55,9 +55,9 @@ class Scope:
         with self.stores.records.reads() as session:
             yield session
 
-    def records_json(self, sql: str, parameters: dict[str, Any], omit_nulls: bool = False) -> bytes:
+    def records_json(self, sql: str, parameters: dict[str, Any], *, omit_nulls: bool = False) -> bytes:
         """A records SELECT as JSON rows; :tenant_id is bound to this tenant whatever the parameters say."""
-        return self.stores.records.json_rows(sql, {**parameters, "tenant_id": self.tenant_id}, omit_nulls)
+        return self.stores.records.json_rows(sql, {**parameters, "tenant_id": self.tenant_id}, omit_nulls=omit_nulls)
 
     def today(self) -> date:
         """The tenant's present calendar day."""

@@ -24,7 +24,7 @@ S = TypeVar("S", bound=TenantSettings)
 CheckChange = Callable[[Scope, Scope, Session], None]
 
 
-def tenant_settings(scope: Scope, model: type[S], strict: bool = False) -> S:
+def tenant_settings(scope: Scope, model: type[S], *, strict: bool = False) -> S:
     """The tenant's settings of a section, as they were when the scope was made.
 
     strict: as they were written, so that true is no 1, and a text no number. Raises Invalid naming the member that

@@ -163,7 +163,7 @@ def answer(scope: Scope, read: Read, query: dict[str, str]) -> bytes:
 def _query(scope: Scope, read: Read, values: Values) -> bytes:
     sql = read.sql if isinstance(read.sql, str) else read.sql(scope, values)
     if read.engine == "records":
-        return scope.records_json(*_records_page(scope, read, sql, values), read.omit_nulls)
+        return scope.records_json(*_records_page(scope, read, sql, values), omit_nulls=read.omit_nulls)
     return scope.warehouse.json_rows(*_warehouse_page(scope, read, sql, values))
 
 

@@ -155,7 +155,7 @@ def _digest(scope: Scope, definition: Definition) -> str:
     return hashlib.sha256(orjson.dumps(counted, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-def start_count(scope: Scope, definition: Definition, refresh: bool = False) -> Count:
+def start_count(scope: Scope, definition: Definition, *, refresh: bool = False) -> Count:
     """Begin to count a definition aside. One that was counted for the same data date is answered as it was, unless
     refresh. Raises Away when too many of the tenant's counts wait already."""
     on = schema(scope)

@@ -37,7 +37,7 @@ def readable(scope: Scope, condition: conditions.Condition) -> str:
 
 
 def create_target_group(
-    scope: Scope, name: str, definition: dict[str, Any], priority: int | None = None, tells_changes: bool = False
+    scope: Scope, name: str, definition: dict[str, Any], priority: int | None = None, *, tells_changes: bool = False
 ) -> TargetGroup:
     """Save a target group; without a priority it comes after all others.
 
@@ -94,7 +94,7 @@ def _get(scope: Scope, session: Session, target_group_id: int) -> TargetGroup:
     return group
 
 
-def target_groups(scope: Scope, archived: bool = False) -> list[TargetGroup]:
+def target_groups(scope: Scope, *, archived: bool = False) -> list[TargetGroup]:
     """The groups in use, by id; or the archived ones."""
     chosen = (TargetGroup.tenant_id == scope.tenant_id, TargetGroup.archived.is_(archived))
     with scope.reads() as session:
@@ -102,12 +102,7 @@ def target_groups(scope: Scope, archived: bool = False) -> list[TargetGroup]:
 
 
 def update_target_group(
-    scope: Scope,
-    target_group_id: int,
-    name: str | None = None,
-    definition: dict[str, Any] | None = None,
-    priority: int | None = None,
-    tells_changes: bool | None = None,
+    scope: Scope, target_group_id: int, name: str | None = None, definition: dict[str, Any] | None = None, priority: int | None = None, *, tells_changes: bool | None = None,
 ) -> TargetGroup:
     """Change what is given. A new definition makes a new version and leaves stored members as they are.
 

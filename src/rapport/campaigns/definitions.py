@@ -35,7 +35,7 @@ OF_THE_SPLIT = ("min_share", "keeps_groups")
 AN_ACTION, A_SERIES = "an action", "a series"
 
 
-def actions(scope: Scope, archived: bool = True) -> list[Action]:
+def actions(scope: Scope, *, archived: bool = True) -> list[Action]:
     """The tenant's actions, by id; the control action is not among them."""
     query = select(Action).where(Action.tenant_id == scope.tenant_id)
     if not archived:

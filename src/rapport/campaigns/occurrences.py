@@ -28,7 +28,7 @@ def occurrence(scope: Scope, campaign_id: int) -> Occurrence:
         return locked(scope, session, campaign_id, lock=False)
 
 
-def locked(scope: Scope, session: Session, campaign_id: int, lock: bool = True) -> Occurrence:
+def locked(scope: Scope, session: Session, campaign_id: int, *, lock: bool = True) -> Occurrence:
     """A campaign inside a transaction, held against other writers. Raises NotFound."""
     campaign = session.get(Occurrence, (scope.tenant_id, campaign_id), with_for_update=lock or None)
     if campaign is None:
@@ -222,7 +222,7 @@ def running_ids(scope: Scope, first: date, days: int, run: Occurrence | None = N
 
 
 def live_ids(
-    scope: Scope, states: Iterable[str], first: date, last: date, excluded_id: int, triggered: bool = True
+    scope: Scope, states: Iterable[str], first: date, last: date, excluded_id: int, *, triggered: bool = True
 ) -> list[int]:
     """Ids of campaigns in these states executed in a range of days, except one; triggered ones too unless told not."""
     query = select(Occurrence.id).where(

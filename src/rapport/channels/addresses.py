@@ -133,7 +133,7 @@ def plain_sql(text: str) -> str:
     return f"({mail} OR match({clean}, {literal(PLAIN_PHONE)}) OR {clean} = '')"
 
 
-def key_sql(text: str, domains: str = "", plain: bool = False) -> str:
+def key_sql(text: str, domains: str = "", *, plain: bool = False) -> str:
     """SQL of the key of a text column that may be null: address_key.
 
     domains is what decode_domains gave; plain: every text of the column is, by plain_sql.
@@ -145,7 +145,7 @@ def key_sql(text: str, domains: str = "", plain: bool = False) -> str:
     return f"multiIf({plain_sql(text)}, lower({clean}), {digits}, {_folded_sql(clean, domains)})"
 
 
-def blank_sql(text: str, plain: bool = False) -> str:
+def blank_sql(text: str, *, plain: bool = False) -> str:
     """SQL that tells of a text column, or null, whether nothing of it can be seen: is_blank.
 
     plain: every text of the column is, by plain_sql.
@@ -154,7 +154,7 @@ def blank_sql(text: str, plain: bool = False) -> str:
     return f"{clean} = ''" if plain else f"match({clean}, {literal(NO_TEXT)})"
 
 
-def email_sql(text: str, plain: bool = False) -> str:
+def email_sql(text: str, *, plain: bool = False) -> str:
     """SQL that tells of a text column whether it can stand as the one recipient of a mail: is_email_address.
 
     plain: every text of the column is, by plain_sql.

@@ -21,7 +21,7 @@ LEADING_DOT = re.compile(rb"^\.", re.MULTILINE)
 class Broken(Exception):
     """A connection that ended or fell silent at a stage of the dialogue."""
 
-    def __init__(self, stage: Stage, silent: bool) -> None:
+    def __init__(self, stage: Stage, *, silent: bool) -> None:
         super().__init__(stage.value)
         self.stage = stage
         self.silent = silent
@@ -33,11 +33,11 @@ class Connection:
     A host that a tenant chose must be public unless allow_private; the operator's own may be anywhere.
     """
 
-    def __init__(self, settings: EmailSettings, allow_private: bool) -> None:
+    def __init__(self, settings: EmailSettings, *, allow_private: bool) -> None:
         self.usable = True
         self._sent, self._opened = 0, time.monotonic()
         tls = _tls(settings.security)
-        self._smtp = CheckedSMTP(settings, tls, allow_private)
+        self._smtp = CheckedSMTP(settings, tls, allow_private=allow_private)
         try:
             self._smtp.ehlo_or_helo_if_needed()
             opportunistic = settings.security == "opportunistic"

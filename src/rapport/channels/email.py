@@ -56,7 +56,7 @@ def effective(channel: EmailSettings, server: Settings) -> EmailSettings:
 class Down(Exception):
     """A mail server to which no connection could be opened a moment ago; away as in Receipt."""
 
-    def __init__(self, reason: str, away: bool) -> None:
+    def __init__(self, reason: str, *, away: bool) -> None:
         super().__init__(reason)
         self.reason = reason
         self.away = away
@@ -107,7 +107,7 @@ class EmailTransport:
     def check(self) -> None:
         """Connect, log in and leave. Raises Unavailable."""
         try:
-            Connection(self._settings, self._allow_private).quit()
+            Connection(self._settings, allow_private=self._allow_private).quit()
         except NO_CONNECTION as error:
             raise Unavailable(f"The mail server cannot be used: {_failure(error)}.") from error
 
@@ -181,9 +181,10 @@ class EmailTransport:
                 return self._idle.get_nowait(), True
         with self._lock:
             if time.monotonic() < self._down_until:
-                raise Down(*self._down)
+                reason, away = self._down
+                raise Down(reason, away=away)
         try:
-            return Connection(self._settings, self._allow_private), False
+            return Connection(self._settings, allow_private=self._allow_private), False
         except NO_CONNECTION as error:
             with self._lock:
                 self._down_until = time.monotonic() + DOWN_SECONDS

@@ -98,7 +98,7 @@ def merged(form: SettingsForm, present: dict[str, Any], new: dict[str, Any]) -> 
         if stored.get(name) == MASK:
             same_place = name in present and _place(form, stored) == _place(form, present)
             same_members = " or ".join(filter(None, [", ".join(form.secret_place[:-1]), *form.secret_place[-1:]]))
-            stored[name] = kept(f"settings.{name}", MASK, present.get(name), same_place, same_members)
+            stored[name] = kept(f"settings.{name}", MASK, present.get(name), same_members, same_place=same_place)
     return stored
 
 

@@ -29,7 +29,7 @@ class CheckedSMTP(smtplib.SMTP):
     connection does; a timeout of the socket alone would begin anew with every byte.
     """
 
-    def __init__(self, settings: EmailSettings, tls: ssl.SSLContext | None, allow_private: bool) -> None:
+    def __init__(self, settings: EmailSettings, tls: ssl.SSLContext | None, *, allow_private: bool) -> None:
         self._from_the_start = tls if settings.security == "tls" else None
         self._allow_private = allow_private
         self._wait = settings.timeout_seconds
@@ -73,7 +73,7 @@ class CheckedSMTP(smtplib.SMTP):
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         """What smtplib opens a connection by. Raises OSError, Unresolved, PrivateAddress."""
-        *first_addresses, last = public_addresses(host, port, self._allow_private)
+        *first_addresses, last = public_addresses(host, port, allow_private=self._allow_private)
         for address in first_addresses:
             with contextlib.suppress(OSError):
                 return self._secured(socket.create_connection((address, port), self._left()), host)

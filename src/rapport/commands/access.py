@@ -49,7 +49,7 @@ def create_tenant(
     body = {"name": name, "time_zone": time_zone, "currency": currency}
     with connected(settings_of(data_dir)) as connection:
         created = connection.call("POST", "/manage/v1/tenants", body=body)
-    show(created, json, f"Tenant {created['id']}: {created['name']}, {created['time_zone']}, {created['currency']}")
+    show(created, f"Tenant {created['id']}: {created['name']}, {created['time_zone']}, {created['currency']}", as_json=json)
 
 
 @tenants.command("list")
@@ -57,7 +57,7 @@ def list_tenants(data_dir: DataDir = None, json: Json = False) -> None:
     """List tenants."""
     with connected(settings_of(data_dir)) as connection:
         rows = connection.call("GET", "/manage/v1/tenants")
-    show_rows(rows, ("id", "name", "time_zone", "currency", "last_data_date"), json)
+    show_rows(rows, ("id", "name", "time_zone", "currency", "last_data_date"), as_json=json)
 
 
 @tenants.command("allow-sender")
@@ -76,7 +76,7 @@ def _change_senders(method: str, tenant: str, domain: str, data_dir: Path | None
     with connected(settings_of(data_dir)) as connection:
         path = f"/manage/v1/operator/sender-domains/{quote(domain, safe='')}"
         allowed = connection.call(method, path, connection.tenant(tenant))
-    show(allowed, json, f"The tenant may send from {', '.join(allowed['sender_domains']) or 'no domain'}.")
+    show(allowed, f"The tenant may send from {', '.join(allowed['sender_domains']) or 'no domain'}.", as_json=json)
 
 
 @tenants.command("limits")
@@ -96,7 +96,7 @@ def limits(
     with connected(settings_of(data_dir)) as connection:
         stored = connection.call("PATCH", "/manage/v1/tenants/current/limits", connection.tenant(tenant), body)
     words = {name: number or "any number of" for name, number in stored.items()}
-    show(stored, json, f"{words['calls']} calls, {words['app_events']} events of apps, {words['keys']} keys")
+    show(stored, f"{words['calls']} calls, {words['app_events']} events of apps, {words['keys']} keys", as_json=json)
 
 
 @keys.command("create")
@@ -134,7 +134,7 @@ def create_key(
         key = connection.call("POST", "/manage/v1/keys", connection.tenant(tenant), body)
     ends = f"works until {key['expires_on']}" if key["expires_on"] else "works without end"
     message = f"Key {key['id']}, {key['access_type']}, {ends}; keep it now, it is not shown again:\n{key['key']}"
-    show(key, json, message)
+    show(key, message, as_json=json)
 
 
 @keys.command("list")
@@ -142,7 +142,7 @@ def list_keys(tenant: Tenant, data_dir: DataDir = None, json: Json = False) -> N
     """List the API keys of a tenant."""
     with connected(settings_of(data_dir)) as connection:
         rows = connection.call("GET", "/manage/v1/keys", connection.tenant(tenant))
-    show_rows(rows, KEY_COLUMNS, json)
+    show_rows(rows, KEY_COLUMNS, as_json=json)
 
 
 @keys.command("disable")
@@ -155,7 +155,7 @@ def disable_key(
     """Disable an API key permanently."""
     with connected(settings_of(data_dir)) as connection:
         disabled = connection.call("POST", f"/manage/v1/keys/{key_id}/disable", connection.tenant(tenant))
-    show(disabled, json, f"Key {key_id} ({disabled['nickname']}) is disabled.")
+    show(disabled, f"Key {key_id} ({disabled['nickname']}) is disabled.", as_json=json)
 
 
 @secrets.callback()
@@ -168,4 +168,4 @@ def seal_secrets(data_dir: DataDir = None, json: Json = False) -> None:
     """Encrypt every stored secret with the first key of RAPPORT_SECRET_KEY."""
     with connected(settings_of(data_dir)) as connection:
         done = connection.call("POST", "/manage/v1/operator/secrets/seal")
-    show(done, json, f"{done['sealed']:,} secrets were sealed.")
+    show(done, f"{done['sealed']:,} secrets were sealed.", as_json=json)

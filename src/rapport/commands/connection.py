@@ -68,7 +68,7 @@ def _error(answer: httpx.Response) -> RapportError:
 
 
 @contextmanager
-def connected(settings: Settings, working: bool = False, upgrading: bool = False) -> Iterator[Connection]:
+def connected(settings: Settings, *, working: bool = False, upgrading: bool = False) -> Iterator[Connection]:
     """A connection for a command. working also carries out durable work when no server does; upgrading also brings
     engines by URL to the newest schema, as every command does with those of a folder.
 
@@ -94,7 +94,7 @@ def _private(settings: Settings, working: bool, upgrading: bool) -> AbstractCont
     # Commands that talk to a server need nothing of all that a server is made of.
     from rapport.commands.private import private_server
 
-    return private_server(settings, working, upgrading)
+    return private_server(settings, working=working, upgrading=upgrading)
 
 
 @contextmanager

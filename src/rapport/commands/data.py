@@ -80,15 +80,15 @@ def import_files(
     with connected(settings_of(data_dir)) as connection:
         tenant_id = connection.tenant(tenant)
         for file in files:
-            with progress(file.name, json) as tell:
+            with progress(file.name, as_json=json) as tell:
                 body = options | {"path": str(file.absolute())}
                 result = connection.follow("/manage/v1/operator/imports", tell, tenant_id, body)
             results.append({"file": str(file), **result})
             if not json:
-                show(None, False, f"{file.name}: {_import_sentence(result)}")
+                show(None, f"{file.name}: {_import_sentence(result)}", as_json=False)
                 _show_preview(result["preview"])
                 for warning in result["warnings"]:
-                    show(None, False, f"  warning: {_warned(warning)}")
+                    show(None, f"  warning: {_warned(warning)}", as_json=False)
     if json:
         print_json(results)
     if not all(map(_has_succeeded, results)):
@@ -109,9 +109,9 @@ def _show_preview(preview: dict[str, Any] | None) -> None:
     rows, new_attributes = preview["rows"], preview["new_attributes"]
     names = [f"row {number}" for number in range(1, len(rows) + 1)]
     lines = [{"column": name} | {n: row[name] for n, row in zip(names, rows, strict=True)} for name in rows[0]]
-    show_rows(lines, ["column", *names], False)
+    show_rows(lines, ["column", *names], as_json=False)
     if new_attributes:
-        show(None, False, f"  new attributes: {', '.join(f'{name} ({kind})' for name, kind in new_attributes.items())}")
+        show(None, f"  new attributes: {', '.join(f'{name} ({kind})' for name, kind in new_attributes.items())}", as_json=False)
 
 
 def _import_sentence(result: dict[str, Any]) -> str:
@@ -158,6 +158,6 @@ def run_cycles(
     body = {"first": begin.isoformat(), "last": end.isoformat()} if begin and end else {}
     with connected(settings_of(data_dir), working=True) as connection:
         tenant_id = connection.tenant(tenant)
-        with progress("Processing days", json) as tell:
+        with progress("Processing days", as_json=json) as tell:
             results = connection.follow("/manage/v1/operator/cycles", tell, tenant_id, body)
-    show_rows(results, ("data_date", "state", "seconds"), json)
+    show_rows(results, ("data_date", "state", "seconds"), as_json=json)

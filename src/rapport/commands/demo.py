@@ -48,7 +48,7 @@ def demo(
         _tell(_build(settings, customers, days, seed, json, outside), settings, json)
         with mailbox() as box:
             settings.smtp_url = f"smtp://127.0.0.1:{box.port}"
-            run(settings, roles_of(settings), json)
+            run(settings, roles_of(settings), as_json=json)
 
 
 def _build(
@@ -65,7 +65,7 @@ def _build(
         stores.start_work()
         gc.freeze()  # what was loaded stays, and is never searched for garbage
         gc.set_threshold(GARBAGE)
-        with progress(f"Simulating {customers} customers over {days} days", as_json) as tell:
+        with progress(f"Simulating {customers} customers over {days} days", as_json=as_json) as tell:
             return run_demo(stores, customers, days, seed, tell, outside)
     finally:
         stores.close()

@@ -44,10 +44,10 @@ def backup(
         _verify(file, settings_of(data_dir), json)
         return
     body = {"path": str(file.absolute()), "encrypt": encrypt}
-    with connected(settings_of(data_dir)) as connection, progress("Backing up", json) as tell:
+    with connected(settings_of(data_dir)) as connection, progress("Backing up", as_json=json) as tell:
         manifest = connection.follow("/manage/v1/operator/backups", tell, body=body)
     rows = sum(count for tables in manifest["rows"].values() for count in tables.values())
-    show(manifest, json, f"{manifest['path']}: {rows:,} rows, {manifest['bytes'] / 1e6:,.1f} MB")
+    show(manifest, f"{manifest['path']}: {rows:,} rows, {manifest['bytes'] / 1e6:,.1f} MB", as_json=json)
 
 
 def _verify(file: Path, settings: Settings, as_json: bool) -> None:
@@ -60,7 +60,7 @@ def _verify(file: Path, settings: Settings, as_json: bool) -> None:
         f"{verified.path} can be restored: taken at {verified.taken_at} by Rapport {verified.rapport}, {size}. "
         f"{SIGNATURES[verified.signature.name]}"
     )
-    show(asdict(verified), as_json, message)
+    show(asdict(verified), message, as_json=as_json)
 
 
 def restore(
@@ -76,16 +76,12 @@ def restore(
     from rapport.persons import restored
 
     settings = settings_of(data_dir)
-    with progress("Restoring", json) as tell:
+    with progress("Restoring", as_json=json) as tell:
         applied, signature = stores.restore(
-            settings,
-            file,
-            lambda opened, restored_backup: (
+            settings, file, lambda opened, restored_backup: (
                 restored.apply(opened, restored_backup.manifest),
                 restored_backup.signature,
-            ),
-            tell,
-            unsigned,
+            ), tell, unsigned=unsigned,
         )
     folder = str(settings.data_dir.expanduser())
     message = (
@@ -93,7 +89,7 @@ def restore(
         f"{_applied_sentence(applied, settings)} "
         "Nothing is sent until `rapport resume`."
     )
-    show({"data_dir": folder, "signature": signature, "applied": asdict(applied)}, json, message)
+    show({"data_dir": folder, "signature": signature, "applied": asdict(applied)}, message, as_json=json)
 
 
 def _where(settings: Settings, folder: str) -> str:
@@ -137,7 +133,7 @@ def resume(
             _ask(_about_to_leave(waiting))
         done = connection.call("POST", "/manage/v1/operator/resume")
     if not done["held"]:
-        show(done, json, "What was held is being sent.")
+        show(done, "What was held is being sent.", as_json=json)
         return
     if json:
         print_json(done)
@@ -183,9 +179,9 @@ def _ask(question: str) -> None:
 def migrate(data_dir: DataDir = None, json: Json = False) -> None:
     """Migrate both databases to the newest schema, after a backup if anything has to change."""
     settings = settings_of(data_dir)
-    with connected(settings, upgrading=True) as connection, progress("Migrating", json) as tell:
+    with connected(settings, upgrading=True) as connection, progress("Migrating", as_json=json) as tell:
         done = connection.follow("/manage/v1/operator/migrations", tell)
-    show_rows(done["checks"], COLUMNS, json)
+    show_rows(done["checks"], COLUMNS, as_json=json)
 
 
 def doctor(data_dir: DataDir = None, json: Json = False) -> None:
@@ -197,7 +193,7 @@ def doctor(data_dir: DataDir = None, json: Json = False) -> None:
     running = None if settings.by_url else server_file.read(folder)
     checks = [] if settings.by_url else folder_checks(folder, settings.kept_folder, running.pid if running else None)
     outcomes = [asdict(check) for check in checks] + [_server(settings, running)] + _engines(settings)
-    show_rows(outcomes, COLUMNS, json)
+    show_rows(outcomes, COLUMNS, as_json=json)
     if any(check["outcome"] == "failed" for check in outcomes):
         raise typer.Exit(1)
 

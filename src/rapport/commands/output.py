@@ -42,7 +42,7 @@ def settings_of(data_dir: Path | None, **changes: Any) -> Settings:
         raise Invalid(f"RAPPORT_{name} cannot be used: {because(first)}.") from error
 
 
-def show(value: Any, as_json: bool, sentence: str) -> None:
+def show(value: Any, sentence: str, *, as_json: bool) -> None:
     """Answer one thing: the value for machines, a sentence for people."""
     if as_json:
         print_json(value)
@@ -50,7 +50,7 @@ def show(value: Any, as_json: bool, sentence: str) -> None:
         people.print(sentence, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
-def show_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], as_json: bool) -> None:
+def show_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool) -> None:
     """Answer a list: whole for machines, a table of some columns for people."""
     if as_json:
         print_json(rows)
@@ -68,7 +68,7 @@ def print_json(value: Any) -> None:
 
 
 @contextmanager
-def progress(title: str, as_json: bool) -> Iterator[Tell]:
+def progress(title: str, *, as_json: bool) -> Iterator[Tell]:
     """A progress bar on standard error for as long as the block runs; the value tells it how far it is."""
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Progress(*columns, console=errors, disable=as_json or not errors.is_terminal, transient=True) as bar:

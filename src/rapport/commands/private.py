@@ -16,7 +16,7 @@ from rapport.stores import open_stores
 
 
 @contextmanager
-def private_server(settings: Settings, working: bool, upgrading: bool) -> Iterator[server_file.Running]:
+def private_server(settings: Settings, *, working: bool, upgrading: bool) -> Iterator[server_file.Running]:
     """Open the engines and serve them on a free port of loopback. Raises Unavailable as open_stores does."""
     if settings.by_url:  # a server of this machine may run there, and its work is its own
         settings = settings.model_copy(update={"process_name": f"{settings.process}-command"})

@@ -23,4 +23,4 @@ def serve(
     process_roles = roles_of(settings)
     from rapport.commands.serving import run
 
-    run(settings, process_roles, json)
+    run(settings, process_roles, as_json=json)

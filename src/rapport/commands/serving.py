@@ -69,7 +69,7 @@ def _open_many_files() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
-def run(settings: Settings, roles: frozenset[str], as_json: bool) -> NoReturn:
+def run(settings: Settings, roles: frozenset[str], *, as_json: bool) -> NoReturn:
     """Serve until SIGTERM or SIGINT, then end the process with nothing left running. Raises Unavailable."""
     logs.configure(settings.log_level)
     sys.setswitchinterval(SWITCH_SECONDS)
@@ -123,7 +123,7 @@ def _run(stores: Stores, roles: frozenset[str], listener: socket.socket, stoppin
         config = configured(app, stores.settings)
         stopping.server = _Server(config)
         stopping.started = True
-        show(details, as_json, f"{subject} {base_url} ({', '.join(sorted(roles))}); Ctrl-C stops it.")
+        show(details, f"{subject} {base_url} ({', '.join(sorted(roles))}); Ctrl-C stops it.", as_json=as_json)
         sys.stdout.flush()
         log.info("started", roles=sorted(roles), address=base_url)
         if (reason := holds.why_held(stores)) is not None:

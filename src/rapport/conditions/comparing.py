@@ -87,7 +87,7 @@ class Resolved:
     negated: bool
 
 
-def resolve(comparison: Comparison, kind: Kind, anchor: Anchor, percentile: bool = False) -> Resolved:
+def resolve(comparison: Comparison, kind: Kind, anchor: Anchor, *, percentile: bool = False) -> Resolved:
     """The test that a comparison is for values of a kind, as of an anchor. Raises Invalid when they do not fit."""
     positive = NEGATIONS.get(comparison.operator, comparison.operator)
     negated = positive is not comparison.operator
@@ -110,7 +110,7 @@ def resolve_column(comparison: Comparison, column: Column, anchor: Anchor) -> Re
     if column.stored and positive in (Operator.EQUALS, Operator.IN):
         values = tuple(column.stored(value) or value for value in _values(comparison))
         comparison = replace(comparison, value=values if positive is Operator.IN else values[0])
-    return resolve(comparison, column.kind, anchor, column.percentile)
+    return resolve(comparison, column.kind, anchor, percentile=column.percentile)
 
 
 _ORDERED = (
@@ -124,7 +124,7 @@ _ORDERED = (
 _TEXT = (Operator.EQUALS, Operator.IN, Operator.CONTAINS, Operator.STARTS_WITH, Operator.ENDS_WITH)
 
 
-def operators_of(kind: Kind, percentile: bool = False) -> list[Operator]:
+def operators_of(kind: Kind, *, percentile: bool = False) -> list[Operator]:
     """The operators that can compare a kind, each beside its negation."""
     if kind in NUMERIC:
         ranks = (Operator.TOP_PERCENT, Operator.BOTTOM_PERCENT) if percentile else ()

@@ -192,7 +192,7 @@ def _type(kind: Kind) -> str:
 def _forms(kinds: Iterable[Kind], percentile: bool = False) -> list[_Form]:
     """The forms that comparisons of some kinds have, with the operators of each."""
     forms: dict[tuple[Takes, tuple[str, ...]], _Form] = {}
-    operators = {kind: operators_of(kind, percentile) for kind in kinds}
+    operators = {kind: operators_of(kind, percentile=percentile) for kind in kinds}
     for operator in Operator:
         fitting = {_type(kind) for kind, fitting_operators in operators.items() if operator in fitting_operators}
         if fitting:
@@ -224,7 +224,7 @@ def _compared(forms: Sequence[_Form], kinds: Iterable[str]) -> dict[str, Describ
 
 def _words_of_operators(operators: set[Operator], kinds: Iterable[str]) -> str:
     by_kind = [
-        f"{name}: {', '.join(operator for operator in operators_of(KINDS[name][0], True) if operator in operators)}"
+        f"{name}: {', '.join(operator for operator in operators_of(KINDS[name][0], percentile=True) if operator in operators)}"
         for name in kinds
     ]
     return f"Of {'; of '.join(by_kind)}."

@@ -5,7 +5,7 @@ from rapport.conditions.comparing import Anniversary, Holds, Matches, Missing, O
 from rapport.conditions.schema import Anchor, Kind
 
 
-def render(resolved: Resolved, expression: str, anchor: Anchor, binder: Binder, guarded: bool = True) -> str:
+def render(resolved: Resolved, expression: str, anchor: Anchor, binder: Binder, *, guarded: bool = True) -> str:
     """SQL that tells whether an expression of the resolved kind passes.
 
     It is NULL for a missing value unless guarded or negated, when it is false or true.

@@ -87,7 +87,7 @@ class _Compiler:
         self.binder = Binder()
         self.tables = set[str]()
 
-    def sql(self, node: Condition, guarded: bool) -> str:
+    def sql(self, node: Condition, *, guarded: bool) -> str:
         """A boolean expression over a row of profiles; guarded ones are never NULL."""
         if isinstance(node, Every):
             return self._joined(node.parts, " AND ", guarded)
@@ -100,12 +100,12 @@ class _Compiler:
         return self._customers(node)
 
     def _joined(self, parts: tuple[Condition, ...], word: str, guarded: bool) -> str:
-        return f"({word.join(self.sql(part, guarded) for part in parts)})" if parts else "true"
+        return f"({word.join(self.sql(part, guarded=guarded) for part in parts)})" if parts else "true"
 
     def _attribute(self, node: AttributeIs, guarded: bool) -> str:
         column = column_of(node, self.schema)
         resolved = resolve_column(node.comparison, column, self.anchor)
-        return render(resolved, identifier(column.name), self.anchor, self.binder, guarded)
+        return render(resolved, identifier(column.name), self.anchor, self.binder, guarded=guarded)
 
     def _customers(self, node: HistoryIs | InGroup | InList | CustomerIs | Reachable) -> str:
         if isinstance(node, HistoryIs):

@@ -161,7 +161,7 @@ def note_staged(scope: Scope, stage: Stage, plan: Plan, known_types: Iterable[Ev
         ensure(scope, sorted(lacking[number] for (number,) in rows if number in lacking), columns)
 
 
-def of_file(scope: Scope, file: File, plan: Plan, keep: bool = True) -> tuple[tuple[str, int], ...]:
+def of_file(scope: Scope, file: File, plan: Plan, *, keep: bool = True) -> tuple[tuple[str, int], ...]:
     """The event types that a file names, with their ids; unless they are to be kept, with numbers of no meaning.
 
     Raises Invalid for more names than types there may be.

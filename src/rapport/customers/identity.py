@@ -57,7 +57,7 @@ def identifies_nobody(text: str) -> bool:
     return _NOBODY.fullmatch(text) is not None
 
 
-def says_nothing(value: Any, name: bool = False) -> bool:
+def says_nothing(value: Any, *, name: bool = False) -> bool:
     """Whether an address, or (name) a name, is empty or a word for nothing. None is none: it clears what is known."""
     if name and value in NAMES:
         return False
@@ -69,7 +69,7 @@ def identifies_nobody_sql(text: str) -> str:
     return f"match(lower({text}), {_literal(IDENTIFIES_NOBODY)})"
 
 
-def says_nothing_sql(text: str, name: bool = False) -> str:
+def says_nothing_sql(text: str, *, name: bool = False) -> str:
     """SQL of the same as says_nothing; text is SQL of a text that is not NULL."""
     nothing = f"match(lower({text}), {_literal(SAYS_NOTHING)})"
     return f"({text} NOT IN {NAMES} AND {nothing})" if name else nothing

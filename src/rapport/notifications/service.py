@@ -44,7 +44,7 @@ MAX_ID = 2**31 - 1
 ENDED_KEPT, PARKED_KEPT = timedelta(days=7), timedelta(days=30)
 
 
-def listeners(scope: Scope, with_callbacks: bool = False) -> list[Listener]:
+def listeners(scope: Scope, *, with_callbacks: bool = False) -> list[Listener]:
     """The tenant's listeners, by event type and channel, the general one first; and the hosts of callbacks if asked."""
     statement = select(Listener).where(Listener.tenant_id == scope.tenant_id)
     if not with_callbacks:
@@ -87,7 +87,7 @@ def register_listener(scope: Scope, event_type_id: int, url: str, channel_id: in
             channels.channel(scope, channel_id)
         except NotFound as error:
             raise Invalid(f"ChannelID {channel_id} is not a channel.") from error
-    url = checked_url(url, "ListenerURL", scope.stores.settings.allow_private_addresses)
+    url = checked_url(url, "ListenerURL", allow_private=scope.stores.settings.allow_private_addresses)
     now = scope.clock.now()
     with scope.records() as session:
         before = _url_before(scope, session, event_type_id, channel_id or 0)

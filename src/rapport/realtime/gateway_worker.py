@@ -312,7 +312,7 @@ class Decider(ClaimingWorker):
 
     async def opened(self) -> None:
         """Get ready to post."""
-        self._poster = Poster(self.stores.settings.allow_private_addresses, self._resolvers)
+        self._poster = Poster(self._resolvers, allow_private=self.stores.settings.allow_private_addresses)
 
     async def closed(self) -> None:
         """Close every connection, and leave what was not settled to others."""

@@ -55,7 +55,7 @@ def set_gateway(
     before is forgotten. Secrets in the url that are masked are those of the url before, as long as it leads to the same
     place. Raises Invalid for a url that is not to be posted to.
     """
-    url = checked_url(url, "url", scope.stores.settings.allow_private_addresses)
+    url = checked_url(url, "url", allow_private=scope.stores.settings.allow_private_addresses)
     now = scope.clock.now()
     with scope.records() as session:
         before = session.get(Gateway, scope.tenant_id, with_for_update=True)

@@ -57,7 +57,7 @@ class Stores:
         """How many processes answer the API of these engines, this one included."""
         return self.here.api_processes if self.here else 1
 
-    def start_work(self, listening: bool = True) -> None:
+    def start_work(self, *, listening: bool = True) -> None:
         """Begin durable work in this process: to carry it out, or (not listening) only to ask others for it.
 
         Raises Unavailable when another process has the name of this one, which would take its work for its own.
@@ -68,7 +68,7 @@ class Stores:
             here.enter()
             self.here = here
             connections, hurried = own.work_connections, self.records.hurried
-            work.start(self.records.url, own.process, listening, connections, own.outage_hours, hurried)
+            work.start(self.records.url, own.process, connections, own.outage_hours, listening=listening, hurried=hurried)
 
     def play(self, roles: frozenset[str]) -> None:
         """Have this process counted under its roles."""
@@ -88,7 +88,7 @@ class Stores:
         }
         return began, backup.write(self.records, self.warehouse, path, description, protection, progress)
 
-    def backup(self, path: Path, progress: backup.Progress | None = None, encrypted: bool = False) -> backup.Written:
+    def backup(self, path: Path, progress: backup.Progress | None = None, *, encrypted: bool = False) -> backup.Written:
         """Write a backup of both engines, signed where there is a key. Raises Invalid, Unavailable.
 
         Once it is written an outage of the records does not undo it: its entry waits for their return.
@@ -113,7 +113,7 @@ class Stores:
 _current: Stores | None = None
 
 
-def open_stores(settings: Settings, serving: bool = False, upgrading: bool = True, hurried: bool = False) -> Stores:
+def open_stores(settings: Settings, *, serving: bool = False, upgrading: bool = True, hurried: bool = False) -> Stores:
     """Open both engines and bring them to the newest schema, after a backup when something is there already.
 
     serving: the process is a server, which others that want the folder are told. Without upgrading, an older schema
@@ -155,11 +155,7 @@ def look(settings: Settings) -> list[Check] | None:
 
 
 def restore(
-    settings: Settings,
-    path: Path,
-    then: Callable[[Stores, archive.Backup], T],
-    progress: backup.Progress | None = None,
-    unsigned: bool = False,
+    settings: Settings, path: Path, then: Callable[[Stores, archive.Backup], T], progress: backup.Progress | None = None, *, unsigned: bool = False,
 ) -> T:
     """Load a backup into an empty data folder (or empty engines by URL) and bring it to the newest schema.
 
@@ -196,7 +192,7 @@ def restore(
 def _open_engines(settings: Settings, serving: bool = False, hurried: bool = False) -> Stores:
     keys = keys_of(settings)
     data_dir = settings.data_dir if settings.by_url else embedded.prepare_data_dir(settings.data_dir)
-    held = None if settings.by_url else embedded.hold(data_dir, serving)
+    held = None if settings.by_url else embedded.hold(data_dir, serving=serving)
     warehouse = postgres = None
     try:
         warehouse = Warehouse(
@@ -207,7 +203,7 @@ def _open_engines(settings: Settings, serving: bool = False, hurried: bool = Fal
         if not settings.records_url:
             postgres = start_postgres(data_dir)
         address = settings.records_url or (postgres.address if postgres else "")
-        records = Records(address, settings.most_connections, keys, hurried)
+        records = Records(address, settings.most_connections, keys, hurried=hurried)
         records.check()
         if settings.records_url:
             records.require_sessions()

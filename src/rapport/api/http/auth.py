@@ -104,7 +104,7 @@ def caller(function: str) -> Callable[[Request], Principal]:
         principal = authenticate(request)
         if not may_call(principal.access_type, function):
             raise Forbidden(f"The API key's access type does not cover {function}.")
-        if not rights_cover(principal.rights, principal.sections, function, request.state.reads):
+        if not rights_cover(principal.rights, principal.sections, function, reads=request.state.reads):
             raise Forbidden(f"The API key's rights or sections do not cover {function}.")
         return principal
 
@@ -125,7 +125,7 @@ def _check_admin(request: Request, principal: Principal) -> None:
     if principal.access_type != "Admin":
         raise Forbidden("The management API needs an Admin key.")
     section = f"{request.scope['path']}///".split("/")[3]  # /manage/v1/section/...
-    if not may_manage(principal.rights, principal.sections, section, request.state.reads):
+    if not may_manage(principal.rights, principal.sections, section, reads=request.state.reads):
         raise Forbidden(f"The API key's rights or sections do not cover {request.method} in {section!r}.")
 
 

@@ -108,7 +108,7 @@ class WireModel(BaseModel):
         return {names.get(str(key).lower(), key): value for key, value in data.items()}
 
 
-def parse(model: type[M], body: bytes, long_list: bool = False) -> M:
+def parse(model: type[M], body: bytes, *, long_list: bool = False) -> M:
     """A body as a model; with long_list it may hold a list of any number of texts. Raises Invalid, TooLarge."""
     data = loaded(body, long_list=long_list)
     if not isinstance(data, dict):

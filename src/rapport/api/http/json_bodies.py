@@ -31,7 +31,7 @@ FAULTS = {
 }
 
 
-def loaded(body: bytes, most_members: int | None = None, long_list: bool = False) -> Any:
+def loaded(body: bytes, most_members: int | None = None, *, long_list: bool = False) -> Any:
     """A body as JSON. Raises Invalid for what is no JSON, and for what could be neither stored nor sent again.
 
     That is half of a surrogate pair, a null character, a number beyond a double's range, nesting beyond DEEPEST. Raises

@@ -143,7 +143,7 @@ class _EventPost:
         except Invalid as error:
             busiest = events[persons.index(Counter(persons).most_common(1)[0][0])]
             raise await self.refused(error.message, busiest.customer_id or busiest.visitor_id) from error
-        accepted: list[Accepted] = await state.intake.accept(scope, events, entries, self.tenant.recording)
+        accepted: list[Accepted] = await state.intake.accept(scope, events, entries, recording=self.tenant.recording)
         return accepted
 
     def pace_app(self, token: str, number: int) -> None:
@@ -152,7 +152,7 @@ class _EventPost:
         scope, most = self.tenant.scope, min(number, MOST_OF_APPS)
         limit = share(self.tenant.app_events, scope.stores.api_processes)
         try:
-            self.request.app.state.event_limiter.take_of_apps(scope.tenant_id, token, is_present, most, limit)
+            self.request.app.state.event_limiter.take_of_apps(scope.tenant_id, token, most, limit, is_present=is_present)
         except TooManyRequests:
             REJECTED.labels(self.origin, "pace").inc(number)
             raise

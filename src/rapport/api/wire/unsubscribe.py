@@ -108,7 +108,7 @@ def unsubscribe(
     carried_out: RateLimiter = request.app.state.unsubscribed
     wish = repr((scope.tenant_id, customer_id, origin, everything))
     if carried_out.has_room(wish):
-        unsubscribing.unsubscribe(scope, customer_id, origin, everything)
+        unsubscribing.unsubscribe(scope, customer_id, origin, everything=everything)
         with suppress(TooManyRequests):  # several at once
             carried_out.hit(wish)
     asked_in = form.get("language", [""])[0]

@@ -41,7 +41,7 @@ def key(scope: Scope, data_date: date, run: int) -> str:
     return f"cycle:{scope.tenant_id}:{data_date.isoformat()}:{run}"
 
 
-def begin(scope: Scope, data_date: date, again: bool = True) -> int:
+def begin(scope: Scope, data_date: date, *, again: bool = True) -> int:
     """The run under way for a date, else (if there was none, or again) a new one. Concurrent callers get the same.
 
     Raises Conflict for a day that is not over: published, it would stand before every real one.

@@ -258,12 +258,12 @@ def _after_campaigns(tenant_id: int, data_date: str, timed: StepTimer, computed:
     dispatch_due(tenant_id)
 
 
-def start_cycle(scope: Scope, data_date: date, again: bool = True) -> str:
+def start_cycle(scope: Scope, data_date: date, *, again: bool = True) -> str:
     """Begin the cycle of a data date, or find the one that is under way; its key.
 
     A finished date is computed again, unless again is false: then its last run is found.
     """
-    run = cycles.begin(scope, data_date, again)
+    run = cycles.begin(scope, data_date, again=again)
     key = cycles.key(scope, data_date, run)
     if not work.exists(key):
         work.enqueue(work.Queue.CYCLES, key, daily_cycle, scope.tenant_id, data_date.isoformat(), run, False, True)

@@ -48,7 +48,7 @@ def claim_retries(
     return claims, len(claims)
 
 
-def settle(scope: Scope, held: HeldLease, unit: Unit, receipts: Mapping[Claim, Receipt], last: bool) -> None:
+def settle(scope: Scope, held: HeldLease, unit: Unit, receipts: Mapping[Claim, Receipt], *, last: bool) -> None:
     """Enter what became of messages; a temporary failure is to be retried unless this was the last try.
 
     What has left is entered even if the records are away meanwhile.

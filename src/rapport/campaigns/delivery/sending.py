@@ -210,7 +210,7 @@ def _deliver(scope: Scope, held: HeldLease, unit: Unit, claims: Sequence[Claim],
     messages = [message for message in written.values() if isinstance(message, Message)]
     unwritten = {claim_of[name]: receipt for name, receipt in written.items() if isinstance(receipt, Receipt)}
     if unwritten:
-        ledger.settle(scope, held, unit, unwritten, last)
+        ledger.settle(scope, held, unit, unwritten, last=last)
     away_receipts: list[Receipt] = []
     until_away = takewhile(lambda _: not away_receipts, messages)
     with transports.transports(scope.stores).of(scope, channel) as transport:
@@ -218,7 +218,7 @@ def _deliver(scope: Scope, held: HeldLease, unit: Unit, claims: Sequence[Claim],
             away_receipts.extend(receipt for receipt in receipts if receipt.away)
             tried = {claim_of[receipt.message_id]: receipt for receipt in receipts if not receipt.away}
             if tried:
-                ledger.settle(scope, held, unit, tried, last)
+                ledger.settle(scope, held, unit, tried, last=last)
     if away_receipts:  # what was not tried stays claimed, and goes out when the step is repeated
         raise lateness.too_late(scope) if lateness.is_late(scope, unit) else Away(f"The {away_receipts[0].reason}.")
 

@@ -26,7 +26,7 @@ RECORD = """
 """
 
 
-def unsubscribe(scope: Scope, customer_id: str, origin: Origin, everything: bool = False) -> None:
+def unsubscribe(scope: Scope, customer_id: str, origin: Origin, *, everything: bool = False) -> None:
     """Carry out a person's wish: nothing more on the message's channel, or on any. May be repeated freely.
 
     The campaign of the message gets one interaction 4 (unsubscribed) a customer, also of clicks at the same time. Of a

@@ -119,7 +119,7 @@ def _in_days(
     of_all = sales(goal, "{since:DateTime('UTC')}", "{until:DateTime('UTC')}", customers_sql)
     sql = SOME_CUSTOMERS.format(customers=customers_sql, sales=of_all)
     cells = summed(scope, [(sql, {**bound_days, **sales_parameters(goal), **parameters})]).cells
-    return spread_of(sum(cells.values(), Response()), is_amount(goal))
+    return spread_of(sum(cells.values(), Response()), is_money=is_amount(goal))
 
 
 def _size_of_a_customer(scope: Scope, series: Series, goal: Goal) -> float:
@@ -148,7 +148,7 @@ def _spread(scope: Scope, series: Series, goal: Goal, data_date: date) -> tuple[
     """What customers do in a window of the series, and whose doing that is."""
     earlier = _of_earlier_runs(scope, series, goal, data_date)
     if earlier.responders >= ENOUGH or is_click(goal):
-        return spread_of(earlier, is_amount(goal)), EARLIER
+        return spread_of(earlier, is_money=is_amount(goal)), EARLIER
     end = datetime.combine(data_date + timedelta(days=1), time())
     return _in_days(scope, series, goal, end, ALL_CUSTOMERS, {}), ALL.format(days=series.duration)
 

@@ -44,7 +44,7 @@ class Spread:
     is_money: bool
 
 
-def spread_of(response: Response, is_money: bool) -> Spread:
+def spread_of(response: Response, *, is_money: bool) -> Spread:
     """Of what some customers did, money up to the cap."""
     if not response.customers:
         return Spread(0.0, 0.0, is_money)
@@ -56,7 +56,7 @@ def spread_of(response: Response, is_money: bool) -> Spread:
 
 
 def detectable(
-    by_group: Sequence[tuple[Sequence[Pair], Inflation]], days: Sequence[date], is_money: bool = False
+    by_group: Sequence[tuple[Sequence[Pair], Inflation]], days: Sequence[date], *, is_money: bool = False
 ) -> Detectable:
     """Of the group of a series that is compared best, with the days of its complete runs.
 
@@ -64,7 +64,7 @@ def detectable(
     """
     comparisons = [_size_and_responses(pairs, ratio.money if is_money else ratio.rate) for pairs, ratio in by_group]
     size, whole = max(comparisons, key=lambda comparison: comparison[0], default=(0.0, Response()))
-    spread = spread_of(whole, is_money)
+    spread = spread_of(whole, is_money=is_money)
     if not size or spread.mean <= 0 or spread.variance <= 0:
         return Detectable(None, None, None, "What this series can show cannot be estimated yet.")
     return estimated("So far the series", size, spread, (max(days) - min(days)).days + 1)

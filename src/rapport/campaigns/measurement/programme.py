@@ -182,7 +182,7 @@ def _number(key: date) -> int:
 
 
 def _pair(done: Responses, key: date) -> Pair:
-    return done.of(_number(key), [1], False), done.of(_number(key), [1], True)
+    return done.of(_number(key), [1], is_control=False), done.of(_number(key), [1], is_control=True)
 
 
 def _months(first: date, last: date) -> Iterator[tuple[date, date]]:

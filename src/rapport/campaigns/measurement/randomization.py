@@ -123,7 +123,7 @@ class _Score:
         return self.third / math.pow(self.variance, 1.5)
 
 
-def difference(strata: Sequence[Stratum], is_watched: bool = False, inflation: float = 1.0) -> Difference | None:
+def difference(strata: Sequence[Stratum], inflation: float = 1.0, *, is_watched: bool = False) -> Difference | None:
     """Groups against their controls over strata; None where nobody differs from anybody.
 
     is_watched: the numbers still grow, and interval and p-value hold however often they are looked at. inflation: by

@@ -65,7 +65,7 @@ PLACES = f"""
 """
 
 
-def people(goal: Goal, with_cost: bool) -> str:
+def people(goal: Goal, *, with_cost: bool) -> str:
     """SQL of a row a run and customer: what it did for a goal in the window, and before it, and its vouchers."""
     cost = f", {costs.cost_sql('r.campaign_id')}" if with_cost else ""
     since, until = "{begin:DateTime('UTC')} - toIntervalDay({past:UInt32})", "{end:DateTime('UTC')}"
@@ -165,7 +165,7 @@ class Responses:
     cap: float | None
     cap_before: float | None = None
 
-    def of(self, campaign_id: int, groups: Iterable[int], is_control: bool) -> Response:
+    def of(self, campaign_id: int, groups: Iterable[int], *, is_control: bool) -> Response:
         """Those who drew some groups, held back or not."""
         drawn = (self.cells.get(Cell(campaign_id, group, is_control)) for group in groups)
         return sum((response for response in drawn if response), Response())
@@ -178,10 +178,10 @@ def responses(scope: Scope, runs: Sequence[Occurrence], goal: Goal) -> Responses
     customer counts once, from its first firing on: whoever is held back is so on every day.
     """
     with_cost = costs.has_costs(runs, goal)
-    return summed(scope, [*lots(scope, runs, goal, PAST_DAYS, with_cost)], with_cost)
+    return summed(scope, [*lots(scope, runs, goal, PAST_DAYS, with_cost=with_cost)], with_cost=with_cost)
 
 
-def summed(scope: Scope, lots: Sequence[Lot], with_cost: bool = False) -> Responses:
+def summed(scope: Scope, lots: Sequence[Lot], *, with_cost: bool = False) -> Responses:
     """What every cell of some people did, by SQL of a row a person in each draw with what it binds.
 
     Its columns: campaign (the draw), customer, grp (0 for who was held back), drawn, orders, value, past, and
@@ -207,12 +207,7 @@ def _response(numbers: Sequence[float]) -> Response:
 
 
 def lots(
-    scope: Scope,
-    runs: Sequence[Occurrence],
-    goal: Goal,
-    past: int,
-    with_cost: bool = False,
-    at_once: int | None = CUSTOMERS_AT_ONCE,
+    scope: Scope, runs: Sequence[Occurrence], goal: Goal, past: int, at_once: int | None = CUSTOMERS_AT_ONCE, *, with_cost: bool = False,
 ) -> Iterator[Lot]:
     """SQL of the people of runs with what it binds: scheduled ones in lots of so many customers, or in one."""
     common = {"past": past, **goals.sales_parameters(goal)}
@@ -220,14 +215,14 @@ def lots(
     if days:
         begins = [begin for begin, _ in windows(scope, days)]
         costed = costs.cost_parameters(dict(zip(trigger_results.draws(days), days, strict=True))) if with_cost else {}
-        yield trigger_results.people(goal, with_cost), trigger_results.bindings(scope, days, begins) | common | costed
+        yield trigger_results.people(goal, with_cost=with_cost), trigger_results.bindings(scope, days, begins) | common | costed
     lot: list[Occurrence] = []
     scheduled = [run for run in runs if not run.is_triggered]
     for run, following in zip_longest(scheduled, scheduled[1:]):
         lot.append(run)
         if following is None or (at_once and sum(each.targeted for each in (*lot, following)) > at_once):
             costed = costs.cost_parameters({each.id: each for each in lot}) if with_cost else {}
-            yield people(goal, with_cost), _bindings(scope, lot) | common | costed
+            yield people(goal, with_cost=with_cost), _bindings(scope, lot) | common | costed
             lot = []
 
 

@@ -94,7 +94,7 @@ def results(scope: Scope, campaign_id: int, goal: Goal | None = None) -> Results
     done = responses(scope, [campaign], goal)
     done = clicked(done, {campaign.id: reacted}) if is_click(goal) else done
     alike = classes(scope, campaign)
-    sent = {number: done.of(campaign.id, [number], False) for number in range(1, len(alike) + 1)}
+    sent = {number: done.of(campaign.id, [number], is_control=False) for number in range(1, len(alike) + 1)}
     against = between([sent], alike, is_open=is_open, by_money=is_amount(goal))
     return Results(
         campaign_id=campaign.id,
@@ -123,10 +123,10 @@ def _groups(
     """Control, then every group against those held back who would have been in it or in one that reaches the same."""
     plan = campaign.plan
     everybody = range(1, len(plan.groups) + 1)
-    control = done.of(campaign.id, everybody, True)
+    control = done.of(campaign.id, everybody, is_control=True)
     groups = [_result(0, CONTROL_ACTION_ID, control, reacted)]
     for number, alike_ones in enumerate(alike, start=1):
-        own, held_back = done.of(campaign.id, [number], False), done.of(campaign.id, alike_ones, True)
+        own, held_back = done.of(campaign.id, [number], is_control=False), done.of(campaign.id, alike_ones, is_control=True)
         group = _result(number, plan.group(number).action_id, own, reacted)
         if is_click(goal):
             group = replace(group, verdict=CANNOT_CLICK)

@@ -90,7 +90,7 @@ def inflation(scope: Scope, runs: Sequence[Occurrence], goal: Goal, done: Respon
     totals = "".join(f", sum(pow({name}_sum, 2)), sum({name}_squares)" for name in measures)
     at_most = max(FEWEST_AT_ONCE, ROWS_AT_ONCE // len(pairs))
     numbers: list[float] = []
-    for people, parameters in lots(scope, runs, goal, PAST_DAYS, with_cost, at_once=None):
+    for people, parameters in lots(scope, runs, goal, PAST_DAYS, with_cost=with_cost, at_once=None):
         sql = CLUSTERED.format(people=people, sums=sums, totals=totals)
         more = _parameters(pairs, sides, measures) | {"most": done.cap or 0.0, "most_before": done.cap_before or 0.0}
         (numbers,) = added(scope, sql, 1, at_most, **parameters, **more).values()
@@ -111,7 +111,7 @@ def _pairs(done: Responses, sides: Sides) -> dict[int, tuple[Response, Response]
     """Both sides in each draw that has them."""
     pairs = {}
     for draw in sorted({cell.campaign_id for cell in done.cells}):
-        pair = done.of(draw, [sides.group], False), done.of(draw, sides.others, sides.is_control)
+        pair = done.of(draw, [sides.group], is_control=False), done.of(draw, sides.others, is_control=sides.is_control)
         if pair[0].customers and pair[1].customers:
             pairs[draw] = pair
     return pairs

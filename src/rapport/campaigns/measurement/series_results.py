@@ -98,8 +98,8 @@ def series_results(scope: Scope, series: Series, goal: Goal | None = None, first
     drawn = {run.id: run for run in runs if run.id in reacted}
     alike = classes(scope, runs[0]) if runs else []
     by_group = {n: _pairs(done, list(drawn.values()), n, others) for n, others in enumerate(alike, start=1)}
-    held_back = sum((done.of(number, range(1, len(alike) + 1), True) for number in drawn), Response())
-    sent = [{n: done.of(number, [n], False) for n in by_group} for number in drawn]
+    held_back = sum((done.of(number, range(1, len(alike) + 1), is_control=True) for number in drawn), Response())
+    sent = [{n: done.of(number, [n], is_control=False) for n in by_group} for number in drawn]
     clicks = [reacted[number] for number in drawn]
     days = [run.execution_date for run in runs]
 
@@ -125,7 +125,7 @@ def series_results(scope: Scope, series: Series, goal: Goal | None = None, first
         control_responders=held_back.responders,
         groups=_groups(runs, by_group, inflated, sent, clicks, goal, bool(held_back.customers)),
         between=with_reactions(against, sent, clicks, is_watched=True, inflations=inflations),
-        detectable=detectable(comparisons, days, is_amount(goal)),
+        detectable=detectable(comparisons, days, is_money=is_amount(goal)),
     )
 
 
@@ -157,7 +157,7 @@ def _pairs(done: Responses, runs: Sequence[Occurrence], group: int, alike: Seque
     """A group and its control in each draw that has both, with how they were divided."""
     pairs = []
     for run in runs:
-        pair = done.of(run.id, [group], False), done.of(run.id, alike, True)
+        pair = done.of(run.id, [group], is_control=False), done.of(run.id, alike, is_control=True)
         if pair[0].customers and pair[1].customers:
             pairs.append((pair, draw_of(run.plan, group, alike)))
     return pairs

@@ -95,11 +95,7 @@ def mean_value(response: Response) -> float:
 
 
 def compare(
-    pairs: Sequence[Pair],
-    is_watched: bool = False,
-    is_open: bool = False,
-    by_money: bool = False,
-    inflation: Inflation = NO_INFLATION,
+    pairs: Sequence[Pair], inflation: Inflation = NO_INFLATION, *, is_watched: bool = False, is_open: bool = False, by_money: bool = False,
 ) -> Comparison:
     """A group against its control, a pair for each draw; the verdict is of this comparison alone (see adjusted).
 
@@ -109,7 +105,7 @@ def compare(
     group, control = (sum((pair[i] for pair in pairs[1:]), pairs[0][i]) for i in (0, 1))
     is_sequence = is_watched or is_open
     counted = difference(
-        [Stratum(_share(own), _share(held_back)) for own, held_back in pairs], is_sequence, inflation.rate
+        [Stratum(_share(own), _share(held_back)) for own, held_back in pairs], inflation.rate, is_watched=is_sequence
     )
     is_single = len(pairs) == 1 and not is_sequence
     p_value = _z_test(group, control) if is_single else counted.p_value if counted else None
@@ -191,7 +187,7 @@ def _of_buyers(
     pairs: Sequence[Pair], strata: Sequence[Stratum], is_sequence: bool, inflation: float
 ) -> Difference | None:
     """A difference of what buyers did; None where too few of them are to be expected in either group."""
-    return difference(strata, is_sequence, inflation) if _expected(pairs) >= LEAST_BUYERS else None
+    return difference(strata, inflation, is_watched=is_sequence) if _expected(pairs) >= LEAST_BUYERS else None
 
 
 def _expected(pairs: Sequence[Pair], others: bool = False) -> float:

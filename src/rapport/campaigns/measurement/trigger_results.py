@@ -39,7 +39,7 @@ ASSIGNED = f"""
 """
 
 
-def people(goal: Goal, with_cost: bool) -> str:
+def people(goal: Goal, *, with_cost: bool) -> str:
     """SQL of a row a draw and customer: what it did for a goal in its window, and before it, and its vouchers."""
     cost = f", {cost_sql('r.draw')}" if with_cost else ""
     since, until = "{since:DateTime('UTC')} - toIntervalDay({past:UInt32})", "{until:DateTime('UTC')}"

@@ -26,7 +26,7 @@ from rapport.stores.workflows import work
 PROCESSED_OPEN = (RunState.AWAITING_CLEARANCE, RunState.AWAITING_CONFIRMATION, RunState.SCHEDULED, RunState.EXECUTING)
 
 
-def run_now(scope: Scope, series_id: int, wait: bool = False) -> Occurrence:
+def run_now(scope: Scope, series_id: int, *, wait: bool = False) -> Occurrence:
     """Run a series today on the newest data, besides its planned run.
 
     Raises NotFound, and Conflict for a series that is not active or of a one-time campaign, and before the first
@@ -67,7 +67,7 @@ def _start(scope: Scope, campaign_id: int, data_date: date, wait: bool) -> Occur
     return occurrence(scope, campaign_id)
 
 
-def one_time(scope: Scope, body: OneTimeBody, wait: bool = False) -> Occurrence:
+def one_time(scope: Scope, body: OneTimeBody, *, wait: bool = False) -> Occurrence:
     """Run an action by hand on a list of customers: today at once, or on a later day with that day's cycle.
 
     Ids are matched ignoring case; unknown ones end as excluded. Raises NotFound, Invalid, Conflict.

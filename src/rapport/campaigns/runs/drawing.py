@@ -60,7 +60,7 @@ class _Urn:
         return f"s.grp IN ({', '.join(map(str, self.groups))})"
 
 
-def drawn(scope: Scope, stage: str, plan: Plan, alike: Sequence[Sequence[int]], is_shared: bool) -> str:
+def drawn(scope: Scope, stage: str, plan: Plan, alike: Sequence[Sequence[int]], *, is_shared: bool) -> str:
     """SQL of the rows of a stage (quoted name) with control among their verdicts.
 
     alike: for each group those that reach the same people; is_shared: some rows have one lot.

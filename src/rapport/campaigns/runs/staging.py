@@ -147,7 +147,7 @@ def fill_stage(
         part.execute(stage_plan.statement, **stage_plan.parameters, **parameters)
     if stage_plan.is_shared:
         stage_plan.sharing.skip(stage, _reachable(places))
-    return drawn(scope, stage, campaign.plan.with_shares(shares), _alike(scope, campaign, places), stage_plan.is_shared)
+    return drawn(scope, stage, campaign.plan.with_shares(shares), _alike(scope, campaign, places), is_shared=stage_plan.is_shared)
 
 
 def _may_share(scope: Scope, run_channels: Sequence[Channel], data_date: date, reading: Reading) -> bool:
@@ -168,7 +168,7 @@ def _sharing(
     not_plain = [name for name in addresses if not reading.is_plain(name)]
     domains = decoded(scope, prefix, _stored(scope, not_plain), data_date)
     keys = {
-        name: channel_addresses.key_sql(column, domains, reading.is_plain(name)) for name, column in addresses.items()
+        name: channel_addresses.key_sql(column, domains, plain=reading.is_plain(name)) for name, column in addresses.items()
     }
     return SharedAddresses(scope, prefix, [keys.get(channel.address_attribute, "") for channel in run_channels])
 

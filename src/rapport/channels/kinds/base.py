@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Protocol
 
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
@@ -30,19 +30,24 @@ def secret_members(model: type[BaseModel]) -> frozenset[str]:
 OWN_ID = "CUSTOMER_ID"
 
 
+class AddressSql(Protocol):
+    """SQL that says whether the SQL of a text is an address; plain: every text is a plain address."""
+
+    def __call__(self, text: str, /, *, plain: bool) -> str: ...
+
+
 @dataclass(frozen=True)
 class AddressForm:
     """What counts as an address: how it is called, and one rule in two languages.
 
-    passes tells it of a text, sql of a column (the SQL of the text, and whether every text of the column is a plain
-    address); sql is None where any text that is not blank will do.
+    passes says it of a text, sql of a column; sql is None where any text that is not blank will do.
     """
 
     name: str
     plural: str
     article: str
     passes: Callable[[str], bool]
-    sql: Callable[[str, bool], str] | None = None
+    sql: AddressSql | None = None
 
     @property
     def fault(self) -> str:

@@ -189,7 +189,7 @@ class Dates:
         forms = tuple(form_of(date_format) for date_format in self.formats)
         object.__setattr__(self, "forms", forms or (ISO_FORM,))
 
-    def value(self, type_: str, text: str, birth: bool = False) -> str:
+    def value(self, type_: str, text: str, *, birth: bool = False) -> str:
         """SQL of a column's value; NULL where the text does not fit. birth: two-digit years lie in the past."""
         moment = self._moment(type_, text, birth)
         first, last = YEARS[type_]
@@ -214,7 +214,7 @@ class Dates:
         cases = [f"match({text}, {_quoted(form.pattern)}), {int(not form.timed)}" for form in self.forms]
         return f"multiIf({', '.join(cases)}, 0)"
 
-    def keeps(self, type_: str, text: str, usual: bool = False) -> str:
+    def keeps(self, type_: str, text: str, *, usual: bool = False) -> str:
         """SQL of whether a text that fits loses nothing: no time of day as a Date, no part of a second as a Datetime.
 
         usual: texts in another form than the shortest may be taken for such that do.

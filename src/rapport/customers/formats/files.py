@@ -333,7 +333,7 @@ def _streamed(warehouse: Database, file: File) -> str:
     """)
     with file.path.open("rb") as body:
         names = [] if file.format == "parquet" else list(_structure(file))
-        warehouse.insert_stream(RAW, names, body, ENGINE_FORMATS[file.format], file.zipped, file.reading)
+        warehouse.insert_stream(RAW, names, body, ENGINE_FORMATS[file.format], file.reading, zipped=file.zipped)
     names_sql = ", ".join(_structure(file))
     return f"(SELECT {names_sql} FROM {RAW} ORDER BY _block_number, _block_offset)"  # noqa: S608 - names are quoted
 

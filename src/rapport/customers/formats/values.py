@@ -121,7 +121,7 @@ def sql_type(type_: str) -> str:
     return dates.SQL_TYPES.get(type_) or RULES[type_].sql_type
 
 
-def reason(type_: str, text: str, required: bool) -> str:
+def reason(type_: str, text: str, *, required: bool) -> str:
     """SQL of the reason for which a text was refused; those of dates are in dates."""
     cases = []
     if required:

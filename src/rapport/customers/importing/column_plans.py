@@ -89,7 +89,7 @@ class Plan:
     def _comes_back(self, column: MappedColumn, text: str) -> str:
         """SQL of whether a text is in the form in which the attribute's values come back."""
         if column.field.type in SQL_TYPES:
-            return self.dates_of(column).keeps(column.field.type, text, self.usual)
+            return self.dates_of(column).keeps(column.field.type, text, usual=self.usual)
         return in_form(text, column.field.forms)
 
     def typed(self, column: MappedColumn, type_: str, text: str) -> str:
@@ -135,7 +135,7 @@ class Plan:
         if column.field.forms and column.field.type not in SQL_TYPES:
             return "'is not a decimal number in the form of the column''s other values, so it would not come back'"
         if column.field.type not in SQL_TYPES:
-            return reason(column.field.type, text, column.field.required)
+            return reason(column.field.type, text, required=column.field.required)
         dates = self.dates_of(column)
         misfit = dates.reason(column.field.type, text)
         if column.field.forms:

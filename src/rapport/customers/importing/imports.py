@@ -84,15 +84,7 @@ class ImportRun:
 
 
 def import_file(
-    scope: Scope,
-    kind: str,
-    path: Path,
-    mapping: FileMapping | dict[str, Any] | None = None,
-    mode: str = ImportMode.INCREMENTAL,
-    allow_rejects: bool = False,
-    progress: Progress | None = None,
-    confirm_removal: bool = False,
-    dry_run: bool = False,
+    scope: Scope, kind: str, path: Path, mapping: FileMapping | dict[str, Any] | None = None, mode: str = ImportMode.INCREMENTAL, progress: Progress | None = None, *, allow_rejects: bool = False, confirm_removal: bool = False, dry_run: bool = False,
 ) -> ImportResult:
     """Import a file of customers, transactions, items, products or activity.
 
@@ -160,7 +152,7 @@ def _load(run: ImportRun, file: File) -> None:
         must_have_rows(file)
     run.progress(1, STEPS)
     if surveyed.doubled:
-        rejects.refuse_duplicates(run.stage, plan, file, run.allow_rejects)
+        rejects.refuse_duplicates(run.stage, plan, file, allowed=run.allow_rejects)
     run.progress(2, STEPS)
     orphans = []
     if run.kind.name == "items":
@@ -216,14 +208,14 @@ def _stage(run: ImportRun, file: File) -> tuple[Plan, list[personal_columns.Pers
     known_types = event_types.event_types(run.scope) if run.kind.name == "activity" and file.is_small else []
     if run.kind.name == "activity":
         types = tuple((event_type.name, event_type.id) for event_type in known_types) or event_types.of_file(
-            run.scope, file, plan, not run.dry_run
+            run.scope, file, plan, keep=not run.dry_run
         )
         plan = replace(plan, event_types=types)
     staging.create(run.stage, plan)
     staging.fill(run.stage, plan, file)
-    surveyed = survey(run.stage, plan, file.is_small)
+    surveyed = survey(run.stage, plan, small=file.is_small)
     if known_types and (surveyed.aside or UNTYPED in surveyed.signs):
-        plan = replace(plan, event_types=event_types.of_file(run.scope, file, plan, not run.dry_run))
+        plan = replace(plan, event_types=event_types.of_file(run.scope, file, plan, keep=not run.dry_run))
         staging.empty(run.stage)
         staging.fill(run.stage, plan, file)
     elif known_types and not run.dry_run:
@@ -235,7 +227,7 @@ def _stage(run: ImportRun, file: File) -> tuple[Plan, list[personal_columns.Pers
     if surveyed.aside:
         staging.judge(run.stage, plan, file)
     if surveyed.aside or newly_personal or UNTYPED in surveyed.signs:
-        surveyed = survey(run.stage, plan, file.is_small)
+        surveyed = survey(run.stage, plan, small=file.is_small)
     return plan, newly_personal, surveyed
 
 
@@ -256,7 +248,7 @@ def _swap_in(run: ImportRun, plan: Plan, newly_personal: list[personal_columns.P
                 respelled.created_customers = spelling.create_unknown_customers(run.stage)
             masking.mask_properties(run.scope, run.stage)
         run.progress(3, STEPS)
-        counts = merging.merge(run.scope, run.stage, plan, run.row.mode, run.row.loaded, bool(removed))
+        counts = merging.merge(run.scope, run.stage, plan, run.row.mode, run.row.loaded, removed=bool(removed))
     created = respelled.created_customers
     return replace(counts, unknown_customers=respelled.unknown_customers - created, created_customers=created)
 

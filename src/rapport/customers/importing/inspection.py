@@ -125,7 +125,7 @@ def _personal(plan: Plan) -> list[MappedColumn]:
 
 def _is_nothing(column: MappedColumn) -> str:
     text = f"ifNull({identifier(column.field.column)}, 'known')"
-    return says_nothing_sql(text, is_name(column.field.column))
+    return says_nothing_sql(text, name=is_name(column.field.column))
 
 
 def _nothing(stage: Stage, column: MappedColumn) -> FileWarning:

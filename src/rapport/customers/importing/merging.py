@@ -80,7 +80,7 @@ def _replaced_key(plan: Plan) -> str:
     return "transaction_id" if plan.kind.name == "items" and not plan.has("line_number") else key_sql(plan)
 
 
-def merge(scope: Scope, stage: Stage, plan: Plan, mode: str, rows: int, removed: bool) -> Counts:
+def merge(scope: Scope, stage: Stage, plan: Plan, mode: str, rows: int, *, removed: bool) -> Counts:
     """Put the staged rows, so many, in their table's place. Call it under locks.writing.
 
     removed: whether there are customers among them who were removed, see masking.stage_removed.
@@ -245,7 +245,7 @@ def _customer_value(
     if not plan.has(column):
         return value
     if is_contact:
-        nothing = says_nothing_sql(f"ifNull({value}, 'known')", is_name(column))
+        nothing = says_nothing_sql(f"ifNull({value}, 'known')", name=is_name(column))
         value = f"if({nothing}, nullIf(old.old_{column}, ''), {value})"
     value = cleared(hidden, value, type_) if hidden else value
     return f"if(has(staged.{KEPT}, {literal(column)}), old.old_{column}, {value})" if plan.partial else value

@@ -48,7 +48,7 @@ def key_texts_sql(plan: Plan) -> str:
     )
 
 
-def refuse_duplicates(stage: Stage, plan: Plan, file: File, allowed: bool) -> None:
+def refuse_duplicates(stage: Stage, plan: Plan, file: File, *, allowed: bool) -> None:
     """Refuse every row whose primary key an earlier row has; the earlier row stays when rejects are allowed."""
     good, refused = stage.table("good"), stage.rejects()
     key, texts, first = merging.key_sql(plan), key_texts_sql(plan), _key_texts(plan)[0]

@@ -24,7 +24,7 @@ class Survey:
     signs: frozenset[str]
 
 
-def survey(stage: Stage, plan: Plan, small: bool) -> Survey:
+def survey(stage: Stage, plan: Plan, *, small: bool) -> Survey:
     """Look at the staged rows. small: they are few enough for a set of all their keys."""
     at_once = small or stage.count("good") <= stage.warehouse.at_once(BYTES_A_KEY)
     figures_by_sign = inspection.figures_sql(plan) | look_alikes.figures_sql(plan)

@@ -110,7 +110,7 @@ def words(name: str) -> list[str]:
 
 
 @lru_cache(maxsize=10_000)
-def named_personal(name: str, of_person: bool = False) -> str:
+def named_personal(name: str, *, of_person: bool = False) -> str:
     """What identifying data a column or property of this name holds, as one of the words above; empty for none.
 
     of_person: it is a column of customers, where `Name` is the person's; elsewhere that may be a product's.

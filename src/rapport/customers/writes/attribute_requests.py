@@ -117,7 +117,7 @@ def job(scope: Scope, job_id: str) -> AttributeJob:
 def _checked(scope: Scope, callback_url: str | None) -> str | None:
     """A callback URL that may be posted to, None when there is none. Raises Invalid for one that never would be."""
     return (
-        checked_url(callback_url, "CallbackURL", scope.stores.settings.allow_private_addresses)
+        checked_url(callback_url, "CallbackURL", allow_private=scope.stores.settings.allow_private_addresses)
         if callback_url
         else None
     )

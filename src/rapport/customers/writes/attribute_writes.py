@@ -293,7 +293,7 @@ def _checked(
 
 def _nothing(info: AttributeInfo, value: Any, updating: bool) -> str:
     """The fault of an address or a name that is told to be nothing; an update clears one by an empty text."""
-    if not says_nothing(value, is_name(info.real_field_name)):
+    if not says_nothing(value, name=is_name(info.real_field_name)):
         return ""
     if not str(value).strip():
         return "" if updating else EMPTY

@@ -156,7 +156,7 @@ def carry_out_if_free(scope: Scope) -> bool:
     return free
 
 
-def carry_out(scope: Scope, one_by_one: bool = False) -> bool:
+def carry_out(scope: Scope, *, one_by_one: bool = False) -> bool:
     """Carry out the oldest writes in line; whether there may be more. Call it under locks.writing.
 
     With one_by_one each is carried out alone, and one that cannot be fails: whoever calls does so when they have failed

@@ -112,7 +112,7 @@ class Writer(RoundWorker):
         with locks.writing_if_free(scope) as free:
             if not free:
                 return HELD_SECONDS
-            return 0.0 if ordering.carry_out(scope, self._failed.get(tenant_id, 0) >= TRIES) else None
+            return 0.0 if ordering.carry_out(scope, one_by_one=self._failed.get(tenant_id, 0) >= TRIES) else None
 
 
 def writer_of(stores: Stores) -> Writer:

@@ -145,7 +145,7 @@ def _split(everybody: Stage, buyers: pa.Table) -> dict[int, Stage]:
     }
 
 
-def compare(stage: Stage, grow: bool) -> tuple[float, Any, dict[str, Any]]:
+def compare(stage: Stage, *, grow: bool) -> tuple[float, Any, dict[str, Any]]:
     """The factor of a stage, the trees that score it or None, and what is to be told of both models."""
     fold = np.arange(len(stage.net)) % FOLDS  # rows come in the order of a hash
     report: dict[str, Any] = {

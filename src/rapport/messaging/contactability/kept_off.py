@@ -142,7 +142,7 @@ def _add_by_address(
     first, second = KEPT_OFF.values()
     sql = BY_ADDRESS.format(
         table=identifier(table),
-        key=addresses.key_sql(address, domains, is_plain),
+        key=addresses.key_sql(address, domains, plain=is_plain),
         mark=suppressed_addresses.MARK.format(key="key_of_address"),
         mark_of_digits=suppressed_addresses.MARK_OF_DIGITS.format(key="key_of_address"),
         profiles=profiles,

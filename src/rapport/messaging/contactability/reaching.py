@@ -87,11 +87,11 @@ def fault_sql(channel: Channel, lists: Sequence[KeptOff], suppressed: str, readi
     if channel.address_attribute != OWN_ID:
         address, is_plain = f"p.{profile_alias(channel.address_attribute)}", reading.is_plain(channel.address_attribute)
         conditions[rules.NO_ADDRESS].append(
-            f"{channel_addresses.blank_sql(address, is_plain)}, {fault_of(rules.NO_ADDRESS)}"
+            f"{channel_addresses.blank_sql(address, plain=is_plain)}, {fault_of(rules.NO_ADDRESS)}"
         )
         form = channel.behaviour.address_form
         if form.sql is not None:
-            conditions[rules.BAD_ADDRESS].append(f"NOT {form.sql(address, is_plain)}, {fault_of_form(form)}")
+            conditions[rules.BAD_ADDRESS].append(f"NOT {form.sql(address, plain=is_plain)}, {fault_of_form(form)}")
     for kept_off in (kept_off for kept_off in lists if kept_off.channel_id == channel.id):
         of_group = f"grp IN ({', '.join(map(str, kept_off.groups))}) AND " if kept_off.groups else ""
         for rule in (rules.LISTED, rules.PREFERENCE):

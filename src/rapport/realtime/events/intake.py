@@ -48,7 +48,7 @@ class Intake(RoundWorker):
         self._lock = threading.Lock()
 
     async def accept(
-        self, scope: Scope, events: Sequence[Incoming], entries: Sequence[LogEntry] = (), recording: bool = False
+        self, scope: Scope, events: Sequence[Incoming], entries: Sequence[LogEntry] = (), *, recording: bool = False
     ) -> list[Accepted]:
         """Store events and entries of the log; what became of each event, once that has committed.
 

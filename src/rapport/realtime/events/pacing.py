@@ -44,7 +44,7 @@ class EventRateLimiter:
             )
         self._present.update(counts)
 
-    def take_of_apps(self, tenant_id: int, token: str, is_present: bool, number: int, limit: int) -> None:
+    def take_of_apps(self, tenant_id: int, token: str, number: int, limit: int, *, is_present: bool) -> None:
         """Count events that came with a public token; one that was replaced has half of what its tenant has.
 
         limit is the tenant's for all tokens; 0 means none. What holds more events than that is taken where there are no

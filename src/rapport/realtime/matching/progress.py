@@ -122,7 +122,7 @@ def close(progress: Progress, at: datetime) -> None:
         progress.closed_at, progress.changed = at, True
 
 
-def end(progress: Progress, fires: bool = True) -> dict[str, Any]:
+def end(progress: Progress, *, fires: bool = True) -> dict[str, Any]:
     """Take the first open sequence off, as its deadline has come; the event that opened it.
 
     One that fires nothing since nobody knows the visitor is not over for whoever the visitor turns out to be.

@@ -123,7 +123,7 @@ def _ended(
     state, is_visitor = states.of(trigger, person), person.startswith(VISITOR)
     fires = trigger.body.visitors or not is_visitor
     while state.deadline is not None and state.deadline <= now:
-        opened = progress.end(state, fires)
+        opened = progress.end(state, fires=fires)
         if fires:
             customer_id = opened["customer_id"] or opened["visitor_id"]
             yield Candidate(trigger, person, customer_id, is_visitor, opened["key"], opened["parameters"])

@@ -44,7 +44,7 @@ VISITORS = pa.schema([field for field in ACTIVITY if field.name != "customer_id"
 ordering.register_handler(KIND, profile_updates.overwrite)
 
 
-def file_batch(scope: Scope, names: Names, apart: bool = False) -> int:
+def file_batch(scope: Scope, names: Names, *, apart: bool = False) -> int:
     """File a tenant's oldest handled events; how many there were, 0 while its tables are held by another.
 
     One caller at a time in a deployment. With apart, an event that cannot be written while others can be is

@@ -56,7 +56,7 @@ def _close(data_dir: Path) -> None:
         raise explained(error) or Unavailable(f"The data folder cannot be used: {error.strerror}.") from error
 
 
-def hold(data_dir: Path, serving: bool) -> int:
+def hold(data_dir: Path, *, serving: bool) -> int:
     """Take a data folder for this process, until the open file that is answered is closed or the process ends.
 
     The engines' own locks are taken one after the other: two processes that start at once would meet half-way.
@@ -82,7 +82,7 @@ def hold(data_dir: Path, serving: bool) -> int:
 def _held(text: str) -> Held:
     """What the file of a folder's holder tells; it may be empty for a moment."""
     number, _, kind = text.partition(" ")
-    return Held(_process(number), {SERVER: True, COMMAND: False}.get(kind))
+    return Held(_process(number), serving={SERVER: True, COMMAND: False}.get(kind))
 
 
 def _process(number: str) -> str:

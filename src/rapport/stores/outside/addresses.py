@@ -39,7 +39,7 @@ class PrivateAddress(Invalid):
     """A name or an address that leads to a private network."""
 
 
-def resolve_public(url: str, allow_private: bool) -> str:
+def resolve_public(url: str, *, allow_private: bool) -> str:
     """The network address that an http(s) URL leads to. Raises Invalid, of which Unresolved is a kind.
 
     Refused are other schemes, URLs with credentials, names that do not resolve and, unless
@@ -56,12 +56,12 @@ def resolve_public(url: str, allow_private: bool) -> str:
     if parts.username or parts.password:
         raise Invalid("The URL must not contain a user name or a password.")
     try:
-        return public_addresses(parts.hostname, port or PORTS[parts.scheme], allow_private)[0]
+        return public_addresses(parts.hostname, port or PORTS[parts.scheme], allow_private=allow_private)[0]
     except PrivateAddress as error:
         raise PrivateAddress("The URL leads to a private address, which this server does not post to.") from error
 
 
-def public_addresses(host: str, port: int, allow_private: bool) -> list[str]:
+def public_addresses(host: str, port: int, *, allow_private: bool) -> list[str]:
     """The network addresses of a host that tenants chose, in order of preference; connect to these, not to the name.
 
     Raises Unresolved, and PrivateAddress unless allow_private for a host of which any address is private, loopback,
@@ -73,7 +73,7 @@ def public_addresses(host: str, port: int, allow_private: bool) -> list[str]:
     return [str(address) for address in resolved]
 
 
-def checked_url(url: str, parameter: str, allow_private: bool) -> str:
+def checked_url(url: str, parameter: str, *, allow_private: bool) -> str:
     """A URL that a tenant wants things posted to, decoded once when it came percent-encoded as a whole.
 
     A name that does not resolve yet, or takes long to, is accepted; every post resolves and checks it again. A user
@@ -86,7 +86,7 @@ def checked_url(url: str, parameter: str, allow_private: bool) -> str:
     try:
         parts = urlsplit(url)
         bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-        _LOOKING_UP.submit(resolve_public, bare, allow_private).result(PATIENCE_SECONDS)
+        _LOOKING_UP.submit(resolve_public, bare, allow_private=allow_private).result(PATIENCE_SECONDS)
     except (Unresolved, TimeoutError):
         return url
     except (Invalid, ValueError) as error:

@@ -21,7 +21,7 @@ NAME = re.compile(rf"(?:{WORD}|v?[0-9]{{1,6}}|[a-z]{{1,10}}[0-9])(?:[-_.](?:{WOR
 PLACE = "its scheme, host, port, path or user name"
 
 
-def kept(name: str, mask: str, present: str | None, same_place: bool, changed: str) -> str:
+def kept(name: str, mask: str, present: str | None, changed: str, *, same_place: bool) -> str:
     """The present secret, in place of one that came back masked.
 
     It is kept only for the place that it was entered for: it is sent nowhere else. Raises Invalid naming the secret.
@@ -43,7 +43,7 @@ def unmasked(url: str, present: str | None, parameter: str) -> str:
     before = {name: part for name, part in _parts(present) if name} if present else {}
     same_place = present is not None and _place(url, present) == _place(present)
     return "".join(
-        kept(f"{name} in {parameter}", MASK, before.get(name), same_place, PLACE)
+        kept(f"{name} in {parameter}", MASK, before.get(name), PLACE, same_place=same_place)
         if name and unquote_plus(part) == MASK
         else part
         for name, part in _parts(url)

@@ -107,7 +107,7 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
     takes long to resolve holds one resolver and not all of them.
     """
 
-    def __init__(self, allow_private: bool, resolvers: Executor) -> None:
+    def __init__(self, resolvers: Executor, *, allow_private: bool) -> None:
         self._allow_private = allow_private
         self._resolvers = resolvers
         self._resolving: dict[str, asyncio.Future[str]] = {}
@@ -122,7 +122,8 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
 
     def _resolve(self, url: str) -> asyncio.Future[str]:
         loop = asyncio.get_running_loop()
-        resolving = loop.run_in_executor(self._resolvers, resolve_public, url, self._allow_private)
+        resolve = functools.partial(resolve_public, url, allow_private=self._allow_private)
+        resolving = loop.run_in_executor(self._resolvers, resolve)
         self._resolving[url] = resolving
         resolving.add_done_callback(lambda done: self._resolved(url, done))
         return resolving
@@ -146,14 +147,14 @@ def _certificates() -> ssl.SSLContext:
 class Poster:
     """Posts over kept connections; used inside one event loop."""
 
-    def __init__(self, allow_private: bool, resolvers: Executor, timeout: float = TIMEOUT_SECONDS) -> None:
+    def __init__(self, resolvers: Executor, timeout: float = TIMEOUT_SECONDS, *, allow_private: bool) -> None:
         self._timeout = timeout
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=_certificates(),
             max_connections=None,
             max_keepalive_connections=50,
             keepalive_expiry=15,
-            network_backend=CheckedBackend(allow_private, resolvers),
+            network_backend=CheckedBackend(resolvers, allow_private=allow_private),
         )
 
     async def post(self, url: str, headers: dict[str, str], body: bytes, timeout: float | None = None) -> Answer:

@@ -85,7 +85,7 @@ def unhurried(connection: Pooled) -> None:
     connection.execute(UNHURRIED)
 
 
-def parameters(url: URL, hurried: bool = False) -> dict[str, Any]:
+def parameters(url: URL, *, hurried: bool = False) -> dict[str, Any]:
     """What every connection is opened with, unless the address says otherwise. hurried: see HURRIED."""
     settings = SETTINGS | (HURRIED if hurried else {})
     options = " ".join(f"-c {name}={value}" for name, value in settings.items())
@@ -110,20 +110,14 @@ def in_use(pooled: Engine) -> int:
 
 
 def engine(
-    url: URL,
-    connections: int,
-    idle: int,
-    wait: float,
-    server_seconds: float | None = None,
-    hurried: bool = False,
-    **options: Any,
+    url: URL, connections: int, idle: int, wait: float, server_seconds: float | None = None, *, hurried: bool = False, **options: Any,
 ) -> Engine:
     """A pool of at most so many connections, of which so many stay open idle.
 
     wait: seconds until one is free. server_seconds: after how long the server ends a statement; None for never.
     hurried: see HURRIED.
     """
-    arguments = parameters(url, hurried)
+    arguments = parameters(url, hurried=hurried)
     if server_seconds is not None and "options" in arguments:
         arguments["options"] += f" -c statement_timeout={round(server_seconds * 1000)}"
     kept = min(idle, connections)

@@ -113,20 +113,13 @@ class Records:
     """A pool of connections to the records database."""
 
     def __init__(
-        self, url: str, connections: int = CONNECTIONS, keys: sealing.Keys | None = None, hurried: bool = False
+        self, url: str, connections: int = CONNECTIONS, keys: sealing.Keys | None = None, *, hurried: bool = False
     ) -> None:
         self.url = _url(url)
         self.hurried = hurried  # see connecting.HURRIED
         self.keys = keys or sealing.Keys()
         self.engine: Engine = connecting.engine(
-            make_url(self.url),
-            connections,
-            IDLE_CONNECTIONS,
-            FREE_SECONDS,
-            connecting.SERVER_SECONDS,
-            hurried,
-            json_serializer=lambda value: orjson.dumps(value).decode(),
-            json_deserializer=orjson.loads,
+            make_url(self.url), connections, IDLE_CONNECTIONS, FREE_SECONDS, connecting.SERVER_SECONDS, hurried=hurried, json_serializer=lambda value: orjson.dumps(value).decode(), json_deserializer=orjson.loads,
         )
         sealing.give(self.engine.dialect, self.keys)
         event.listen(self.engine, "handle_error", _explain)
@@ -183,7 +176,7 @@ class Records:
         with self._reading() as session:
             yield session
 
-    def json_rows(self, sql: str, parameters: dict[str, Any], omit_nulls: bool = False) -> bytes:
+    def json_rows(self, sql: str, parameters: dict[str, Any], *, omit_nulls: bool = False) -> bytes:
         """A SELECT as a JSON array of objects, rendered by the database. The SQL binds :name parameters."""
         row = "json_strip_nulls(to_json(r))" if omit_nulls else "r"
         wrapped = f"SELECT coalesce(json_agg({row}), '[]'::json)::text FROM ({sql}) AS r"  # noqa: S608 - sql is a constant of ours

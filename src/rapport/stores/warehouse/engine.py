@@ -197,7 +197,7 @@ class Database:
         return self._warehouse.embedded
 
     def insert_stream(
-        self, table: str, columns: Sequence[str], body: BinaryIO, fmt: str, zipped: bool, settings: dict[str, Any]
+        self, table: str, columns: Sequence[str], body: BinaryIO, fmt: str, settings: dict[str, Any], *, zipped: bool
     ) -> None:
         """Insert a file's bytes in one of the engine's formats, streamed; zipped bytes are .gz."""
         with self._client() as client:

@@ -91,7 +91,7 @@ class ClaimingWorker(Worker):
         """End the threads."""
         self._threads.shutdown()
 
-    def begin(self, work: Coroutine[Any, Any, None], makes_room: bool = True) -> None:
+    def begin(self, work: Coroutine[Any, Any, None], *, makes_room: bool = True) -> None:
         """Carry work out beside the rest; when it ends more is taken, if that makes room for some."""
         running = asyncio.create_task(work)
         self._running.add(running)

@@ -141,7 +141,7 @@ class _OutageWait:
 _patience = _OutageWait()
 
 
-def step(name: str, attempts: int = 1, bounded: bool = True) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def step(name: str, attempts: int = 1, *, bounded: bool = True) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Declare a step: its result is kept once it ends, and a kill before that runs it again.
 
     While an engine is away it waits with growing pauses and then runs again, for hours: what is not bounded (notes of
@@ -155,10 +155,10 @@ def step(name: str, attempts: int = 1, bounded: bool = True) -> Callable[[Callab
         max_attempts=attempts,
         should_retry=lambda error: not isinstance(error, RapportError),
     )
-    return lambda function: declare(waiting(function, name, bounded))
+    return lambda function: declare(waiting(function, name, bounded=bounded))
 
 
-def waiting(function: Callable[P, R], name: str, bounded: bool = True) -> Callable[P, R]:
+def waiting(function: Callable[P, R], name: str, *, bounded: bool = True) -> Callable[P, R]:
     """A function that is called again for as long as an engine that it needs is away, or its time has not come.
 
     Raises Away in the end.
@@ -194,12 +194,7 @@ def waiting(function: Callable[P, R], name: str, bounded: bool = True) -> Callab
 
 
 def start(
-    records_url: str,
-    process: str = "rapport",
-    listening: bool = True,
-    connections: int = 20,
-    hours: float = 24.0,
-    hurried: bool = False,
+    records_url: str, process: str = "rapport", connections: int = 20, hours: float = 24.0, *, listening: bool = True, hurried: bool = False,
 ) -> None:
     """Launch the engine of durable work; what an earlier run of this process left under way is resumed at once.
 

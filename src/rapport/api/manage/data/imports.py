@@ -105,8 +105,16 @@ def create_import(
         path = Path(folder) / (re.sub(r"[^\w.-]", "_", file.filename or "")[-200:] or "upload.csv")
         with path.open("wb") as copy:
             shutil.copyfileobj(file.file, copy)
-        decided = (mode, allow_rejects, None, confirm_removal, dry_run)
-        result = imports.import_file(principal.scope, kind, path, parsed, *decided)
+        result = imports.import_file(
+            principal.scope,
+            kind,
+            path,
+            parsed,
+            mode,
+            allow_rejects=allow_rejects,
+            confirm_removal=confirm_removal,
+            dry_run=dry_run,
+        )
     created = ImportMade.model_validate(imports.import_of(principal.scope, result.import_id))
     preview = FilePreviewOut.model_validate(result.preview) if result.preview else None
     return created.model_copy(update={"preview": preview})

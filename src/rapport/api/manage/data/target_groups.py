@@ -190,7 +190,7 @@ def list_target_groups(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> list[TargetGroupOut]:
     """The groups in use, or the archived ones, by ID, with their most recent sizes."""
-    groups = audience_groups.target_groups(principal.scope, archived)
+    groups = audience_groups.target_groups(principal.scope, archived=archived)
     return Part.of(groups, limit, offset).each(TargetGroupOut.model_validate)
 
 
@@ -198,7 +198,7 @@ def list_target_groups(
 def create_target_group(body: TargetGroupIn, principal: Principal = Depends(admin)) -> TargetGroupTold:  # noqa: B008
     """Save a definition; 400 says what is wrong and where, 409 that the name is in use."""
     group = audience_groups.create_target_group(
-        principal.scope, body.name, body.definition, body.priority, body.tells_changes
+        principal.scope, body.name, body.definition, body.priority, tells_changes=body.tells_changes
     )
     return _with_sentence(principal.scope, group)
 
@@ -219,7 +219,7 @@ def change_target_group(
     groups.
     """
     changed = audience_groups.update_target_group(
-        principal.scope, group_id, body.name, body.definition, body.priority, body.tells_changes
+        principal.scope, group_id, body.name, body.definition, body.priority, tells_changes=body.tells_changes
     )
     return _with_sentence(principal.scope, changed)
 
@@ -354,7 +354,7 @@ def begin_count(body: CountIn, principal: Principal = Depends(admin)) -> CountOu
     A count that finds nobody because no day has been modelled yet fails and says so.
     """
     definition = audience_groups.definition_of(principal.scope, body.definition)
-    return _count(principal.scope, counting.start_count(principal.scope, definition, body.refresh))
+    return _count(principal.scope, counting.start_count(principal.scope, definition, refresh=body.refresh))
 
 
 @router.get("/target-group-counts/{count_id}", summary="Read a count")

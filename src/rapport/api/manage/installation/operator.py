@@ -98,7 +98,7 @@ def write_backup(body: BackupIn, stores: Stores = Depends(operator)) -> Streamin
     """Write a backup while the server runs; progress counts rows."""
 
     def work(progress: Progress) -> dict[str, Any]:
-        written = stores.backup(Path(body.path), progress, body.encrypt)
+        written = stores.backup(Path(body.path), progress, encrypted=body.encrypt)
         return {"path": written.path, "bytes": written.bytes, "rows": written.rows}
 
     return stream("backup", work)
@@ -145,9 +145,17 @@ def load_file(body: ImportIn, scope: Scope = Depends(operated)) -> StreamingResp
     mapping = customer_mapping.with_blank_cells(base_mapping, body.blank_cells)
 
     def work(progress: Progress) -> dict[str, Any]:
-        path = Path(body.path)
-        decided = (body.mode, body.allow_rejects, progress, body.confirm_removal, body.dry_run)
-        result = imports.import_file(scope, body.kind, path, mapping, *decided)
+        result = imports.import_file(
+            scope,
+            body.kind,
+            Path(body.path),
+            mapping,
+            body.mode,
+            progress,
+            allow_rejects=body.allow_rejects,
+            confirm_removal=body.confirm_removal,
+            dry_run=body.dry_run,
+        )
         return asdict(result) | {"rejects_path": str(result.rejects_path) if result.rejects_path else None}
 
     return stream("import", work)

@@ -23,7 +23,7 @@ def list_actions(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> list[ActionOut]:
     """The tenant's actions, by id. Action 1 (DN, do nothing) is the control action and is not listed."""
-    return page.of(definitions.actions(principal.scope, archived)).each(ActionOut.model_validate)
+    return page.of(definitions.actions(principal.scope, archived=archived)).each(ActionOut.model_validate)
 
 
 @router.post("", status_code=201, summary="Create an action")

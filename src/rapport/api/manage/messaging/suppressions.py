@@ -168,8 +168,10 @@ def add_file(
         channels.channel(principal.scope, channel_id)
     text = TextIOWrapper(file.file, encoding="utf-8-sig", newline="")
     try:
-        arguments = (text, channel_id or EVERY_CHANNEL, reason, column, allow_rejects)
-        return FileOut.model_validate(address_files.suppress_file(principal.scope, *arguments))
+        outcome = address_files.suppress_file(
+            principal.scope, text, channel_id or EVERY_CHANNEL, reason, column, allow_rejects=allow_rejects
+        )
+        return FileOut.model_validate(outcome)
     finally:
         text.detach()
 
