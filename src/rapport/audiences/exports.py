@@ -34,7 +34,7 @@ def export_members(
         ensure_members(scope, {group.id}, day)
     attributes = [info.real_field_name for info in infos]
     columns = [f"{customer_attributes.rendered(info)} AS {identifier(f'of_{info.real_field_name}')}" for info in infos]
-    exported = [f"p.{identifier(f'of_{name}')}" for name in attributes]
+    exported = [f"profile.{identifier(f'of_{name}')}" for name in attributes]
     sql = MEMBERS_WITH.format(
         columns=", ".join(["customer_id AS known_id", *columns]), exported="".join(f", {column}" for column in exported)
     )

@@ -29,11 +29,12 @@ KNOWN_IDS = {
 
 # Records: groups are told the sizes of a data date, unless they were counted for a later one or changed meanwhile.
 TELL_SIZES = """
-    UPDATE target_groups AS g SET size = s.size, size_date = s.data_date, sized_at = :now
-    FROM target_group_sizes AS s
-    WHERE g.tenant_id = :tenant_id AND s.tenant_id = :tenant_id AND s.target_group_id = g.id
-        AND s.data_date = :data_date AND s.version = g.version
-        AND (g.size_date IS NULL OR g.size_date <= :data_date)
+    UPDATE target_groups AS target_group SET size = counted.size, size_date = counted.data_date, sized_at = :now
+    FROM target_group_sizes AS counted
+    WHERE target_group.tenant_id = :tenant_id AND counted.tenant_id = :tenant_id
+        AND counted.target_group_id = target_group.id AND counted.data_date = :data_date
+        AND counted.version = target_group.version
+        AND (target_group.size_date IS NULL OR target_group.size_date <= :data_date)
 """
 HAS_LIST = "SELECT count() > 0 FROM (SELECT 1 FROM customer_lists WHERE list_id = {list:UInt32} LIMIT 1)"
 
@@ -65,12 +66,12 @@ COUNT_CHANGES = f"SELECT countIf(is_in), countIf(NOT is_in) FROM ({CHANGED})"  #
 
 # A piece of the members, in order of id, with what is asked of their profiles.
 MEMBERS_WITH = """
-    SELECT m.customer_id{exported} FROM (
+    SELECT member.customer_id{exported} FROM (
         SELECT customer_id FROM target_group_members
         WHERE data_date = {{data_date:Date}} AND target_group_id = {{target_group:UInt32}}
             AND customer_id > {{after:String}}
         ORDER BY customer_id LIMIT {{at_once:UInt32}}
-    ) AS m LEFT JOIN (
+    ) AS member LEFT JOIN (
         SELECT {columns} FROM profiles
         WHERE data_date = {{data_date:Date}} AND customer_id IN (
             SELECT customer_id FROM target_group_members
@@ -78,8 +79,8 @@ MEMBERS_WITH = """
                 AND customer_id > {{after:String}}
             ORDER BY customer_id LIMIT {{at_once:UInt32}}
         )
-    ) AS p ON p.known_id = m.customer_id
-    ORDER BY m.customer_id
+    ) AS profile ON profile.known_id = member.customer_id
+    ORDER BY member.customer_id
 """
 
 # Members are computed aside and put in the place of the partition at once; where there is none, they become it.
@@ -110,9 +111,9 @@ FILL_LIST = """
 # The ids given for a list, those of customers as the warehouse spells them and the others as they are.
 ADD_TO_LIST = """
     INSERT INTO customer_lists (list_id, customer_id)
-    SELECT DISTINCT {{list:UInt32}}, if(c.customer_id = '', g.customer_id, c.customer_id)
-    FROM {staging} AS g
-    LEFT JOIN customers AS c ON lowerUTF8(c.customer_id) = lowerUTF8(g.customer_id)
+    SELECT DISTINCT {{list:UInt32}}, if(customer.customer_id = '', listed.customer_id, customer.customer_id)
+    FROM {staging} AS listed
+    LEFT JOIN customers AS customer ON lowerUTF8(customer.customer_id) = lowerUTF8(listed.customer_id)
 """
 
 # A few frequent values of each attribute among some customers; {columns} are topK expressions.

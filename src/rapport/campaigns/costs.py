@@ -51,10 +51,10 @@ def cost_parameters(runs: Mapping[int, Occurrence]) -> dict[str, Any]:
 
 
 def cost_sql(draw: str) -> str:
-    """SQL of what the vouchers of a customer cost, in the statement of people with r and t; draw is a column of r."""
-    key = f"concat(toString({draw}), '/', toString(r.drawn))"
+    """SQL of what the vouchers of a customer cost, in the statement of people; draw is a column of what it assigned."""
+    key = f"concat(toString({draw}), '/', toString(assigned.drawn))"
     at = f"indexOf({{places:Array(String)}}, any({key}))"
-    redeemed = f"has({{redeemable:Array(String)}}, concat({key}, '/', lowerUTF8(t.promo_code)))"
+    redeemed = f"has({{redeemable:Array(String)}}, concat({key}, '/', lowerUTF8(sale.promo_code)))"
     return f"""
-        {{per_code:Array(Float64)}}[{at}] * countIf(within AND t.is_kept AND {redeemed})
-            + if(any(r.grp) > 0, {{per_customer:Array(Float64)}}[{at}], 0) AS cost"""
+        {{per_code:Array(Float64)}}[{at}] * countIf(within AND sale.is_kept AND {redeemed})
+            + if(any(assigned.grp) > 0, {{per_customer:Array(Float64)}}[{at}], 0) AS cost"""

@@ -36,10 +36,9 @@ ZONE = "Europe/Amsterdam"
 REAL_TIME_DAYS = 3
 
 RECIPIENTS = """
-    SELECT r.campaign_id, r.customer_id, r.channel_id, r.template_id, r.recipient_group_id, r.action_id
-    FROM campaign_recipients AS r
-    WHERE r.execution_date = {day:Date} AND r.action_id > 1
-    ORDER BY r.campaign_id, r.customer_id, r.channel_id
+    SELECT campaign_id, customer_id, channel_id, template_id, recipient_group_id, action_id FROM campaign_recipients
+    WHERE execution_date = {day:Date} AND action_id > 1
+    ORDER BY campaign_id, customer_id, channel_id
 """
 INTERACTION_COLUMNS = (
     "delivery_date",

@@ -3,12 +3,12 @@
 from rapport.access.scope import Scope
 
 BEST = """
-    SELECT if(p.name = '', r.product_id, p.name) FROM (
+    SELECT if(product.name = '', recommended.product_id, product.name) FROM (
         SELECT product_id, min(priority) AS best FROM product_recommendations
         WHERE data_date = {data_date:Date} AND customer_id = {customer:String}
         GROUP BY product_id ORDER BY best, product_id LIMIT {count:UInt32}
-    ) AS r LEFT JOIN products AS p ON p.product_id = r.product_id
-    ORDER BY r.best, r.product_id
+    ) AS recommended LEFT JOIN products AS product ON product.product_id = recommended.product_id
+    ORDER BY recommended.best, recommended.product_id
 """
 
 

@@ -7,15 +7,16 @@ from rapport.notifications.states import DeliveryState, ListenerStatus
 # that another process looks at are passed over; an expired lease is somebody's who died, so it is due again.
 CLAIM = f"""
 WITH ready AS MATERIALIZED (
-    SELECT l.tenant_id, l.id, l.url, l.secret,
-           CASE WHEN l.previous_until > :now THEN l.previous_secret END AS previous_secret,
-           CASE WHEN l.failures >= :trouble THEN 1 ELSE :per_listener END AS allowed
-    FROM listeners AS l
-    WHERE l.status = '{ListenerStatus.ACTIVE}'
-      AND (l.paused_until IS NULL OR l.paused_until <= :now)
+    SELECT listener.tenant_id, listener.id, listener.url, listener.secret,
+           CASE WHEN listener.previous_until > :now THEN listener.previous_secret END AS previous_secret,
+           CASE WHEN listener.failures >= :trouble THEN 1 ELSE :per_listener END AS allowed
+    FROM listeners AS listener
+    WHERE listener.status = '{ListenerStatus.ACTIVE}'
+      AND (listener.paused_until IS NULL OR listener.paused_until <= :now)
       AND EXISTS (
-          SELECT 1 FROM deliveries AS d
-          WHERE d.tenant_id = l.tenant_id AND d.listener_id = l.id AND d.state = '{DeliveryState.PENDING}'
+          SELECT 1 FROM deliveries AS delivery
+          WHERE delivery.tenant_id = listener.tenant_id AND delivery.listener_id = listener.id
+            AND delivery.state = '{DeliveryState.PENDING}'
       )
 ),
 shared AS MATERIALIZED (
@@ -27,9 +28,9 @@ shared AS MATERIALIZED (
                :per_tenant - sum(busy.running) OVER (PARTITION BY ready.tenant_id) AS left_over
         FROM ready
         CROSS JOIN LATERAL (
-            SELECT count(*) AS running FROM deliveries AS d
-            WHERE d.tenant_id = ready.tenant_id AND d.listener_id = ready.id AND d.state = '{DeliveryState.PENDING}'
-              AND d.leased_until > :now
+            SELECT count(*) AS running FROM deliveries AS delivery
+            WHERE delivery.tenant_id = ready.tenant_id AND delivery.listener_id = ready.id
+              AND delivery.state = '{DeliveryState.PENDING}' AND delivery.leased_until > :now
         ) AS busy
     ) AS counted
     ORDER BY turn, random()
@@ -41,22 +42,25 @@ chosen AS MATERIALIZED (
         SELECT CAST(greatest(least(shared.allowed - shared.running, shared.share), 0) AS integer) AS room
     ) AS taken
     CROSS JOIN LATERAL (
-        SELECT d.id FROM deliveries AS d
-        WHERE d.tenant_id = shared.tenant_id AND d.listener_id = shared.id AND d.state = '{DeliveryState.PENDING}'
-          AND (d.due_at IS NULL OR d.due_at <= :now)
-          AND (d.leased_until IS NULL OR d.leased_until <= :now)
-        ORDER BY d.id
+        SELECT delivery.id FROM deliveries AS delivery
+        WHERE delivery.tenant_id = shared.tenant_id AND delivery.listener_id = shared.id
+          AND delivery.state = '{DeliveryState.PENDING}'
+          AND (delivery.due_at IS NULL OR delivery.due_at <= :now)
+          AND (delivery.leased_until IS NULL OR delivery.leased_until <= :now)
+        ORDER BY delivery.id
         LIMIT taken.room
         FOR UPDATE SKIP LOCKED
     ) AS due
     LIMIT :free
 )
-UPDATE deliveries AS d
-SET leased_until = :lease, attempts = d.attempts + 1, first_attempt_at = coalesce(d.first_attempt_at, :now)
+UPDATE deliveries AS delivery
+SET leased_until = :lease, attempts = delivery.attempts + 1,
+    first_attempt_at = coalesce(delivery.first_attempt_at, :now)
 FROM chosen
-WHERE d.id = chosen.id
-RETURNING d.id, d.tenant_id, d.listener_id, d.event_type_id, d.message_id, d.body, d.attempts, d.first_attempt_at,
-          d.url AS own_url, chosen.url, chosen.secret, chosen.previous_secret, chosen.room
+WHERE delivery.id = chosen.id
+RETURNING delivery.id, delivery.tenant_id, delivery.listener_id, delivery.event_type_id, delivery.message_id,
+          delivery.body, delivery.attempts, delivery.first_attempt_at, delivery.url AS own_url,
+          chosen.url, chosen.secret, chosen.previous_secret, chosen.room
 """  # noqa: S608 - ours
 
 # The end of one attempt. `attempts` fences out an attempt whose lease ran out and was taken over.
@@ -70,23 +74,23 @@ WHERE id = :id AND attempts = :attempts AND state = '{DeliveryState.PENDING}'
 # The end of attempts that went well, many at once; the fence is the same. Listeners are taken in order, so
 # that two processes never wait for each other crosswise.
 SETTLE_DELIVERED = f"""
-UPDATE deliveries AS d
+UPDATE deliveries AS delivery
 SET state = '{DeliveryState.DELIVERED}', due_at = NULL, leased_until = NULL, last_status = given.status,
     last_error = '', finished_at = :now
 FROM unnest(CAST(:ids AS bigint[]), CAST(:attempts AS integer[]), CAST(:statuses AS integer[]))
     AS given (id, attempts, status)
-WHERE d.id = given.id AND d.attempts = given.attempts AND d.state = '{DeliveryState.PENDING}'
+WHERE delivery.id = given.id AND delivery.attempts = given.attempts AND delivery.state = '{DeliveryState.PENDING}'
 """  # noqa: S608 - ours
 
 LISTENERS_WELL = """
 WITH well AS MATERIALIZED (
-    SELECT l.tenant_id, l.id FROM listeners AS l
+    SELECT listener.tenant_id, listener.id FROM listeners AS listener
     JOIN unnest(CAST(:tenants AS integer[]), CAST(:listeners AS integer[])) AS given (tenant_id, id)
-        ON l.tenant_id = given.tenant_id AND l.id = given.id
-    WHERE l.failures > 0 ORDER BY l.tenant_id, l.id FOR UPDATE OF l
+        ON listener.tenant_id = given.tenant_id AND listener.id = given.id
+    WHERE listener.failures > 0 ORDER BY listener.tenant_id, listener.id FOR UPDATE OF listener
 )
-UPDATE listeners AS l SET failures = 0, paused_until = NULL FROM well
-WHERE l.tenant_id = well.tenant_id AND l.id = well.id
+UPDATE listeners AS listener SET failures = 0, paused_until = NULL FROM well
+WHERE listener.tenant_id = well.tenant_id AND listener.id = well.id
 """
 
 LISTENER_FAILED = """
@@ -105,8 +109,9 @@ UPDATE deliveries
 SET state = '{DeliveryState.PARKED}', leased_until = NULL, finished_at = :now, last_error = 'listener disabled'
 WHERE tenant_id = :tenant_id AND listener_id = :listener_id AND state = '{DeliveryState.PENDING}'
   AND EXISTS (
-      SELECT 1 FROM listeners AS l
-      WHERE l.tenant_id = :tenant_id AND l.id = :listener_id AND l.status = '{ListenerStatus.DISABLED}'
+      SELECT 1 FROM listeners AS listener
+      WHERE listener.tenant_id = :tenant_id AND listener.id = :listener_id
+        AND listener.status = '{ListenerStatus.DISABLED}'
   )
 """  # noqa: S608 - ours
 

@@ -68,35 +68,35 @@ CLAIM = f"""
 WITH RECURSIVE waiting (tenant_id) AS (
     SELECT min(tenant_id) FROM trigger_firings WHERE state = '{FiringState.ASKING}'
     UNION ALL
-    SELECT (SELECT min(f.tenant_id) FROM trigger_firings AS f WHERE f.state = '{FiringState.ASKING}'
-        AND f.tenant_id > w.tenant_id)
-    FROM waiting AS w WHERE w.tenant_id IS NOT NULL
+    SELECT (SELECT min(firing.tenant_id) FROM trigger_firings AS firing WHERE firing.state = '{FiringState.ASKING}'
+        AND firing.tenant_id > waiting.tenant_id)
+    FROM waiting WHERE waiting.tenant_id IS NOT NULL
 ),
 busy (tenant_id, questions) AS (
     SELECT * FROM unnest(CAST(:tenants AS integer[]), CAST(:questions AS integer[]))
 ),
 due AS MATERIALIZED (
-    SELECT f.id, w.tenant_id
-    FROM (SELECT * FROM waiting WHERE tenant_id IS NOT NULL ORDER BY random()) AS w
-    LEFT JOIN busy AS b ON b.tenant_id = w.tenant_id
+    SELECT asking.id, tenant.tenant_id
+    FROM (SELECT * FROM waiting WHERE tenant_id IS NOT NULL ORDER BY random()) AS tenant
+    LEFT JOIN busy ON busy.tenant_id = tenant.tenant_id
     CROSS JOIN LATERAL (
-        SELECT f.id FROM trigger_firings AS f
-        WHERE f.tenant_id = w.tenant_id AND f.state = '{FiringState.ASKING}' AND (f.leased_until IS NULL
-            OR f.leased_until <= :now)
-        ORDER BY f.id
-        LIMIT greatest(:per_tenant - coalesce(b.questions, 0), 0)
+        SELECT firing.id FROM trigger_firings AS firing
+        WHERE firing.tenant_id = tenant.tenant_id AND firing.state = '{FiringState.ASKING}'
+            AND (firing.leased_until IS NULL OR firing.leased_until <= :now)
+        ORDER BY firing.id
+        LIMIT greatest(:per_tenant - coalesce(busy.questions, 0), 0)
         FOR UPDATE SKIP LOCKED
-    ) AS f
+    ) AS asking
     LIMIT :free
 )
-UPDATE trigger_firings AS f
-SET leased_until = :now + make_interval(secs => coalesce(g.timeout_seconds, 0)) + :spare
-FROM due LEFT JOIN gateways AS g ON g.tenant_id = due.tenant_id
-WHERE f.id = due.id
-RETURNING f.id, f.tenant_id, f.series_id, f.campaign_id, f.recipient_group_id, f.customer_id, f.is_visitor,
-    f.leased_until, g.url, g.url AS stored_url, g.secret,
-    CASE WHEN g.previous_until > :now THEN g.previous_secret END AS previous_secret,
-    g.timeout_seconds, g.retries, g.fallback, g.failures, g.open_until
+UPDATE trigger_firings AS firing
+SET leased_until = :now + make_interval(secs => coalesce(gateway.timeout_seconds, 0)) + :spare
+FROM due LEFT JOIN gateways AS gateway ON gateway.tenant_id = due.tenant_id
+WHERE firing.id = due.id
+RETURNING firing.id, firing.tenant_id, firing.series_id, firing.campaign_id, firing.recipient_group_id,
+    firing.customer_id, firing.is_visitor, firing.leased_until, gateway.url, gateway.url AS stored_url, gateway.secret,
+    CASE WHEN gateway.previous_until > :now THEN gateway.previous_secret END AS previous_secret,
+    gateway.timeout_seconds, gateway.retries, gateway.fallback, gateway.failures, gateway.open_until
 """  # noqa: S608 - ours
 
 # The one question that tries whether a gateway is back; nobody else asks until it is answered.
@@ -109,12 +109,12 @@ RETURNING tenant_id
 
 # Verdicts on those firings that are still the asker's: an expired lease was taken by somebody else.
 DECIDE = f"""
-UPDATE trigger_firings AS f SET verdict = CAST(verdicts.verdict AS jsonb), leased_until = NULL
+UPDATE trigger_firings AS firing SET verdict = CAST(verdicts.verdict AS jsonb), leased_until = NULL
 FROM unnest(CAST(:ids AS bigint[]), CAST(:leases AS timestamptz[]), CAST(:verdicts AS text[]))
     AS verdicts (id, lease, verdict)
-WHERE f.tenant_id = :tenant_id AND f.id = verdicts.id AND f.leased_until = verdicts.lease
-    AND f.state = '{FiringState.ASKING}'
-RETURNING f.id
+WHERE firing.tenant_id = :tenant_id AND firing.id = verdicts.id AND firing.leased_until = verdicts.lease
+    AND firing.state = '{FiringState.ASKING}'
+RETURNING firing.id
 """  # noqa: S608 - ours
 
 GATEWAY_WELL = """
@@ -128,9 +128,9 @@ WHERE tenant_id = :tenant_id AND url = :stored_url
 """
 
 GIVE_BACK = f"""
-UPDATE trigger_firings AS f SET leased_until = NULL
+UPDATE trigger_firings AS firing SET leased_until = NULL
 FROM unnest(CAST(:ids AS bigint[]), CAST(:leases AS timestamptz[])) AS leases (id, lease)
-WHERE f.id = leases.id AND f.leased_until = leases.lease AND f.state = '{FiringState.ASKING}'
+WHERE firing.id = leases.id AND firing.leased_until = leases.lease AND firing.state = '{FiringState.ASKING}'
 """  # noqa: S608 - ours
 
 

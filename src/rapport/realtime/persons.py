@@ -27,8 +27,8 @@ HIDE = f"DELETE FROM visitor_events WHERE visitor_id IN (SELECT visitor_id FROM 
 
 # Every visitor that persons ever were; and those that they were first, whose doings before that are theirs.
 VISITORS = """
-    SELECT DISTINCT v.visitor_id FROM visitor_owners AS v
-    WHERE v.tenant_id = :tenant_id AND v.person = ANY(CAST(:ids AS text[])) AND {only} ORDER BY v.visitor_id
+    SELECT DISTINCT owner.visitor_id FROM visitor_owners AS owner
+    WHERE owner.tenant_id = :tenant_id AND owner.person = ANY(CAST(:ids AS text[])) AND {only} ORDER BY owner.visitor_id
 """
 EVER, FIRST = text(VISITORS.format(only="true")), text(VISITORS.format(only=IS_FIRST))
 # What names a person, by table: a column of person ids as person_of makes them, or the ids as they were given.

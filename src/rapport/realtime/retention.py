@@ -35,16 +35,17 @@ DROP_FIRINGS = text(f"""
         WHERE trigger IS NOT NULL GROUP BY tenant_id
     ),
     looking AS MATERIALIZED (
-        SELECT s.tenant_id, s.id, s.trigger ->> 're_entry' = 'once' AS once,
-            greatest(caps.days, CAST(s.trigger #>> '{{re_entry,days}}' AS int), 0) AS days
-        FROM campaign_series AS s JOIN caps ON caps.tenant_id = s.tenant_id WHERE s.trigger IS NOT NULL
+        SELECT series.tenant_id, series.id, series.trigger ->> 're_entry' = 'once' AS once,
+            greatest(caps.days, CAST(series.trigger #>> '{{re_entry,days}}' AS int), 0) AS days
+        FROM campaign_series AS series JOIN caps ON caps.tenant_id = series.tenant_id WHERE series.trigger IS NOT NULL
     )
-    DELETE FROM trigger_firings AS f USING looking AS s
-    WHERE f.ctid >= CAST(:first AS tid) AND f.ctid < CAST(:last AS tid) AND f.state = '{FiringState.FILED}'
-        AND s.tenant_id = f.tenant_id AND s.id = f.series_id
-        AND coalesce(f.due_at, f.fired_at) < least(:before, :now - make_interval(days => s.days))
-        AND NOT (s.once AND f.outcome IN ('{Outcome.SENT}', '{Outcome.FAILED}', '{Outcome.CONTROL}'))
-    RETURNING f.tenant_id, f.id
+    DELETE FROM trigger_firings AS firing USING looking
+    WHERE firing.ctid >= CAST(:first AS tid) AND firing.ctid < CAST(:last AS tid)
+        AND firing.state = '{FiringState.FILED}'
+        AND looking.tenant_id = firing.tenant_id AND looking.id = firing.series_id
+        AND coalesce(firing.due_at, firing.fired_at) < least(:before, :now - make_interval(days => looking.days))
+        AND NOT (looking.once AND firing.outcome IN ('{Outcome.SENT}', '{Outcome.FAILED}', '{Outcome.CONTROL}'))
+    RETURNING firing.tenant_id, firing.id
 """)  # noqa: S608 - ours
 DROP_ENTRIES = text("""
     DELETE FROM event_log
@@ -52,13 +53,13 @@ DROP_ENTRIES = text("""
 """)
 DROP_COUNTS = text("DELETE FROM event_counts WHERE day < CAST(:before AS date)")
 WAITS = text("""
-    SELECT (SELECT count(*) FROM (SELECT 1 FROM accepted_events WHERE state = 0 LIMIT :most) AS w),
-           (SELECT count(*) FROM (SELECT 1 FROM accepted_events WHERE state > 0 LIMIT :most) AS h)
+    SELECT (SELECT count(*) FROM (SELECT 1 FROM accepted_events WHERE state = 0 LIMIT :most) AS waiting),
+           (SELECT count(*) FROM (SELECT 1 FROM accepted_events WHERE state > 0 LIMIT :most) AS handled)
 """)
 LEAVING = text(f"""
     SELECT (SELECT count(*) FROM trigger_firings WHERE state IN ('{FiringState.DELAYED}', '{FiringState.ASKING}')),
            (SELECT count(*) FROM messages WHERE batch IS NULL AND state IN ('{State.PENDING}', '{State.CLAIMED}')),
-           (SELECT count(*) FROM (SELECT 1 FROM accepted_events WHERE state = 0 LIMIT :most) AS w)
+           (SELECT count(*) FROM (SELECT 1 FROM accepted_events WHERE state = 0 LIMIT :most) AS waiting)
 """)  # noqa: S608 - ours
 
 

@@ -23,9 +23,10 @@ SCRIPTS = Path(__file__).parent / "records_migrations"
 TENANT_DATABASE = re.compile(r"rapport_\d+")
 # Tenants' databases, and whether their versions are kept yet.
 DATABASES = """
-    SELECT d.name, t.name != '' FROM system.databases AS d
-    LEFT JOIN (SELECT database, name FROM system.tables WHERE name = 'schema_history') AS t ON t.database = d.name
-    WHERE match(d.name, '^rapport_[0-9]+$')
+    SELECT tenant_database.name, history.name != '' FROM system.databases AS tenant_database
+    LEFT JOIN (SELECT database, name FROM system.tables WHERE name = 'schema_history') AS history
+        ON history.database = tenant_database.name
+    WHERE match(tenant_database.name, '^rapport_[0-9]+$')
 """
 VERSIONS = """
     SELECT _database, max(version) FROM merge(REGEXP('^rapport_[0-9]+$'), '^schema_history$') GROUP BY _database

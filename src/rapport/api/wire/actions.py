@@ -26,33 +26,35 @@ STATUSES = {
     RunState.NOT_RUN: "Failed",
     RunState.CANCELED: "Canceled",
 }
-STATUS = "CASE {} WHEN c.executed_at IS NOT NULL THEN 'Successful' ELSE 'Scheduled' END".format(
-    " ".join(f"WHEN c.state = '{state}' THEN '{status}'" for state, status in STATUSES.items())
+STATUS = "CASE {} WHEN campaign.executed_at IS NOT NULL THEN 'Successful' ELSE 'Scheduled' END".format(
+    " ".join(f"WHEN campaign.state = '{state}' THEN '{status}'" for state, status in STATUSES.items())
 )
 EXECUTED = ", ".join(f"'{state}'" for state in EXECUTED_STATES)
 # Of these the wire tells what went wrong, in a part or in the whole: a failed run is as worth knowing as another.
 TOLD = f"{EXECUTED}, '{RunState.NOT_RUN}'"
 # What functions by date or target group list of a day.
-ON_DATE = "c.send_date = :Date AND (:list_triggered OR NOT c.is_triggered)"
+ON_DATE = "campaign.send_date = :Date AND (:list_triggered OR NOT campaign.is_triggered)"
 
 # What the groups of executed campaigns got on each channel. Control members are in no group.
 PLACES = """
-    FROM campaigns AS c
-    JOIN campaign_channels AS g ON g.tenant_id = c.tenant_id AND g.campaign_id = c.id
+    FROM campaigns AS campaign
+    JOIN campaign_channels AS group_channel
+        ON group_channel.tenant_id = campaign.tenant_id AND group_channel.campaign_id = campaign.id
 """
-WAS_EXECUTED = f"WHERE c.tenant_id = :tenant_id AND c.state IN ({EXECUTED})"
+WAS_EXECUTED = f"WHERE campaign.tenant_id = :tenant_id AND campaign.state IN ({EXECUTED})"
 GIVEN = f"{PLACES} {WAS_EXECUTED}"
 # A triggered campaign is sent at the times of its firings, a scheduled one as it was planned.
 FIRED_AT = """
     LEFT JOIN unnest(CAST(:groups AS int[]), CAST(:templates AS int[]), CAST(:times AS timestamp[]))
         AS fired (recipient_group_id, template_id, at)
-        ON fired.recipient_group_id = g.recipient_group_id AND fired.template_id = g.template_id
+        ON fired.recipient_group_id = group_channel.recipient_group_id AND fired.template_id = group_channel.template_id
 """
 FIRED_TIMES = """
     SELECT DISTINCT recipient_group_id, template_id, toString(scheduled_time) FROM campaign_recipients
     WHERE execution_date = {day:Date} AND campaign_id = {campaign:UInt32} AND channel_id = {channel:UInt32}
 """
-OF_GROUP = f"c.target_group_id = :TargetGroupID AND NOT (c.is_one_time OR c.is_triggered) AND {ON_DATE}"
+SCHEDULED = "NOT (campaign.is_one_time OR campaign.is_triggered)"
+OF_GROUP = f"campaign.target_group_id = :TargetGroupID AND {SCHEDULED} AND {ON_DATE}"
 
 # The codes of a group's action over all its channels, each once in the order of channels, joined with ','.
 CODES = """
@@ -62,33 +64,34 @@ CODES = """
             SELECT code, min(ARRAY[other.channel_id, position]) AS place
             FROM campaign_channels AS other,
                 unnest(string_to_array(other.promo_code, ',')) WITH ORDINALITY AS codes (code, position)
-            WHERE other.tenant_id = g.tenant_id AND other.campaign_id = g.campaign_id
-              AND other.recipient_group_id = g.recipient_group_id AND other.action_id = g.action_id
+            WHERE other.tenant_id = group_channel.tenant_id AND other.campaign_id = group_channel.campaign_id
+              AND other.recipient_group_id = group_channel.recipient_group_id
+              AND other.action_id = group_channel.action_id
             GROUP BY code
         ) AS codes
     )
 """
+PROMO_ORDER = "campaign.target_group_id, campaign.id, group_channel.recipient_group_id, group_channel.action_id"
 PROMO_CODES = f"""
-    SELECT DISTINCT ON (c.target_group_id, c.id, g.recipient_group_id, g.action_id)
-        c.target_group_id AS "TargetGroupID",
-        g.recipient_group_id AS "RecipientGroupID",
-        g.action_id AS "ActionID",
+    SELECT DISTINCT ON ({PROMO_ORDER})
+        campaign.target_group_id AS "TargetGroupID",
+        group_channel.recipient_group_id AS "RecipientGroupID",
+        group_channel.action_id AS "ActionID",
         {CODES} AS "PromoCode"
 """
-PROMO_ORDER = "c.target_group_id, c.id, g.recipient_group_id, g.action_id"
 PROMO_ROW = {"RecipientGroupID": "integer", "ActionID": "integer", "PromoCode": "string"}
 
 SET_UP = f"""
-    c.target_group_id AS "TargetGroupID",
-    c.campaign_type AS "CampaignType",
-    c.duration AS "Duration",
-    c.lead_time AS "LeadTime",
-    c.notes AS "Notes",
-    c.is_multi_channel AS "IsMultiChannel",
-    c.is_recurrence AS "IsRecurrence",
+    campaign.target_group_id AS "TargetGroupID",
+    campaign.campaign_type AS "CampaignType",
+    campaign.duration AS "Duration",
+    campaign.lead_time AS "LeadTime",
+    campaign.notes AS "Notes",
+    campaign.is_multi_channel AS "IsMultiChannel",
+    campaign.is_recurrence AS "IsRecurrence",
     {STATUS} AS "Status",
-    CASE WHEN c.state IN ({TOLD}) THEN c.error ELSE '' END AS "Error",
-    c.tags AS "Tags"
+    CASE WHEN campaign.state IN ({TOLD}) THEN campaign.error ELSE '' END AS "Error",
+    campaign.tags AS "Tags"
 """
 SET_UP_ROW = {
     "TargetGroupID": "integer",
@@ -106,10 +109,11 @@ CAMPAIGN_CHANNELS = """
     (
         SELECT coalesce(json_agg(json_build_object('Id', used.id, 'Name', used.name) ORDER BY used.id), '[]'::json)
         FROM (
-            SELECT DISTINCT g.channel_id AS id, coalesce(ch.name, '') AS name
-            FROM campaign_channels AS g
-            LEFT JOIN channels AS ch ON ch.tenant_id = g.tenant_id AND ch.id = g.channel_id
-            WHERE g.tenant_id = c.tenant_id AND g.campaign_id = c.id
+            SELECT DISTINCT group_channel.channel_id AS id, coalesce(channel.name, '') AS name
+            FROM campaign_channels AS group_channel
+            LEFT JOIN channels AS channel
+                ON channel.tenant_id = group_channel.tenant_id AND channel.id = group_channel.channel_id
+            WHERE group_channel.tenant_id = campaign.tenant_id AND group_channel.campaign_id = campaign.id
         ) AS used
     )
 """
@@ -150,7 +154,7 @@ register(
         "GetActionsByTargetGroup",
         "Recipient groups and their actions for one target group on one execution date",
         f"""
-        SELECT DISTINCT g.recipient_group_id AS "RecipientGroupID", g.action_id AS "ActionID"
+        SELECT DISTINCT group_channel.recipient_group_id AS "RecipientGroupID", group_channel.action_id AS "ActionID"
         {GIVEN} AND {OF_GROUP}""",
         {"RecipientGroupID": "integer", "ActionID": "integer"},
         '"RecipientGroupID", "ActionID"',
@@ -198,11 +202,11 @@ register(
         "Actions, duration, lead time and channels for one target group on one execution date",
         f"""
         SELECT DISTINCT
-            g.recipient_group_id AS "RecipientGroupID",
-            g.action_id AS "ActionID",
-            c.duration AS "Duration",
-            c.lead_time AS "LeadTime",
-            g.channel_id AS "ChannelID"
+            group_channel.recipient_group_id AS "RecipientGroupID",
+            group_channel.action_id AS "ActionID",
+            campaign.duration AS "Duration",
+            campaign.lead_time AS "LeadTime",
+            group_channel.channel_id AS "ChannelID"
         {GIVEN} AND {OF_GROUP}""",
         dict.fromkeys(("RecipientGroupID", "ActionID", "Duration", "LeadTime", "ChannelID"), "integer"),
         '"RecipientGroupID", "ActionID", "ChannelID", "Duration", "LeadTime"',
@@ -212,7 +216,7 @@ register(
     _read(
         "GetPromoCodes",
         "Promo codes of the target groups' campaigns executed on one date",
-        f"{PROMO_CODES} {GIVEN} AND NOT c.is_one_time AND {ON_DATE}",
+        f"{PROMO_CODES} {GIVEN} AND NOT campaign.is_one_time AND {ON_DATE}",
         {"TargetGroupID": "integer", **PROMO_ROW},
         PROMO_ORDER,
         DATE,
@@ -222,11 +226,11 @@ register(
         "Recipient groups, actions and promo codes of one campaign",
         f"""
         SELECT DISTINCT
-            g.recipient_group_id AS "RecipientGroupID",
-            g.action_id AS "ActionID",
+            group_channel.recipient_group_id AS "RecipientGroupID",
+            group_channel.action_id AS "ActionID",
             {CODES} AS "PromoCode"
-        FROM campaign_channels AS g
-        WHERE g.tenant_id = :tenant_id AND g.campaign_id = :CampaignID""",
+        FROM campaign_channels AS group_channel
+        WHERE group_channel.tenant_id = :tenant_id AND group_channel.campaign_id = :CampaignID""",
         PROMO_ROW,
         '"RecipientGroupID", "ActionID"',
         CAMPAIGN,
@@ -236,7 +240,7 @@ register(
         "Recipient groups, actions and promo codes for one target group on one execution date",
         f"""
         SELECT "RecipientGroupID", "ActionID", "PromoCode"
-        FROM ({PROMO_CODES}, c.id AS campaign_id {GIVEN} AND {OF_GROUP}) AS coded""",
+        FROM ({PROMO_CODES}, campaign.id AS campaign_id {GIVEN} AND {OF_GROUP}) AS coded""",
         PROMO_ROW,
         'campaign_id, "RecipientGroupID", "ActionID"',
         TARGET_GROUP,
@@ -246,10 +250,10 @@ register(
         "GetExecutedCampaignDetails",
         "Settings and outcome of every campaign executed on one date, and of those that failed or were not run",
         f"""
-        SELECT c.id AS "CampaignID", {SET_UP} FROM campaigns AS c
-        WHERE c.tenant_id = :tenant_id AND {ON_DATE} AND c.state IN ({TOLD})""",
+        SELECT campaign.id AS "CampaignID", {SET_UP} FROM campaigns AS campaign
+        WHERE campaign.tenant_id = :tenant_id AND {ON_DATE} AND campaign.state IN ({TOLD})""",
         {"CampaignID": "integer", **SET_UP_ROW},
-        "c.id",
+        "campaign.id",
         DATE,
     ),
     Read(
@@ -259,10 +263,10 @@ register(
         engine="records",
         sql=f"""
             SELECT {SET_UP}, {CAMPAIGN_CHANNELS} AS "Channels",
-                c.test_size AS "TestGroupSize", c.control_size AS "ControlGroupSize"
-            FROM campaigns AS c WHERE c.tenant_id = :tenant_id AND c.id = :CampaignID""",
+                campaign.test_size AS "TestGroupSize", campaign.control_size AS "ControlGroupSize"
+            FROM campaigns AS campaign WHERE campaign.tenant_id = :tenant_id AND campaign.id = :CampaignID""",
         row={**SET_UP_ROW, "Channels": "objects", "TestGroupSize": "integer", "ControlGroupSize": "integer"},
-        order="c.id",
+        order="campaign.id",
         params=(CAMPAIGN,),
         single=True,
         missing="There is no campaign of the CampaignID {CampaignID}.",
@@ -280,10 +284,10 @@ register(
         "GetExecutedCampaignsByChannel",
         "Campaigns executed through one channel on one date",
         f"""
-        SELECT DISTINCT c.id AS "CampaignID"
-        {GIVEN} AND {ON_DATE} AND g.channel_id = :ChannelID""",
+        SELECT DISTINCT campaign.id AS "CampaignID"
+        {GIVEN} AND {ON_DATE} AND group_channel.channel_id = :ChannelID""",
         {"CampaignID": "integer"},
-        "c.id",
+        "campaign.id",
         CHANNEL,
         DATE,
     ),
@@ -294,12 +298,12 @@ register(
         engine="records",
         sql=f"""
             SELECT DISTINCT
-                g.list_id AS "ListID",
-                g.send_id AS "SendID",
-                g.template_id AS "TemplateID",
-                to_char(coalesce(fired.at, g.scheduled_time), 'YYYY-MM-DD HH24:MI:SS') AS "ScheduledTime"
-            {PLACES} {FIRED_AT} {WAS_EXECUTED} AND c.id = :CampaignID AND g.channel_id = :ChannelID
-                AND (fired.at IS NOT NULL OR NOT c.is_triggered)""",
+                group_channel.list_id AS "ListID",
+                group_channel.send_id AS "SendID",
+                group_channel.template_id AS "TemplateID",
+                to_char(coalesce(fired.at, group_channel.scheduled_time), 'YYYY-MM-DD HH24:MI:SS') AS "ScheduledTime"
+            {PLACES} {FIRED_AT} {WAS_EXECUTED} AND campaign.id = :CampaignID AND group_channel.channel_id = :ChannelID
+                AND (fired.at IS NOT NULL OR NOT campaign.is_triggered)""",
         row={"ListID": "integer?", "SendID": "string", "TemplateID": "integer", "ScheduledTime": "string"},
         order='"TemplateID", "ScheduledTime", "SendID", "ListID"',
         params=(CAMPAIGN, CHANNEL),

@@ -18,21 +18,25 @@ OLDEST = Gauge(
 
 NAMED = 100
 OPEN = text(f"""
-    SELECT c.tenant_id, c.id, greatest(0, coalesce(
-        (SELECT sum(u.recipients) FROM campaign_channels AS u WHERE u.tenant_id = c.tenant_id AND u.campaign_id = c.id
-            AND u.state IN ('{RunState.SCHEDULED}', '{RunState.EXECUTING}'))
+    SELECT campaign.tenant_id, campaign.id, greatest(0, coalesce(
+        (SELECT sum(group_channel.recipients) FROM campaign_channels AS group_channel
+            WHERE group_channel.tenant_id = campaign.tenant_id AND group_channel.campaign_id = campaign.id
+            AND group_channel.state IN ('{RunState.SCHEDULED}', '{RunState.EXECUTING}'))
         - (SELECT count(*) FROM messages
-            WHERE messages.tenant_id = c.tenant_id AND messages.source = '{Source.RUN}' AND messages.source_id = c.id
+            WHERE messages.tenant_id = campaign.tenant_id AND messages.source = '{Source.RUN}'
+            AND messages.source_id = campaign.id
             AND messages.state NOT IN ('{State.PENDING}', '{State.CLAIMED}')
             AND (messages.channel_id, messages.recipient_group_id) IN (
-                SELECT u.channel_id, u.recipient_group_id FROM campaign_channels AS u
-                WHERE u.tenant_id = c.tenant_id AND u.campaign_id = c.id AND u.state = '{RunState.EXECUTING}'
+                SELECT group_channel.channel_id, group_channel.recipient_group_id
+                FROM campaign_channels AS group_channel
+                WHERE group_channel.tenant_id = campaign.tenant_id AND group_channel.campaign_id = campaign.id
+                    AND group_channel.state = '{RunState.EXECUTING}'
             )), 0)) AS messages
-    FROM campaigns AS c
-    WHERE c.state IN (
+    FROM campaigns AS campaign
+    WHERE campaign.state IN (
         '{RunState.PROCESSING}', '{RunState.AWAITING_CLEARANCE}', '{RunState.SCHEDULED}', '{RunState.EXECUTING}'
-    ) AND NOT c.is_triggered
-    ORDER BY c.tenant_id, c.id
+    ) AND NOT campaign.is_triggered
+    ORDER BY campaign.tenant_id, campaign.id
 """)  # noqa: S608 - ours
 ACTIVE = text(f"""
     SELECT count(*) FILTER (WHERE trigger IS NULL), count(*) FILTER (WHERE trigger IS NOT NULL)

@@ -70,12 +70,12 @@ FILE_ENDS = f"""
     ) WHERE n % {{rows:UInt32}} = 0 OR n = whole ORDER BY n
 """
 CUSTOMERS = f"""
-    SELECT r.customer_id AS CustomerID, r.promo_code AS PromoCode,
-        formatDateTime(r.scheduled_time, '%Y-%m-%d %H:%i:%S') AS ScheduledTime COLUMNS
-    FROM (SELECT customer_id, toString(promo_code) AS promo_code, scheduled_time {_listed(RANGE)}) AS r
-    LEFT JOIN (SELECT * FROM profiles WHERE data_date = {{data_date:Date}} {RANGE}) AS p
-        ON p.customer_id = r.customer_id
-    ORDER BY r.customer_id
+    SELECT recipient.customer_id AS CustomerID, recipient.promo_code AS PromoCode,
+        formatDateTime(recipient.scheduled_time, '%Y-%m-%d %H:%i:%S') AS ScheduledTime COLUMNS
+    FROM (SELECT customer_id, toString(promo_code) AS promo_code, scheduled_time {_listed(RANGE)}) AS recipient
+    LEFT JOIN (SELECT * FROM profiles WHERE data_date = {{data_date:Date}} {RANGE}) AS profile
+        ON profile.customer_id = recipient.customer_id
+    ORDER BY recipient.customer_id
 """
 
 
@@ -151,10 +151,10 @@ def _write(scope: Scope, unit: Unit, hook: ChannelWebhook, engagement: Engagemen
     """Write an engagement's files: how many of customers there are, and how many customers."""
     key, home = base64.b64decode(engagement.key), sealed.home(scope, engagement.folder)
     infos = attributes.find(scope, hook.attributes)
-    columns = "".join(
-        f", {attributes.rendered(info, f'p.{identifier(info.real_field_name)}')} AS {identifier(info.real_field_name)}"
-        for info in infos
-    )
+    columns = ""
+    for info in infos:
+        name = identifier(info.real_field_name)
+        columns += f", {attributes.rendered(info, f'profile.{name}')} AS {name}"
     customers_sql = CUSTOMERS.replace("COLUMNS", columns)
     parts = scope.warehouse.customer_slices(*queries.ACCOUNT)
     file_ends = [part.rows(FILE_ENDS, rows=hook.rows_per_file, **unit.bindings) for part in parts]

@@ -33,20 +33,21 @@ OUTCOMES = """
                 > ({key_0:Date}, {key_1:UInt32}, {key_2:String}, {key_3:UInt32}, {key_4:UInt64})
         ORDER BY execution_date, campaign_id, customer_id, channel_id, firing_id LIMIT {at_once:UInt32} WITH TIES
     )
-    SELECT toDate32(o.execution_date) AS execution_date, o.campaign_id AS campaign_id, o.customer_id AS customer_id,
-        o.channel_id AS channel_id, o.firing_id AS firing_id, o.outcome AS outcome, o.reason AS reason,
-        o.message_id AS message_id, r.recipient_group_id AS recipient_group_id,
-        greatest(o.drawn_group, r.drawn_group) AS drawn_group, r.action_id AS action_id, r.template_id AS template_id,
-        r.promo_code AS promo_code,
-        if(r.campaign_id = 0, NULL, toDateTime64(r.scheduled_time, 0, 'UTC')) AS scheduled_time,
-        o.recorded_at AS recorded_at, o.written_at AS written_at
-    FROM piece AS o
+    SELECT toDate32(piece.execution_date) AS execution_date, piece.campaign_id AS campaign_id,
+        piece.customer_id AS customer_id, piece.channel_id AS channel_id, piece.firing_id AS firing_id,
+        piece.outcome AS outcome, piece.reason AS reason, piece.message_id AS message_id,
+        recipient.recipient_group_id AS recipient_group_id,
+        greatest(piece.drawn_group, recipient.drawn_group) AS drawn_group, recipient.action_id AS action_id,
+        recipient.template_id AS template_id, recipient.promo_code AS promo_code,
+        if(recipient.campaign_id = 0, NULL, toDateTime64(recipient.scheduled_time, 0, 'UTC')) AS scheduled_time,
+        piece.recorded_at AS recorded_at, piece.written_at AS written_at
+    FROM piece
     LEFT JOIN (
         SELECT * FROM campaign_recipients
         WHERE execution_date IN (SELECT execution_date FROM piece) AND campaign_id IN (SELECT campaign_id FROM piece)
             AND customer_id IN (SELECT customer_id FROM piece)
-    ) AS r ON r.campaign_id = o.campaign_id AND r.customer_id = o.customer_id AND r.channel_id = o.channel_id
-        AND r.firing_id = o.firing_id
+    ) AS recipient ON recipient.campaign_id = piece.campaign_id AND recipient.customer_id = piece.customer_id
+        AND recipient.channel_id = piece.channel_id AND recipient.firing_id = piece.firing_id
     ORDER BY execution_date, campaign_id, customer_id, channel_id, firing_id
 """
 INTERACTED = """

@@ -49,9 +49,9 @@ HAD_EVENT = """
 # A row a customer, of some of them: what each did for a goal in some days.
 ALL_CUSTOMERS = "SELECT customer_id FROM customers"
 SOME_CUSTOMERS = """
-    SELECT 0 AS campaign, c.customer_id AS customer, 1 AS grp, 1 AS drawn,
-        countIf(t.counts) AS orders, sum(t.money) AS value, 0. AS past
-    FROM ({customers}) AS c LEFT JOIN ({sales}) AS t ON t.customer_id = c.customer_id
+    SELECT 0 AS campaign, chosen.customer_id AS customer, 1 AS grp, 1 AS drawn,
+        countIf(sale.counts) AS orders, sum(sale.money) AS value, 0. AS past
+    FROM ({customers}) AS chosen LEFT JOIN ({sales}) AS sale ON sale.customer_id = chosen.customer_id
     GROUP BY customer
 """
 

@@ -152,16 +152,17 @@ def people() -> str:
     since, until = "{began:DateTime('UTC')} - toIntervalDay({past:UInt32})", "{end:DateTime('UTC')}"
     return f"""
     WITH
-        t.transaction_time >= {{begin:DateTime('UTC')}} AS within,
-        t.transaction_time >= {since} AND t.transaction_time < {{began:DateTime('UTC')}} AS earlier
-    SELECT {{period:UInt32}} AS campaign, c.customer_id AS customer, any(c.place) AS grp, 1 AS drawn,
-        countIf(within AND t.counts) AS orders, sumIf(t.money, within) AS value, sumIf(t.money, earlier) AS past
+        sale.transaction_time >= {{begin:DateTime('UTC')}} AS within,
+        sale.transaction_time >= {since} AND sale.transaction_time < {{began:DateTime('UTC')}} AS earlier
+    SELECT {{period:UInt32}} AS campaign, registered.customer_id AS customer, any(registered.place) AS grp, 1 AS drawn,
+        countIf(within AND sale.counts) AS orders, sumIf(sale.money, within) AS value,
+        sumIf(sale.money, earlier) AS past
     FROM (
         SELECT customer_id, toUInt16(NOT {HELD_OUT}) AS place FROM customers
         WHERE REGISTRATION_DATE IS NULL OR REGISTRATION_DATE < {until}
-    ) AS c
-    LEFT JOIN ({sales(VALUE, since, until, "SELECT customer_id FROM customers")}) AS t
-        ON t.customer_id = c.customer_id
+    ) AS registered
+    LEFT JOIN ({sales(VALUE, since, until, "SELECT customer_id FROM customers")}) AS sale
+        ON sale.customer_id = registered.customer_id
     GROUP BY campaign, customer
     """  # noqa: S608 - of constants
 

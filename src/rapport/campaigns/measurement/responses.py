@@ -67,24 +67,26 @@ PLACES = f"""
 
 def people(goal: Goal, *, with_cost: bool) -> str:
     """SQL of a row a run and customer: what it did for a goal in the window, and before it, and its vouchers."""
-    cost = f", {costs.cost_sql('r.campaign_id')}" if with_cost else ""
+    cost = f", {costs.cost_sql('assigned.campaign_id')}" if with_cost else ""
     since, until = "{begin:DateTime('UTC')} - toIntervalDay({past:UInt32})", "{end:DateTime('UTC')}"
     return f"""
     WITH
-        indexOf({{campaigns:Array(UInt32)}}, r.campaign_id) AS run,
-        t.transaction_time >= {{begins:Array(DateTime('UTC'))}}[run]
-            AND t.transaction_time < {{ends:Array(DateTime('UTC'))}}[run] AS within,
-        t.transaction_time >= {{begins:Array(DateTime('UTC'))}}[run] - toIntervalDay({{past:UInt32}})
-            AND t.transaction_time < {{begins:Array(DateTime('UTC'))}}[run] AS earlier
-    SELECT r.campaign_id AS campaign, r.customer_id AS customer, any(r.grp) AS grp, any(r.drawn) AS drawn,
-        countIf(within AND t.counts) AS orders, sumIf(t.money, within) AS value, sumIf(t.money, earlier) AS past{cost}
+        indexOf({{campaigns:Array(UInt32)}}, assigned.campaign_id) AS run,
+        sale.transaction_time >= {{begins:Array(DateTime('UTC'))}}[run]
+            AND sale.transaction_time < {{ends:Array(DateTime('UTC'))}}[run] AS within,
+        sale.transaction_time >= {{begins:Array(DateTime('UTC'))}}[run] - toIntervalDay({{past:UInt32}})
+            AND sale.transaction_time < {{begins:Array(DateTime('UTC'))}}[run] AS earlier
+    SELECT assigned.campaign_id AS campaign, assigned.customer_id AS customer, any(assigned.grp) AS grp,
+        any(assigned.drawn) AS drawn,
+        countIf(within AND sale.counts) AS orders, sumIf(sale.money, within) AS value,
+        sumIf(sale.money, earlier) AS past{cost}
     FROM (
         SELECT campaign_id, customer_id, max(place) AS grp, max(drawn) AS drawn
         FROM ({PLACES}) GROUP BY campaign_id, customer_id
-    ) AS r
+    ) AS assigned
     LEFT JOIN (
         {sales(goal, since, until, f"SELECT customer_id FROM ({PLACES})")}
-    ) AS t ON t.customer_id = r.customer_id
+    ) AS sale ON sale.customer_id = assigned.customer_id
     GROUP BY campaign, customer
     """
 

@@ -41,18 +41,22 @@ ASSIGNED = f"""
 
 def people(goal: Goal, *, with_cost: bool) -> str:
     """SQL of a row a draw and customer: what it did for a goal in its window, and before it, and its vouchers."""
-    cost = f", {cost_sql('r.draw')}" if with_cost else ""
+    cost = f", {cost_sql('assigned.draw')}" if with_cost else ""
     since, until = "{since:DateTime('UTC')} - toIntervalDay({past:UInt32})", "{until:DateTime('UTC')}"
     return f"""
     WITH
-        t.transaction_time >= r.begin AND t.transaction_time < r.begin + toIntervalDay({{days:UInt32}}) AS within,
-        t.transaction_time >= r.begin - toIntervalDay({{past:UInt32}}) AND t.transaction_time < r.begin AS earlier
-    SELECT r.draw AS campaign, r.customer_id AS customer, any(r.grp) AS grp, any(r.drawn) AS drawn,
-        countIf(within AND t.counts) AS orders, sumIf(t.money, within) AS value, sumIf(t.money, earlier) AS past{cost}
-    FROM ({ASSIGNED}) AS r
+        sale.transaction_time >= assigned.begin
+            AND sale.transaction_time < assigned.begin + toIntervalDay({{days:UInt32}}) AS within,
+        sale.transaction_time >= assigned.begin - toIntervalDay({{past:UInt32}})
+            AND sale.transaction_time < assigned.begin AS earlier
+    SELECT assigned.draw AS campaign, assigned.customer_id AS customer, any(assigned.grp) AS grp,
+        any(assigned.drawn) AS drawn,
+        countIf(within AND sale.counts) AS orders, sumIf(sale.money, within) AS value,
+        sumIf(sale.money, earlier) AS past{cost}
+    FROM ({ASSIGNED}) AS assigned
     LEFT JOIN (
         {sales(goal, since, until, f"SELECT customer_id FROM ({ASSIGNED})")}
-    ) AS t ON t.customer_id = r.customer_id
+    ) AS sale ON sale.customer_id = assigned.customer_id
     GROUP BY campaign, customer
     """
 

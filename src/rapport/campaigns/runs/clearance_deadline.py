@@ -29,17 +29,18 @@ OF_CAMPAIGN = "execution_date = {execution_date:Date} AND campaign_id = {campaig
 
 LEAVE_OUT = f"""
     INSERT INTO campaign_outcomes (* EXCEPT (firing_id, written_at))
-    SELECT r.execution_date, r.campaign_id, r.customer_id, r.channel_id, '{Outcome.EXCLUDED}',
-        if(v.reports > 0, '{REFUSED}', '{NOT_CLEARED}'), '', 0, {{at:DateTime64(3, 'UTC')}}, r.drawn_group
+    SELECT recipient.execution_date, recipient.campaign_id, recipient.customer_id, recipient.channel_id,
+        '{Outcome.EXCLUDED}',
+        if(verdict.reports > 0, '{REFUSED}', '{NOT_CLEARED}'), '', 0, {{at:DateTime64(3, 'UTC')}}, recipient.drawn_group
     FROM (
         SELECT execution_date, campaign_id, customer_id, channel_id, drawn_group FROM campaign_recipients
         WHERE {OF_CAMPAIGN} AND channel_id > 0
             AND (customer_id, channel_id) NOT IN (
                 SELECT customer_id, channel_id FROM campaign_outcomes WHERE {OF_CAMPAIGN}
             )
-    ) AS r
-    LEFT JOIN ({VERDICTS}) AS v ON v.customer_key = lowerUTF8(r.customer_id)
-    WHERE v.approved = 0
+    ) AS recipient
+    LEFT JOIN ({VERDICTS}) AS verdict ON verdict.customer_key = lowerUTF8(recipient.customer_id)
+    WHERE verdict.approved = 0
 """
 
 OF_LEFT_OUT = f"""

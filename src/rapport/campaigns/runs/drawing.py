@@ -27,9 +27,9 @@ SIZES = f"SELECT grp, count() {LOTS} GROUP BY grp"
 SIZES_OF_UNITS = f"SELECT grp, count() FROM (SELECT DISTINCT grp, lot {LOTS}) GROUP BY grp"
 BOUNDS = f"SELECT quantilesExact({{levels}})(lot) FROM (SELECT {{distinct}} lot {LOTS} AND grp IN ({{groups}}))"
 DRAWN = f"""(
-        SELECT s.customer_id AS customer_id, s.reason AS reason, s.faults AS faults, {{group}} AS grp,
-            if(s.verdict = '' AND ({{control}}), '{Outcome.CONTROL}', s.verdict) AS verdict
-        FROM {{stage}} AS s
+        SELECT staged.customer_id AS customer_id, staged.reason AS reason, staged.faults AS faults, {{group}} AS grp,
+            if(staged.verdict = '' AND ({{control}}), '{Outcome.CONTROL}', staged.verdict) AS verdict
+        FROM {{stage}} AS staged
     )"""
 
 
@@ -43,7 +43,7 @@ class _Urn:
     @property
     def control(self) -> str:
         """SQL of whether a row is held back."""
-        return f"{self._in_urn} AND s.lot <= {self.bounds[len(self.groups) - 1]}"
+        return f"{self._in_urn} AND staged.lot <= {self.bounds[len(self.groups) - 1]}"
 
     @property
     def branches(self) -> list[str]:
@@ -51,13 +51,13 @@ class _Urn:
 
         So does who cannot be reached.
         """
-        drawn = f"s.verdict = '' AND {self._in_urn}"
+        drawn = f"staged.verdict = '' AND {self._in_urn}"
         groups = [*self.groups, *self.groups]
-        return [f"{drawn} AND s.lot <= {upto}, {group}" for group, upto in zip(groups, self.bounds, strict=True)]
+        return [f"{drawn} AND staged.lot <= {upto}, {group}" for group, upto in zip(groups, self.bounds, strict=True)]
 
     @property
     def _in_urn(self) -> str:
-        return f"s.grp IN ({', '.join(map(str, self.groups))})"
+        return f"staged.grp IN ({', '.join(map(str, self.groups))})"
 
 
 def drawn(scope: Scope, stage: str, plan: Plan, alike: Sequence[Sequence[int]], *, is_shared: bool) -> str:
@@ -66,10 +66,11 @@ def drawn(scope: Scope, stage: str, plan: Plan, alike: Sequence[Sequence[int]], 
     alike: for each group those that reach the same people; is_shared: some rows have one lot.
     """
     if plan.rules.keeps_groups:
-        return DRAWN.format(stage=stage, group="s.grp", control=f"s.lot <= {int(LARGEST_LOT * plan.control_share)}")
+        control = f"staged.lot <= {int(LARGEST_LOT * plan.control_share)}"
+        return DRAWN.format(stage=stage, group="staged.grp", control=control)
     urns = _urns(scope, stage, plan, alike, is_shared)
     branches = ", ".join(branch for urn in urns if len(urn.groups) > 1 for branch in urn.branches)
-    group = f"toUInt16(multiIf({branches}, s.grp))" if branches else "s.grp"
+    group = f"toUInt16(multiIf({branches}, staged.grp))" if branches else "staged.grp"
     return DRAWN.format(stage=stage, group=group, control=" OR ".join(urn.control for urn in urns) or "false")
 
 

@@ -32,7 +32,7 @@ from rapport.errors import Conflict
 # For so long the addresses of the hold-out hold for triggers, in seconds, and those of so many tenants are at hand.
 KNOWN_SECONDS, KNOWN_TENANTS = 60.0, 64
 ADDRESSES = """
-    SELECT {columns} FROM (SELECT * FROM profiles WHERE data_date = {{data_date:Date}} AND {held_out}) AS p
+    SELECT {columns} FROM (SELECT * FROM profiles WHERE data_date = {{data_date:Date}} AND {held_out}) AS profile
 """
 _cache: OrderedDict[tuple[str, ...], tuple[float, Mapping[str, frozenset[str]]]] = OrderedDict()
 _lock = threading.Lock()

@@ -52,7 +52,7 @@ FILL_STAGE = named("""
         {group} AS grp,
         {faults} AS faults
     SELECT
-        m.customer_id,
+        member.customer_id,
         multiIf(
             kept_out > 0, ['', {outcomes}][kept_out + 1],
             NOT ({reachable}), $UNREACHABLE,
@@ -63,9 +63,9 @@ FILL_STAGE = named("""
         {lot},
         faults,
         {addresses}
-    FROM ({members}) AS m
-    LEFT JOIN (SELECT customer_id AS known_id, {columns} FROM profiles WHERE data_date = {{data_date:Date}}) AS p
-        ON p.known_id = m.customer_id
+    FROM ({members}) AS member
+    LEFT JOIN (SELECT customer_id AS known_id, {columns} FROM profiles WHERE data_date = {{data_date:Date}}) AS profile
+        ON profile.known_id = member.customer_id
     SETTINGS join_algorithm = 'full_sorting_merge'
 """)
 
@@ -73,7 +73,7 @@ FILL_STAGE = named("""
 STAGE_READS = ("target_group_members", "customer_lists", "profiles", "campaign_recipients")
 
 IN_RUNNING = """
-    m.customer_id IN (
+    member.customer_id IN (
         SELECT customer_id FROM campaign_recipients
         WHERE execution_date >= {since:Date} AND campaign_id IN {running:Array(UInt32)}
     )
@@ -81,7 +81,7 @@ IN_RUNNING = """
 
 # Control counts as if it had been sent: a rule that took only the others would leave a control that does not compare.
 OVER_CAP = """
-    m.customer_id IN (
+    member.customer_id IN (
         SELECT customer_id FROM campaign_recipients
         WHERE execution_date BETWEEN {cap_since:Date} AND {execution_date:Date}
             AND campaign_id IN {cap_campaigns:Array(UInt32)}
@@ -309,11 +309,11 @@ BATCH = (
 )
 
 PRODUCTS = """
-    SELECT c.customer_id, if(p.name = '', c.product_id, p.name)
-    FROM campaign_products AS c LEFT JOIN products AS p ON p.product_id = c.product_id
-    WHERE c.execution_date = {execution_date:Date} AND c.campaign_id = {campaign:UInt32}
-        AND c.customer_id IN {customers:Array(String)}
-    ORDER BY c.customer_id, c.priority, c.product_id
+    SELECT chosen.customer_id, if(product.name = '', chosen.product_id, product.name)
+    FROM campaign_products AS chosen LEFT JOIN products AS product ON product.product_id = chosen.product_id
+    WHERE chosen.execution_date = {execution_date:Date} AND chosen.campaign_id = {campaign:UInt32}
+        AND chosen.customer_id IN {customers:Array(String)}
+    ORDER BY chosen.customer_id, chosen.priority, chosen.product_id
 """
 
 COUNT_BATCH = """

@@ -22,10 +22,10 @@ ADDRESSES = """
 ADDRESSES_ORDER = "address, customer_id"
 FILL_ADDRESSES = """
     INSERT INTO {addresses}
-    SELECT arrayJoin(arrayDistinct(arrayFilter(hash -> hash != 0, {hashes}))) AS address, m.customer_id
-    FROM ({members}) AS m
-    INNER JOIN (SELECT customer_id AS known_id, {columns} FROM profiles WHERE data_date = {{data_date:Date}}) AS p
-        ON p.known_id = m.customer_id
+    SELECT arrayJoin(arrayDistinct(arrayFilter(hash -> hash != 0, {hashes}))) AS address, member.customer_id
+    FROM ({members}) AS member
+    INNER JOIN (SELECT customer_id AS known_id, {columns} FROM profiles WHERE data_date = {{data_date:Date}}) AS profile
+        ON profile.known_id = member.customer_id
     SETTINGS join_algorithm = 'full_sorting_merge'
 """
 SHARED = "SELECT address FROM {addresses} GROUP BY address HAVING count() > 1"
@@ -76,13 +76,13 @@ HELD = "CREATE TABLE {held} (address UInt64) ENGINE = {engine}"
 FILL_HELD = """
     INSERT INTO {held} SELECT DISTINCT arrayJoin(arrayFilter(hash -> hash != 0, {hashes})) FROM (
         SELECT customer_id AS known_id, {columns} FROM profiles WHERE data_date = {{data_date:Date}} AND {held_out}
-    ) AS p
+    ) AS profile
 """
 ASIDE = ("held", "addresses", "shared", "units", "units_next", "twice", "domains")
 
 
 class SharedAddresses:
-    """The tables of a run about shared addresses. keys are SQL, over a profile p, of the addresses by channel."""
+    """The tables of a run about shared addresses. keys are SQL, over a profile, of the addresses by channel."""
 
     def __init__(self, scope: Scope, prefix: str, keys: Sequence[str]) -> None:
         self._scope, self._prefix, self._keys = scope, prefix, keys
@@ -129,7 +129,7 @@ class SharedAddresses:
     def of_held_out(self, columns: str, held_out: str, **parameters: Any) -> str:
         """SQL of whether a member has an address of somebody, in the run or not, whom a condition holds out.
 
-        held_out is the condition, on customer_id; columns are those of the profile p.
+        held_out is the condition, on customer_id; columns are those of the profile.
         """
         self._run(self._named(HELD, engine=self._scope.warehouse.engine_aside("address")))
         hashes = f"[{', '.join(self._distinct)}]"
@@ -144,9 +144,9 @@ class SharedAddresses:
 
     @property
     def unit(self) -> str:
-        """SQL of the id by which a member m is divided: its own, or the lowest of those it shares an address with."""
-        unit = self._named("joinGet('{units}', 'unit', m.customer_id)")
-        return f"if({unit} = '', m.customer_id, {unit})"
+        """SQL of the id by which a member is divided: its own, or the lowest of those it shares an address with."""
+        unit = self._named("joinGet('{units}', 'unit', member.customer_id)")
+        return f"if({unit} = '', member.customer_id, {unit})"
 
     def skip(self, stage: str, reachable: str) -> None:
         """Give whoever is not the lowest id of an address that fault on the channel, in the stage."""
@@ -169,7 +169,7 @@ def _hash(key: str) -> str:
 def decoded(scope: Scope, prefix: str, addresses: Sequence[str], data_date: date) -> str:
     """The table of the punycode domains among addresses (SQL over a profile), or nothing: see channels.key_sql."""
     selects = (
-        f"SELECT {address} AS text FROM profiles AS p WHERE p.data_date = {{data_date:Date}}" for address in addresses
+        f"SELECT {address} AS text FROM profiles AS profile WHERE data_date = {{data_date:Date}}" for address in addresses
     )
     texts = " UNION ALL ".join(selects)
     return (

@@ -101,7 +101,7 @@ def plan_stage(
     sharing = _sharing(scope, campaign, run_channels, data_date, reading)
     may_share = _may_share(scope, run_channels, data_date, reading)
     is_shared = may_share and sharing.find(members, columns, **parameters)
-    kept_back = {eligibility.HELD_OUT: hold_outs.held_out_sql("m.customer_id")} if hold_out else {}
+    kept_back = {eligibility.HELD_OUT: hold_outs.held_out_sql("member.customer_id")} if hold_out else {}
     if hold_out and may_share:
         of_held_out = sharing.of_held_out(
             columns,
@@ -110,9 +110,9 @@ def plan_stage(
             **hold_outs.hold_out_parameters(hold_out),
         )
         kept_back[eligibility.HELD_OUT_ADDRESS] = of_held_out
-    faults = (reaching.fault_sql(channel, lists, suppressed, reading, "m.customer_id") for channel in run_channels)
+    faults = (reaching.fault_sql(channel, lists, suppressed, reading, "member.customer_id") for channel in run_channels)
     divides = OF_SERIES if campaign.plan.rules.keeps_groups else OF_RUN
-    unit = sharing.unit if is_shared else "m.customer_id"
+    unit = sharing.unit if is_shared else "member.customer_id"
     statement = queries.FILL_STAGE.format(
         stage=stage,
         members=members,
@@ -163,7 +163,7 @@ def _sharing(
 ) -> SharedAddresses:
     """Who of a run shares an address with whom, to be found; its tables are those of the run."""
     prefix = stage_name(campaign.id)
-    addresses = {channel.address_attribute: f"p.{profile_alias(channel.address_attribute)}" for channel in run_channels}
+    addresses = {channel.address_attribute: f"profile.{profile_alias(channel.address_attribute)}" for channel in run_channels}
     addresses.pop(OWN_ID, None)
     not_plain = [name for name in addresses if not reading.is_plain(name)]
     domains = decoded(scope, prefix, _stored(scope, not_plain), data_date)
@@ -209,10 +209,10 @@ def _members(campaign: Occurrence) -> str:
 
 
 def _kept_out(rules: PlannedRules, reading: Reading, kept_back: Mapping[eligibility.Rule, str]) -> dict[str, str]:
-    """SQL of the first rule that keeps a member m out, as a number from 1, and of outcomes and reasons by it."""
+    """SQL of the first rule that keeps a member out, as a number from 1, and of outcomes and reasons by it."""
     tests: dict[eligibility.Rule, list[tuple[str, Any]]] = {
-        eligibility.UNKEPT: [(reaching.unkept("m.customer_id"), None)],
-        eligibility.UNKNOWN: [("p.known_id = ''", None)],
+        eligibility.UNKEPT: [(reaching.unkept("member.customer_id"), None)],
+        eligibility.UNKNOWN: [("profile.known_id = ''", None)],
         **{rule: [(test, None) for test in flags] for rule, flags in reaching.flagged(reading).items()},
         **{rule: [(test, None)] for rule, test in kept_back.items()},
         eligibility.IN_GROUP: [(_in_group(n), int(group)) for n, group in enumerate(rules.exclude_target_group_ids)],
@@ -232,9 +232,9 @@ def _kept_out(rules: PlannedRules, reading: Reading, kept_back: Mapping[eligibil
 
 
 def _in_group(n: int) -> str:
-    """SQL of whether a member m is in the n-th group that a run excludes."""
+    """SQL of whether a member is in the n-th group that a run excludes."""
     return (
-        "m.customer_id IN (SELECT customer_id FROM target_group_members "
+        "member.customer_id IN (SELECT customer_id FROM target_group_members "
         f"WHERE data_date = {{data_date:Date}} AND target_group_id = {{excluded_{n}:UInt32}})"
     )
 

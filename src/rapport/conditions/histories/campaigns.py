@@ -21,14 +21,15 @@ EPOCH, LEAD = date(1970, 1, 1), timedelta(days=LONGEST_LEAD)
 
 # A receipt is sent when an outcome of its channel says so; control members have no outcome of that kind.
 READ = f"""
-    SELECT r.customer_id, {SEND_DAY}, r.campaign_id, r.action_id, r.channel_id, r.template_id,
-        (r.campaign_id, r.customer_id, r.channel_id) IN (
+    SELECT recipient.customer_id, {SEND_DAY}, recipient.campaign_id, recipient.action_id, recipient.channel_id,
+        recipient.template_id,
+        (recipient.campaign_id, recipient.customer_id, recipient.channel_id) IN (
             SELECT campaign_id, customer_id, channel_id FROM campaign_outcomes
             WHERE {OF_CUSTOMERS} AND execution_date >= toDate32({{since:Date}}) - {LONGEST_LEAD}
                 AND outcome = '{Outcome.SENT}'
         )
-    FROM campaign_recipients AS r
-    WHERE r.{OF_CUSTOMERS} AND r.execution_date >= toDate32({{since:Date}}) - {LONGEST_LEAD}
+    FROM campaign_recipients AS recipient
+    WHERE recipient.{OF_CUSTOMERS} AND recipient.execution_date >= toDate32({{since:Date}}) - {LONGEST_LEAD}
 """
 
 

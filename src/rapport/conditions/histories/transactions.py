@@ -21,11 +21,12 @@ READ = f"""
     FROM transactions WHERE {OF_CUSTOMERS} AND transaction_time >= {{since:DateTime('UTC')}}
 """
 READ_ITEMS = f"""
-    SELECT i.customer_id, i.transaction_id, i.product_id, i.quantity, i.unit_price, p.category, i.is_return
-    FROM transaction_items AS i LEFT JOIN (
+    SELECT line.customer_id, line.transaction_id, line.product_id, line.quantity, line.unit_price, product.category,
+        line.is_return
+    FROM transaction_items AS line LEFT JOIN (
         SELECT product_id, any(category) AS category FROM products GROUP BY product_id
-    ) AS p ON p.product_id = i.product_id
-    WHERE i.{OF_CUSTOMERS} AND i.transaction_time >= {{since:DateTime('UTC')}}
+    ) AS product ON product.product_id = line.product_id
+    WHERE line.{OF_CUSTOMERS} AND line.transaction_time >= {{since:DateTime('UTC')}}
 """
 
 
@@ -93,7 +94,7 @@ class Transactions(History[Transaction]):
         return (
             f"{self.table} INNER JOIN (SELECT transaction_id, "
             f"sum(toInt64(round(quantity * unit_price * {AMOUNT_SCALE}))) AS item_amount FROM transaction_items "
-            f"WHERE {' AND '.join(parts)} GROUP BY transaction_id) AS i USING (transaction_id)"
+            f"WHERE {' AND '.join(parts)} GROUP BY transaction_id) AS matching_line USING (transaction_id)"
         )
 
     def amount_sql(self, query: Query) -> str:

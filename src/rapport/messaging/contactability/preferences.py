@@ -50,9 +50,9 @@ SET = """
 """
 # What an erased person said before gives way to what the vendor reports now.
 REPLACE_ERASED = """
-    DELETE FROM channel_preferences AS p USING unnest(CAST(:marks AS text[])) AS named (mark)
-    WHERE p.tenant_id = :tenant_id AND p.channel_id = :channel_id AND p.app_key = :app_key
-        AND p.customer_key = named.mark
+    DELETE FROM channel_preferences AS preference USING unnest(CAST(:marks AS text[])) AS named (mark)
+    WHERE preference.tenant_id = :tenant_id AND preference.channel_id = :channel_id AND preference.app_key = :app_key
+        AND preference.customer_key = named.mark
 """
 
 

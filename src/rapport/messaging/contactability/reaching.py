@@ -1,4 +1,4 @@
-"""Whom a channel reaches, as SQL over a profile p: the one rule of campaigns, of conditions and of sizes.
+"""Whom a channel reaches, as SQL over a profile: the one rule of campaigns, of conditions and of sizes.
 
 A customer whom a flag keeps out is not reached at all; on a channel by permission, by its address, and unless somebody
 said no for the customer or the address (see kept_off).
@@ -21,7 +21,7 @@ FLAGS = ("IS_TEST", "IS_BLOCKED", "IS_OPTIN")
 
 
 class Reading:
-    """How SQL reads a profile p's attributes of consent and addresses, as short as what occurs allows.
+    """How SQL reads a profile's attributes of consent and addresses, as short as what occurs allows.
 
     profiles is what profiles_stand tells now.
     """
@@ -36,11 +36,11 @@ class Reading:
 
     def blocked(self, name: str) -> str:
         """Whether an attribute that forbids does, as blocked and test accounts."""
-        return self._survey.forbids_writing(self._consents.blocked, name, f"p.{profile_alias(name)}")
+        return self._survey.forbids_writing(self._consents.blocked, name, f"profile.{profile_alias(name)}")
 
     def not_permitted(self, name: str) -> str:
         """Whether an attribute that permits does not."""
-        return self._survey.forbids_writing(self._consents.permission, name, f"p.{profile_alias(name)}")
+        return self._survey.forbids_writing(self._consents.permission, name, f"profile.{profile_alias(name)}")
 
     def is_plain(self, name: str) -> bool:
         """Whether an attribute has plain addresses only."""
@@ -85,7 +85,8 @@ def fault_sql(channel: Channel, lists: Sequence[KeptOff], suppressed: str, readi
         not_permitted = reading.not_permitted(channel.permission_attribute)
         conditions[rules.NO_PERMISSION].append(f"{not_permitted}, {fault_of(rules.NO_PERMISSION)}")
     if channel.address_attribute != OWN_ID:
-        address, is_plain = f"p.{profile_alias(channel.address_attribute)}", reading.is_plain(channel.address_attribute)
+        address = f"profile.{profile_alias(channel.address_attribute)}"
+        is_plain = reading.is_plain(channel.address_attribute)
         conditions[rules.NO_ADDRESS].append(
             f"{channel_addresses.blank_sql(address, plain=is_plain)}, {fault_of(rules.NO_ADDRESS)}"
         )

@@ -32,9 +32,10 @@ TOO_MANY = text("""
     GROUP BY mark HAVING count(*) >= :most
 """)
 FORGET = text("""
-    DELETE FROM soft_bounces AS b
+    DELETE FROM soft_bounces AS bounce
     USING unnest(CAST(:marks AS text[]), CAST(:ats AS timestamptz[])) AS named (mark, at)
-    WHERE b.tenant_id = :tenant_id AND b.channel_id = :channel_id AND b.mark = named.mark AND b.bounced_at <= named.at
+    WHERE bounce.tenant_id = :tenant_id AND bounce.channel_id = :channel_id AND bounce.mark = named.mark
+        AND bounce.bounced_at <= named.at
 """)
 OLD = text("DELETE FROM soft_bounces WHERE tenant_id = :tenant_id AND day <= :since")
 

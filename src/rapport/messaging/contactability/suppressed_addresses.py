@@ -57,9 +57,9 @@ OPTED_OUT_PERSONS = text("""
 """)
 KEPT_AT_ONCE = 10_000
 DROP = text("""
-    DELETE FROM suppressed_addresses AS a USING unnest(CAST(:keys AS text[])) AS named (key)
-    WHERE a.tenant_id = :tenant_id AND a.channel_id = :channel_id AND a.app_key = :app_key AND a.listed = :listed
-        AND a.customer_key = named.key
+    DELETE FROM suppressed_addresses AS suppressed USING unnest(CAST(:keys AS text[])) AS named (key)
+    WHERE suppressed.tenant_id = :tenant_id AND suppressed.channel_id = :channel_id AND suppressed.app_key = :app_key
+        AND suppressed.listed = :listed AND suppressed.customer_key = named.key
 """)
 DROP_SHARED = text("""
     DELETE FROM suppressed_addresses

@@ -72,14 +72,14 @@ def _make(scope: Scope, channel: Channel, data_date: date, profiles: str, name: 
     kept_off.create_suppressed(scope, suppressed)
     kept_off_channel = KeptOff(0, channel.id, "")
     kept_off.load_suppressed(scope, suppressed, kept_off_channel, data_date)
-    fault = reaching.fault_sql(channel, [kept_off_channel], identifier(suppressed), reading, "p.customer_id")
+    fault = reaching.fault_sql(channel, [kept_off_channel], identifier(suppressed), reading, "profile.customer_id")
     kept_out = [
-        reaching.unkept("p.customer_id"),
+        reaching.unkept("profile.customer_id"),
         *(condition for conditions in reaching.flagged(reading).values() for condition in conditions),
     ]
     columns = reaching.profile_columns(scope, [channel])
     profile = f"SELECT customer_id, {columns} FROM profiles WHERE data_date = {{data_date:Date}}"
-    rows = f"SELECT p.customer_id FROM ({profile}) AS p WHERE {' OR '.join(kept_out)} OR {fault} > 0"
+    rows = f"SELECT profile.customer_id FROM ({profile}) AS profile WHERE {' OR '.join(kept_out)} OR {fault} > 0"
     definition = "(customer_id String) ENGINE = MergeTree ORDER BY customer_id"
     warehouse.execute(f"CREATE TABLE {aside} {definition} COMMENT {literal(stands)}")
     for part in warehouse.customer_slices(*READ):

@@ -16,10 +16,10 @@ from rapport.access.scope import Scope
 if TYPE_CHECKING:
     from rapport.realtime.models import Firing
 
-# That v, a row of visitor_owners, is the first of its visitor: what the visitor did before anybody knew it is hers.
+# That owner, a row of visitor_owners, is the first of its visitor: what the visitor did before anybody knew it is hers.
 IS_FIRST = """NOT EXISTS (
-    SELECT 1 FROM visitor_owners AS e
-    WHERE e.tenant_id = v.tenant_id AND e.visitor_id = v.visitor_id AND e.since < v.since
+    SELECT 1 FROM visitor_owners AS earlier
+    WHERE earlier.tenant_id = owner.tenant_id AND earlier.visitor_id = owner.visitor_id AND earlier.since < owner.since
 )"""
 HISTORY = text("""
     SELECT visitor_id, since, customer_id FROM visitor_owners
@@ -29,17 +29,19 @@ HISTORY = text("""
 # older than the first, too.
 OWN = text("""
     INSERT INTO visitor_owners (tenant_id, visitor_id, since, customer_id, person)
-    SELECT t, v, a, c, p FROM json_to_recordset(CAST(:rows AS json)) AS g(
-        t int, v text, a timestamptz, c text, p text
+    SELECT link.tenant_id, link.visitor_id, link.at, link.customer_id, link.person
+    FROM json_to_recordset(CAST(:rows AS json)) AS link(
+        tenant_id int, visitor_id text, at timestamptz, customer_id text, person text
     )
     LEFT JOIN LATERAL (
-        SELECT min(o.since) AS first, (array_agg(o.person ORDER BY o.since DESC))[1] AS person
-        FROM visitor_owners AS o WHERE o.tenant_id = g.t AND o.visitor_id = g.v
+        SELECT min(owner.since) AS first, (array_agg(owner.person ORDER BY owner.since DESC))[1] AS person
+        FROM visitor_owners AS owner WHERE owner.tenant_id = link.tenant_id AND owner.visitor_id = link.visitor_id
     ) AS history ON true
-    LEFT JOIN visitors AS k ON k.tenant_id = g.t AND k.visitor_id = g.v AND k.customer_id <> ''
-    WHERE history.first IS NULL OR g.a < history.first
-        OR (g.a >= coalesce(k.identified_at, g.a) AND g.p <> history.person)
-    ORDER BY t, v
+    LEFT JOIN visitors AS known
+        ON known.tenant_id = link.tenant_id AND known.visitor_id = link.visitor_id AND known.customer_id <> ''
+    WHERE history.first IS NULL OR link.at < history.first
+        OR (link.at >= coalesce(known.identified_at, link.at) AND link.person <> history.person)
+    ORDER BY link.tenant_id, link.visitor_id
     ON CONFLICT (tenant_id, visitor_id, since) DO UPDATE
     SET customer_id = excluded.customer_id, person = excluded.person
 """)
@@ -86,7 +88,13 @@ def keep_owners(connection: Connection, owned: Sequence[tuple[int, str, datetime
     rounds: dict[int, list[dict[str, Any]]] = defaultdict(list)
     rounds_of_visitor = Counter[tuple[int, str]]()
     for tenant_id, visitor, at, customer in owned:
-        row = {"t": tenant_id, "v": visitor, "a": at, "c": customer, "p": customer.lower()}
+        row = {
+            "tenant_id": tenant_id,
+            "visitor_id": visitor,
+            "at": at,
+            "customer_id": customer,
+            "person": customer.lower(),
+        }
         rounds[rounds_of_visitor[tenant_id, visitor]].append(row)
         rounds_of_visitor[tenant_id, visitor] += 1
     for rows in rounds.values():  # of one visitor each is laid on the one before

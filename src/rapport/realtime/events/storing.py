@@ -25,13 +25,13 @@ from rapport.stores.workers.listening import Topic
 # never wait for each other crosswise. Answers the positions of events that were there already, or come twice.
 STORE = text(f"""
     WITH submitted AS MATERIALIZED (
-        SELECT * FROM json_to_recordset(CAST(:events AS json)) AS g(
+        SELECT * FROM json_to_recordset(CAST(:events AS json)) AS sent_event(
             number int, tenant_id int, key uuid, may_repeat boolean, event text, origin text, customer_id text,
             visitor_id text, parameters jsonb, event_at timestamptz, received_at timestamptz, day date, status text
         )
     ),
     entries AS MATERIALIZED (
-        SELECT * FROM json_to_recordset(CAST(:entries AS json)) AS g(
+        SELECT * FROM json_to_recordset(CAST(:entries AS json)) AS log_entry(
             number int, tenant_id int, at timestamptz, day date, status text, origin text, event text, person text,
             reason text, body text, logged boolean
         )

@@ -54,9 +54,11 @@ RENEWED = timedelta(minutes=10)
 # Rows come in order of their key, so that two processes never wait for each other crosswise.
 IDENTIFY = text("""
     INSERT INTO visitors AS known (tenant_id, visitor_id, customer_id, person, same_as, identified_at, joined, derived)
-    SELECT t, v, c, p, '', a, false, d
-    FROM json_to_recordset(CAST(:rows AS json)) AS g(t int, v text, c text, p text, a timestamptz, d boolean)
-    ORDER BY t, v
+    SELECT tenant_id, visitor_id, customer_id, person, '', at, false, derived
+    FROM json_to_recordset(CAST(:rows AS json)) AS link(
+        tenant_id int, visitor_id text, customer_id text, person text, at timestamptz, derived boolean
+    )
+    ORDER BY tenant_id, visitor_id
     ON CONFLICT (tenant_id, visitor_id) DO UPDATE
     SET customer_id = excluded.customer_id, person = excluded.person, identified_at = excluded.identified_at,
         joined = known.joined AND known.person = excluded.person,
@@ -66,9 +68,10 @@ IDENTIFY = text("""
 """)
 # Whose visitors are whose ids were made of the customers' own.
 OWN_IDS = text("""
-    SELECT v.tenant_id, v.visitor_id, v.person
-    FROM json_to_recordset(CAST(:rows AS json)) AS g(t int, v text)
-    JOIN visitors AS v ON v.tenant_id = g.t AND v.visitor_id = g.v AND v.derived
+    SELECT visitor.tenant_id, visitor.visitor_id, visitor.person
+    FROM json_to_recordset(CAST(:rows AS json)) AS link(tenant_id int, visitor_id text)
+    JOIN visitors AS visitor
+        ON visitor.tenant_id = link.tenant_id AND visitor.visitor_id = link.visitor_id AND visitor.derived
 """)
 # Who a visitor was merged into: one step leads to whoever stands for all of them.
 ROOTS = text("""
@@ -84,15 +87,17 @@ MERGE = text("""
 # Everybody who is the same as one of these visitors, and is nobody yet.
 SPREAD = text("""
     WITH named AS (
-        SELECT v.tenant_id, v.customer_id, v.person, v.identified_at,
-            coalesce(nullif(v.same_as, ''), v.visitor_id) AS root
-        FROM json_to_recordset(CAST(:rows AS json)) AS g(t int, v text)
-        JOIN visitors AS v ON v.tenant_id = g.t AND v.visitor_id = g.v AND v.customer_id <> ''
+        SELECT visitor.tenant_id, visitor.customer_id, visitor.person, visitor.identified_at,
+            coalesce(nullif(visitor.same_as, ''), visitor.visitor_id) AS root
+        FROM json_to_recordset(CAST(:rows AS json)) AS link(tenant_id int, visitor_id text)
+        JOIN visitors AS visitor
+            ON visitor.tenant_id = link.tenant_id AND visitor.visitor_id = link.visitor_id AND visitor.customer_id <> ''
     ),
     following AS (
-        SELECT o.tenant_id, o.visitor_id, n.customer_id, n.person, n.identified_at
-        FROM named AS n JOIN visitors AS o
-            ON o.tenant_id = n.tenant_id AND o.same_as = n.root AND o.same_as <> '' AND o.customer_id = ''
+        SELECT merged.tenant_id, merged.visitor_id, named.customer_id, named.person, named.identified_at
+        FROM named JOIN visitors AS merged
+            ON merged.tenant_id = named.tenant_id AND merged.same_as = named.root AND merged.same_as <> ''
+                AND merged.customer_id = ''
         UNION
         SELECT tenant_id, root, customer_id, person, identified_at FROM named
     ),
@@ -231,7 +236,7 @@ class Links:
             if link.same_as:
                 changed += _merged(connection, link)
         if changed:
-            rows = [{"t": tenant_id, "v": visitor} for tenant_id, visitor in changed]
+            rows = [{"tenant_id": tenant_id, "visitor_id": visitor} for tenant_id, visitor in changed]
             connection.execute(SPREAD, {"rows": orjson.dumps(rows).decode()})
         return new
 
@@ -249,7 +254,7 @@ def _without_taking(connection: Connection, event_links: list[Link]) -> list[Lin
     suspected = {(link.tenant_id, link.visitor_id) for link in event_links if link.by_app and link.may_take}
     if not suspected:
         return event_links
-    rows = [{"t": tenant_id, "v": visitor} for tenant_id, visitor in suspected]
+    rows = [{"tenant_id": tenant_id, "visitor_id": visitor} for tenant_id, visitor in suspected]
     own_ids = connection.execute(OWN_IDS, {"rows": orjson.dumps(rows).decode()})
     whose = {(row.tenant_id, row.visitor_id): row.person for row in own_ids}
     whose |= {(link.tenant_id, link.visitor_id): link.customer_id.lower() for link in event_links if link.is_derived}
@@ -277,12 +282,12 @@ def _merged(connection: Connection, link: Link) -> list[tuple[int, str]]:
 def _rows(event_links: Iterable[Link]) -> str:
     names = [
         {
-            "t": link.tenant_id,
-            "v": link.visitor_id,
-            "c": link.customer_id,
-            "p": link.customer_id.lower(),
-            "a": link.at,
-            "d": link.is_derived,
+            "tenant_id": link.tenant_id,
+            "visitor_id": link.visitor_id,
+            "customer_id": link.customer_id,
+            "person": link.customer_id.lower(),
+            "at": link.at,
+            "derived": link.is_derived,
         }
         for link in event_links
     ]

@@ -30,47 +30,49 @@ EVER = datetime(1970, 1, 1)
 # Of a frequency cap: the tenant's days up to one, by their number and the last.
 Days = tuple[int, date]
 
-# Firings of a person w.person: its own, and those of visitors who turned out to be the customer.
-THEIRS = f"""f.tenant_id = :tenant_id AND f.person = ANY(ARRAY(
-            SELECT w.person UNION ALL SELECT 'v:' || v.visitor_id FROM visitor_owners AS v
-            WHERE v.tenant_id = :tenant_id AND v.person = w.person AND {IS_FIRST}
+# Firings of a person asked.person: its own, and those of visitors who turned out to be the customer.
+THEIRS = f"""firing.tenant_id = :tenant_id AND firing.person = ANY(ARRAY(
+            SELECT asked.person UNION ALL SELECT 'v:' || owner.visitor_id FROM visitor_owners AS owner
+            WHERE owner.tenant_id = :tenant_id AND owner.person = asked.person AND {IS_FIRST}
         ))"""  # noqa: S608 - ours
 # When a firing goes out or went out: at the end of quiet hours, else when it was made.
-LEAVES = "coalesce(f.due_at, f.fired_at)"
+LEAVES = "coalesce(firing.due_at, firing.fired_at)"
 # How often they went out, were held back, or may still go out, since a time.
 ENTERED = text(f"""
-    SELECT w.person, w.series_id, (
-        SELECT count(*) FROM trigger_firings AS f
-        WHERE {THEIRS} AND f.series_id = w.series_id AND {LEAVES} > w.since
-            AND f.outcome IN ('', '{Outcome.SENT}', '{Outcome.FAILED}', '{Outcome.CONTROL}')
+    SELECT asked.person, asked.series_id, (
+        SELECT count(*) FROM trigger_firings AS firing
+        WHERE {THEIRS} AND firing.series_id = asked.series_id AND {LEAVES} > asked.since
+            AND firing.outcome IN ('', '{Outcome.SENT}', '{Outcome.FAILED}', '{Outcome.CONTROL}')
     )
-    FROM json_to_recordset(CAST(:rows AS json)) AS w(person text, series_id int, since timestamptz)
+    FROM json_to_recordset(CAST(:rows AS json)) AS asked(person text, series_id int, since timestamptz)
 """)  # noqa: S608 - ours
 # Messages that left with them in some days; a firing that may still leave in them counts as one, and one that was held
 # back as the messages that it would have had.
 MESSAGES = text(f"""
-    SELECT w.person, (
-        SELECT coalesce(sum(CASE WHEN f.outcome = '{Outcome.CONTROL}' THEN f.messages ELSE 1 END), 0)
-            FROM trigger_firings AS f
+    SELECT asked.person, (
+        SELECT coalesce(sum(CASE WHEN firing.outcome = '{Outcome.CONTROL}' THEN firing.messages ELSE 1 END), 0)
+            FROM trigger_firings AS firing
         LEFT JOIN messages
-            ON messages.tenant_id = f.tenant_id AND messages.source = '{Source.FIRING}' AND messages.source_id = f.id
+            ON messages.tenant_id = firing.tenant_id AND messages.source = '{Source.FIRING}'
+                AND messages.source_id = firing.id
                 AND messages.state IN ('{State.PENDING}', '{State.CLAIMED}', '{State.SENT}')
         WHERE {THEIRS} AND {LEAVES} >= :since AND {LEAVES} < :before
-            AND (messages.id IS NOT NULL OR f.outcome = '{Outcome.CONTROL}' OR f.state = ANY(CAST(:waiting AS text[])))
+            AND (messages.id IS NOT NULL OR firing.outcome = '{Outcome.CONTROL}'
+                OR firing.state = ANY(CAST(:waiting AS text[])))
     )
-    FROM unnest(CAST(:persons AS text[])) AS w(person)
+    FROM unnest(CAST(:persons AS text[])) AS asked(person)
 """)  # noqa: S608 - ours
 
 
 # The recipient group, 0 for control, in which customers had a trigger when nobody knew yet that they are.
 DRAWN = text(f"""
-    SELECT DISTINCT ON (w.person, w.series_id) w.person, w.series_id, f.recipient_group_id
-    FROM json_to_recordset(CAST(:rows AS json)) AS w(person text, series_id int)
-    JOIN visitor_owners AS v ON v.tenant_id = :tenant_id AND v.person = w.person AND {IS_FIRST}
-    JOIN trigger_firings AS f ON f.tenant_id = v.tenant_id AND f.person = 'v:' || v.visitor_id
-        AND f.series_id = w.series_id
-    WHERE f.recipient_group_id > 0 OR f.outcome IN ('', '{Outcome.CONTROL}')
-    ORDER BY w.person, w.series_id, f.id
+    SELECT DISTINCT ON (asked.person, asked.series_id) asked.person, asked.series_id, firing.recipient_group_id
+    FROM json_to_recordset(CAST(:rows AS json)) AS asked(person text, series_id int)
+    JOIN visitor_owners AS owner ON owner.tenant_id = :tenant_id AND owner.person = asked.person AND {IS_FIRST}
+    JOIN trigger_firings AS firing ON firing.tenant_id = owner.tenant_id AND firing.person = 'v:' || owner.visitor_id
+        AND firing.series_id = asked.series_id
+    WHERE firing.recipient_group_id > 0 OR firing.outcome IN ('', '{Outcome.CONTROL}')
+    ORDER BY asked.person, asked.series_id, firing.id
 """)  # noqa: S608 - ours
 
 

@@ -33,28 +33,28 @@ log = structlog.get_logger("rapport.realtime")
 # A change that nobody told of is seen after this long.
 FRESH_SECONDS = 1.0
 STAMP = text(f"""
-    SELECT t.time_zone, t.settings, t.last_data_date,
+    SELECT tenant.time_zone, tenant.settings, tenant.last_data_date,
         (
             SELECT json_agg(json_build_array(id, version) ORDER BY id) FROM campaign_series
-            WHERE tenant_id = t.id AND trigger IS NOT NULL AND status = '{SeriesStatus.ACTIVE}'
+            WHERE tenant_id = tenant.id AND trigger IS NOT NULL AND status = '{SeriesStatus.ACTIVE}'
         ),
         (
             SELECT json_agg(json_build_array(name, types) ORDER BY id) FROM event_types
-            WHERE tenant_id = t.id AND declared
+            WHERE tenant_id = tenant.id AND declared
         ),
         (
             SELECT json_agg(json_build_array(real_field_name, field_type, source, consent) ORDER BY real_field_name)
-            FROM attributes WHERE tenant_id = t.id
+            FROM attributes WHERE tenant_id = tenant.id
         ),
         (
             SELECT json_agg(json_build_array(id, kind, address_attribute, permission_attribute) ORDER BY id)
-            FROM channels WHERE tenant_id = t.id
+            FROM channels WHERE tenant_id = tenant.id
         ),
         (
             SELECT json_agg(json_build_array(channel_id, id, app_id) ORDER BY channel_id, id)
-            FROM templates WHERE tenant_id = t.id AND app_id <> ''
+            FROM templates WHERE tenant_id = tenant.id AND app_id <> ''
         )
-    FROM tenants AS t WHERE t.id = :tenant_id
+    FROM tenants AS tenant WHERE tenant.id = :tenant_id
 """)  # noqa: S608 - ours
 
 

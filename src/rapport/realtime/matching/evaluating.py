@@ -20,21 +20,21 @@ from rapport.realtime.matching.catalogue import Catalogue, Role, Trigger, Watch
 from rapport.realtime.matching.progress import OpenSequence, Progress
 
 STATES = text("""
-    SELECT s.series_id, s.person, s.times, s.deadline, s.closed_at, s.opened
+    SELECT state.series_id, state.person, state.times, state.deadline, state.closed_at, state.opened
     FROM json_to_recordset(CAST(:keys AS json)) AS wanted(series_id int, person text, version int)
-    JOIN trigger_states AS s ON s.tenant_id = :tenant_id AND s.series_id = wanted.series_id
-        AND s.person = wanted.person AND s.trigger_version = wanted.version
-    FOR UPDATE OF s
+    JOIN trigger_states AS state ON state.tenant_id = :tenant_id AND state.series_id = wanted.series_id
+        AND state.person = wanted.person AND state.trigger_version = wanted.version
+    FOR UPDATE OF state
 """)
 # What visitors have done who turned out to be one of these customers.
 VISITORS_STATES = text(f"""
-    SELECT s.series_id, s.person, v.person, s.times, s.deadline, s.closed_at, s.opened
-    FROM visitor_owners AS v
+    SELECT state.series_id, state.person, owner.person, state.times, state.deadline, state.closed_at, state.opened
+    FROM visitor_owners AS owner
     CROSS JOIN json_to_recordset(CAST(:series AS json)) AS wanted(series_id int, version int)
-    JOIN trigger_states AS s ON s.tenant_id = v.tenant_id AND s.person = 'v:' || v.visitor_id
-        AND s.series_id = wanted.series_id AND s.trigger_version = wanted.version
-    WHERE v.tenant_id = :tenant_id AND v.person = ANY(CAST(:customers AS text[])) AND {IS_FIRST}
-    ORDER BY s.series_id, s.person FOR UPDATE OF s
+    JOIN trigger_states AS state ON state.tenant_id = owner.tenant_id AND state.person = 'v:' || owner.visitor_id
+        AND state.series_id = wanted.series_id AND state.trigger_version = wanted.version
+    WHERE owner.tenant_id = :tenant_id AND owner.person = ANY(CAST(:customers AS text[])) AND {IS_FIRST}
+    ORDER BY state.series_id, state.person FOR UPDATE OF state
 """)  # noqa: S608 - ours
 KEEP_STATES = text("""
     INSERT INTO trigger_states
@@ -51,8 +51,8 @@ KEEP_STATES = text("""
         opened = excluded.opened, updated_at = excluded.updated_at
 """)
 DROP_STATES = text("""
-    DELETE FROM trigger_states AS s USING json_to_recordset(CAST(:keys AS json)) AS gone(series_id int, person text)
-    WHERE s.tenant_id = :tenant_id AND s.series_id = gone.series_id AND s.person = gone.person
+    DELETE FROM trigger_states AS state USING json_to_recordset(CAST(:keys AS json)) AS gone(series_id int, person text)
+    WHERE state.tenant_id = :tenant_id AND state.series_id = gone.series_id AND state.person = gone.person
 """)
 
 Key = tuple[int, str]

@@ -61,8 +61,9 @@ UNWRITTEN_SECONDS = 60.0
 TRIES = 5
 
 WAITING = text("""
-    SELECT t.id FROM tenants AS t
-    WHERE EXISTS (SELECT 1 FROM accepted_events AS e WHERE e.tenant_id = t.id AND e.state = 0) ORDER BY t.id
+    SELECT tenant.id FROM tenants AS tenant
+    WHERE EXISTS (SELECT 1 FROM accepted_events AS accepted WHERE accepted.tenant_id = tenant.id AND accepted.state = 0)
+    ORDER BY tenant.id
 """)
 TAKE = text("""
     SELECT seq, key, event, customer_id, visitor_id, parameters, event_at, received_at FROM accepted_events

@@ -48,16 +48,18 @@ DUE_SEQUENCES = text("""
 LOOK = text(f"""
     SELECT id, waits, due FROM (
         SELECT
-            t.id,
-            EXISTS (SELECT 1 FROM accepted_events AS e WHERE e.tenant_id = t.id AND e.state = 0) AS waits,
+            tenant.id,
             EXISTS (
-                SELECT 1 FROM trigger_states AS s
-                WHERE s.tenant_id = t.id AND s.deadline <= CAST(:now AS timestamptz) - :grace
+                SELECT 1 FROM accepted_events AS accepted WHERE accepted.tenant_id = tenant.id AND accepted.state = 0
+            ) AS waits,
+            EXISTS (
+                SELECT 1 FROM trigger_states AS state
+                WHERE state.tenant_id = tenant.id AND state.deadline <= CAST(:now AS timestamptz) - :grace
             ) OR EXISTS (
-                SELECT 1 FROM trigger_firings AS f
-                WHERE f.tenant_id = t.id AND f.state = '{FiringState.DELAYED}' AND f.due_at <= :now
+                SELECT 1 FROM trigger_firings AS firing
+                WHERE firing.tenant_id = tenant.id AND firing.state = '{FiringState.DELAYED}' AND firing.due_at <= :now
             ) AS due
-        FROM tenants AS t
+        FROM tenants AS tenant
     ) AS tenants_to_look_at
     WHERE waits OR due ORDER BY id
 """)  # noqa: S608 - ours

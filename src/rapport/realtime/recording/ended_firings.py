@@ -27,14 +27,16 @@ from rapport.realtime.states import FiringState
 # Whom the campaign addressed or held back for the first time with these firings, by recipient group.
 FIRST = text(f"""
     SELECT campaign_id, recipient_group_id, count(*) FROM (
-        SELECT DISTINCT f.campaign_id, f.recipient_group_id, f.person FROM trigger_firings AS f
-        WHERE f.tenant_id = :tenant_id AND f.id = ANY(CAST(:ids AS bigint[])) AND f.state = '{FiringState.DONE}'
-            AND f.outcome IN ('{Outcome.SENT}', '{Outcome.FAILED}', '{Outcome.CONTROL}') AND NOT f.is_visitor
+        SELECT DISTINCT firing.campaign_id, firing.recipient_group_id, firing.person FROM trigger_firings AS firing
+        WHERE firing.tenant_id = :tenant_id AND firing.id = ANY(CAST(:ids AS bigint[]))
+            AND firing.state = '{FiringState.DONE}'
+            AND firing.outcome IN ('{Outcome.SENT}', '{Outcome.FAILED}', '{Outcome.CONTROL}') AND NOT firing.is_visitor
                 AND NOT EXISTS (
-                SELECT 1 FROM trigger_firings AS o
-                WHERE o.tenant_id = f.tenant_id AND o.person = f.person AND o.series_id = f.series_id
-                    AND o.campaign_id = f.campaign_id AND o.state = '{FiringState.FILED}'
-                    AND o.outcome IN ('{Outcome.SENT}', '{Outcome.FAILED}', '{Outcome.CONTROL}')
+                SELECT 1 FROM trigger_firings AS earlier
+                WHERE earlier.tenant_id = firing.tenant_id AND earlier.person = firing.person
+                    AND earlier.series_id = firing.series_id
+                    AND earlier.campaign_id = firing.campaign_id AND earlier.state = '{FiringState.FILED}'
+                    AND earlier.outcome IN ('{Outcome.SENT}', '{Outcome.FAILED}', '{Outcome.CONTROL}')
             )
     ) AS new GROUP BY 1, 2
 """)  # noqa: S608 - ours

@@ -13,16 +13,18 @@ from rapport.realtime.states import FiringState
 
 # Messages that went out or are about to, under the spelling that the accounts will have.
 UNFILED = text(f"""
-    SELECT DISTINCT ON (f.person) f.customer_id, f.recipient_group_id, messages.action_id, messages.template_id
-    FROM trigger_firings AS f
+    SELECT DISTINCT ON (firing.person)
+        firing.customer_id, firing.recipient_group_id, messages.action_id, messages.template_id
+    FROM trigger_firings AS firing
     JOIN messages
-        ON messages.tenant_id = f.tenant_id AND messages.source = '{Source.FIRING}' AND messages.source_id = f.id
-    WHERE f.tenant_id = :tenant_id AND f.campaign_id = :campaign_id
-        AND f.person = ANY(CAST(:persons AS text[])) AND NOT f.is_visitor
-        AND f.state <> '{FiringState.FILED}' AND f.outcome IN ('', '{Outcome.SENT}')
+        ON messages.tenant_id = firing.tenant_id AND messages.source = '{Source.FIRING}'
+            AND messages.source_id = firing.id
+    WHERE firing.tenant_id = :tenant_id AND firing.campaign_id = :campaign_id
+        AND firing.person = ANY(CAST(:persons AS text[])) AND NOT firing.is_visitor
+        AND firing.state <> '{FiringState.FILED}' AND firing.outcome IN ('', '{Outcome.SENT}')
         AND messages.channel_id = :channel_id
         AND messages.state IN ('{State.PENDING}', '{State.CLAIMED}', '{State.SENT}')
-    ORDER BY f.person, f.id
+    ORDER BY firing.person, firing.id
 """)  # noqa: S608 - ours
 
 

@@ -28,13 +28,17 @@ FIRINGS_AT_ONCE = 2000
 TRIES = 5
 # Tenants of whom something is to be filed: handled events, identified visitors, ended firings.
 BUSY = text(f"""
-    SELECT t.id FROM tenants AS t
-    WHERE EXISTS (SELECT 1 FROM accepted_events AS e WHERE e.tenant_id = t.id AND e.state > 0)
+    SELECT tenant.id FROM tenants AS tenant
+    WHERE EXISTS (SELECT 1 FROM accepted_events AS accepted WHERE accepted.tenant_id = tenant.id AND accepted.state > 0)
        OR EXISTS (
-           SELECT 1 FROM visitors AS v WHERE v.tenant_id = t.id AND NOT v.joined AND v.customer_id <> ''
+           SELECT 1 FROM visitors AS visitor
+           WHERE visitor.tenant_id = tenant.id AND NOT visitor.joined AND visitor.customer_id <> ''
        )
-       OR EXISTS (SELECT 1 FROM trigger_firings AS f WHERE f.tenant_id = t.id AND f.state = '{FiringState.DONE}')
-    ORDER BY t.id
+       OR EXISTS (
+           SELECT 1 FROM trigger_firings AS firing
+           WHERE firing.tenant_id = tenant.id AND firing.state = '{FiringState.DONE}'
+       )
+    ORDER BY tenant.id
 """)  # noqa: S608 - ours
 
 

@@ -28,9 +28,12 @@ COLUMNS = text("""
     WHERE attrelid = CAST(:table AS regclass) AND attnum > 0 AND NOT attisdropped AND attgenerated = '' ORDER BY attnum
 """)
 REFERENCES = text("""
-    SELECT n.nspname AS schema, c.relname AS table, k.conname AS name, pg_get_constraintdef(k.oid) AS definition
-    FROM pg_constraint AS k JOIN pg_class AS c ON c.oid = k.conrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace
-    WHERE k.contype = 'f' AND n.nspname = ANY(:schemas)
+    SELECT pg_namespace.nspname AS schema, pg_class.relname AS table, pg_constraint.conname AS name,
+        pg_get_constraintdef(pg_constraint.oid) AS definition
+    FROM pg_constraint
+    JOIN pg_class ON pg_class.oid = pg_constraint.conrelid
+    JOIN pg_namespace ON pg_namespace.oid = pg_class.relnamespace
+    WHERE pg_constraint.contype = 'f' AND pg_namespace.nspname = ANY(:schemas)
 """)
 SEQUENCES = text("""
     SELECT schemaname || '.' || sequencename AS name, last_value FROM pg_sequences WHERE schemaname = ANY(:schemas)

@@ -178,8 +178,8 @@ class Records:
 
     def json_rows(self, sql: str, parameters: dict[str, Any], *, omit_nulls: bool = False) -> bytes:
         """A SELECT as a JSON array of objects, rendered by the database. The SQL binds :name parameters."""
-        row = "json_strip_nulls(to_json(r))" if omit_nulls else "r"
-        wrapped = f"SELECT coalesce(json_agg({row}), '[]'::json)::text FROM ({sql}) AS r"  # noqa: S608 - sql is a constant of ours
+        row = "json_strip_nulls(to_json(answer))" if omit_nulls else "answer"
+        wrapped = f"SELECT coalesce(json_agg({row}), '[]'::json)::text FROM ({sql}) AS answer"  # noqa: S608 - sql is a constant of ours
         with self.reading() as connection:
             return str(connection.execute(text(wrapped), parameters).scalar_one()).encode()
 

@@ -19,7 +19,10 @@ SETTINGS_SECONDS = 60.0
 SELDOM = ("get_queue", "list_queues", "list_schedules", "transition_delayed_workflows", "cancel_timed_out_workflows")
 WAITING = text("""
     SELECT names.queue FROM unnest(CAST(:names AS text[])) AS names (queue)
-    WHERE EXISTS (SELECT 1 FROM dbos.workflow_status AS w WHERE w.queue_name = names.queue AND w.status = 'ENQUEUED')
+    WHERE EXISTS (
+        SELECT 1 FROM dbos.workflow_status AS workflow
+        WHERE workflow.queue_name = names.queue AND workflow.status = 'ENQUEUED'
+    )
 """)
 
 
