@@ -12,7 +12,7 @@ from rapport.access.models import Tenant
 from rapport.access.scope import Scope
 from rapport.audiences import groups
 from rapport.campaigns.models import Occurrence
-from rapport.conditions import parsing
+from rapport.conditions.language import parsing
 
 DATA_DATE = date(2026, 3, 28)
 MANAGE = "/manage/v1/target-groups"

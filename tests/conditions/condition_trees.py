@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rapport.conditions import Kind, operators_of
 from rapport.conditions.histories.interactions import INTERACTIONS
 from rapport.conditions.histories.registry import HISTORIES
-from rapport.conditions.operators import Operator, Takes, takes
+from rapport.conditions.language.operators import Operator, Takes, takes
 
 text_values = st.one_of(
     st.sampled_from([text for text in TEXTS if text]),

@@ -19,9 +19,9 @@ from test_parsing import FAULTS
 from rapport.app import openapi_document
 from rapport.conditions import parse
 from rapport.conditions.histories.registry import histories
-from rapport.conditions.json_schema import CONDITION, EVENT_CONDITION
-from rapport.conditions.parsing import PROPERTIES
-from rapport.conditions.spelling import with_plain_operators
+from rapport.conditions.language.json_schema import CONDITION, EVENT_CONDITION
+from rapport.conditions.language.parsing import PROPERTIES
+from rapport.conditions.language.spelling import with_plain_operators
 from rapport.errors import Invalid
 
 ROOT = Path(__file__).parents[2]

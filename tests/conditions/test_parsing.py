@@ -6,7 +6,7 @@ import pytest
 from condition_world import SCHEMA
 
 from rapport.conditions import groups_in, parse, to_predicate, to_sql
-from rapport.conditions.nodes import leaves
+from rapport.conditions.language.nodes import leaves
 from rapport.errors import Invalid
 
 COUNTRY = {"attribute": "T_TEXT", "operator": "equals", "value": "x"}

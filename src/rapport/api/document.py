@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from rapport.api.http.responses import ERRORS, MANAGED, PROBLEM, PROBLEMS, TOTAL, TOTAL_HEADER
-from rapport.conditions import json_schema
+from rapport.conditions.language import json_schema
 from rapport.errors import Conflict, TooLarge
 
 Described = dict[str, Any]

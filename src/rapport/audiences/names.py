@@ -15,8 +15,8 @@ from rapport.channels import service as channels
 from rapport.conditions import Condition, Every, attributes_in, channels_in, leaves, parse
 from rapport.conditions.histories.filters import Ids
 from rapport.conditions.histories.registry import history_named
-from rapport.conditions.nodes import AttributeIs, Comparison, HistoryIs, InList, Not, Some
-from rapport.conditions.operators import Operator
+from rapport.conditions.language.nodes import AttributeIs, Comparison, HistoryIs, InList, Not, Some
+from rapport.conditions.language.operators import Operator
 from rapport.errors import Invalid
 
 # Operators that ask whether a name is one of some; the others read names as they stand on the day.

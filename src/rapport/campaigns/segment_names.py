@@ -10,8 +10,8 @@ from rapport.audiences import names as audience_names
 from rapport.campaigns.attribute_uses import LISTED, asking
 from rapport.campaigns.models import Series
 from rapport.campaigns.triggered.definitions import triggered
-from rapport.conditions.nodes import AttributeIs
-from rapport.conditions.operators import Operator
+from rapport.conditions.language.nodes import AttributeIs
+from rapport.conditions.language.operators import Operator
 from rapport.errors import Conflict, Invalid
 from rapport.insight import stages
 from rapport.insight import values as insight_values

@@ -17,10 +17,10 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, Literal
 
-from rapport.conditions.literals import Scalar
-from rapport.conditions.nodes import Comparison, Window
-from rapport.conditions.operators import NEGATIONS, Operator
-from rapport.conditions.schema import DATED, LISTS, NUMERIC, Anchor, Column, Kind
+from rapport.conditions.language.literals import Scalar
+from rapport.conditions.language.nodes import AttributeIs, Comparison, Window
+from rapport.conditions.language.operators import NEGATIONS, Operator
+from rapport.conditions.schema import DATED, LISTS, NUMERIC, Anchor, Column, Kind, Schema
 from rapport.conditions.text import fold
 from rapport.errors import Invalid
 from rapport.stores.clock import instant_of
@@ -102,6 +102,17 @@ def resolve(comparison: Comparison, kind: Kind, anchor: Anchor, *, percentile: b
     else:
         test = _text(comparison, positive) if kind is Kind.TEXT else _boolean(comparison, positive)
     return Resolved(kind, test, negated)
+
+
+def column_of(condition: AttributeIs, schema: Schema) -> Column:
+    """The column that a condition compares. Raises Invalid for an unknown attribute."""
+    column = schema.column(condition.name)
+    if column is None:
+        message = (
+            f"{condition.path}.attribute names {condition.name!r}, which is not a customer attribute. {schema.missing}"
+        )
+        raise Invalid(message.rstrip())
+    return column
 
 
 def resolve_column(comparison: Comparison, column: Column, anchor: Anchor) -> Resolved:

@@ -19,7 +19,7 @@ from rapport.campaigns.triggered.schemas import EventMatch, SequenceTrigger, Tri
 from rapport.channels import service as channels
 from rapport.channels.kinds.base import OWN_ID
 from rapport.conditions import Column, Kind, Schema
-from rapport.conditions.nodes import AttributeIs, leaves
+from rapport.conditions.language.nodes import AttributeIs, leaves
 from rapport.customers import event_types
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.stores.records import next_id, unique_name

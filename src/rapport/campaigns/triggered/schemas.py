@@ -21,7 +21,7 @@ from rapport.campaigns.schemas import (
     must_have_groups,
 )
 from rapport.campaigns.settings import Hours
-from rapport.conditions.json_schema import ConditionJson, EventConditionJson
+from rapport.conditions.language.json_schema import ConditionJson, EventConditionJson
 
 MINUTES_OF_DAY = 24 * 60
 LONGEST_SEQUENCE = 3 * MINUTES_OF_DAY

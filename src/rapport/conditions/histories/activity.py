@@ -7,7 +7,7 @@ from datetime import datetime
 from rapport.conditions.histories.base import OF_CUSTOMERS, Happening, History, Reading
 from rapport.conditions.histories.filters import Filter, Ids
 from rapport.conditions.histories.times import instant
-from rapport.conditions.nodes import HistoryIs
+from rapport.conditions.language.nodes import HistoryIs
 from rapport.conditions.schema import Kind
 
 READ = f"""

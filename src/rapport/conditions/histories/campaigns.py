@@ -9,9 +9,9 @@ from datetime import date, timedelta
 from rapport.conditions.histories.base import OF_CUSTOMERS, Happening, History, Query, Reading
 from rapport.conditions.histories.campaign_filters import CAMPAIGN_FILTERS
 from rapport.conditions.histories.filters import Choices, Filter
-from rapport.conditions.nodes import HistoryIs
+from rapport.conditions.language.nodes import HistoryIs
 from rapport.conditions.outcomes import Outcome
-from rapport.conditions.rendering import within_sql
+from rapport.conditions.sql.rendering import within_sql
 from rapport.conditions.schema import Kind
 from rapport.conditions.send_days import LONGEST_LEAD, SEND_DAY
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from rapport.conditions.literals import MAX_ID, MAX_TEXT, text, whole
+from rapport.conditions.language.literals import MAX_ID, MAX_TEXT, text, whole
 from rapport.conditions.schema import Schema
 from rapport.conditions.text import fold
 from rapport.errors import Invalid

@@ -9,7 +9,7 @@ from rapport.conditions.histories.campaign_filters import CAMPAIGN_FILTERS
 from rapport.conditions.histories.filters import Choices, Filter
 from rapport.conditions.histories.times import instant
 from rapport.conditions.interaction_codes import BOUNCED, CLICKED, DROPPED, OPENED, SPAM_REPORT, UNSUBSCRIBED
-from rapport.conditions.nodes import HistoryIs
+from rapport.conditions.language.nodes import HistoryIs
 from rapport.conditions.schema import Kind
 
 # An interaction has a number in storage and a name in conditions.

@@ -11,7 +11,7 @@ from rapport.conditions.histories.base import OF_CUSTOMERS, Happening, History, 
 from rapport.conditions.histories.filters import Filter, Texts
 from rapport.conditions.histories.times import wall
 from rapport.conditions.measures import AMOUNT_SCALE, Measure
-from rapport.conditions.nodes import HistoryIs
+from rapport.conditions.language.nodes import HistoryIs
 from rapport.conditions.purchases import NO_VALUE_STATUSES, NO_VALUE_TYPES
 from rapport.conditions.schema import Kind
 from rapport.conditions.text import fold

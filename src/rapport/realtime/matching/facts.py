@@ -15,7 +15,7 @@ from rapport.access.scope import Scope
 from rapport.audiences import membership
 from rapport.campaigns.runs import addressed
 from rapport.conditions import Column, Condition, Facts, Kind, Schema, load_histories
-from rapport.conditions.nodes import AttributeIs, HistoryIs, InGroup, InList, Reachable, leaves
+from rapport.conditions.language.nodes import AttributeIs, HistoryIs, InGroup, InList, Reachable, leaves
 from rapport.customers import attributes as customer_attributes
 from rapport.customers.states import STORED_SOURCES
 from rapport.customers.writes import attribute_writes

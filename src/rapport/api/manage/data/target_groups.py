@@ -22,7 +22,7 @@ from rapport.audiences.changing import GroupChanges
 from rapport.audiences.models import Count, TargetGroup
 from rapport.campaigns import group_uses
 from rapport.conditions import Condition
-from rapport.conditions.json_schema import EXAMPLE, ConditionJson
+from rapport.conditions.language.json_schema import EXAMPLE, ConditionJson
 from rapport.stores.parts import Part
 
 router = SectionRouter("Management: target groups", "/manage/v1", JsonRoute)

@@ -7,7 +7,7 @@ from typing import Any
 
 from rapport.conditions.histories.registry import history_named
 from rapport.conditions.measures import Measure
-from rapport.conditions.nodes import (
+from rapport.conditions.language.nodes import (
     AttributeIs,
     Comparison,
     Condition,
@@ -20,7 +20,7 @@ from rapport.conditions.nodes import (
     Some,
     Window,
 )
-from rapport.conditions.operators import Operator
+from rapport.conditions.language.operators import Operator
 
 SHOWN_VALUES = 5
 

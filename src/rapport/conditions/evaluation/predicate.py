@@ -4,11 +4,11 @@ from collections.abc import Callable
 from datetime import date
 from functools import lru_cache
 
-from rapport.conditions.comparing import resolve_column
-from rapport.conditions.facts import Facts
-from rapport.conditions.history_facts import measured
+from rapport.conditions.comparing import column_of, resolve_column
+from rapport.conditions.evaluation.facts import Facts
+from rapport.conditions.evaluation.history_facts import measured
 from rapport.conditions.measuring import resolve_measure
-from rapport.conditions.nodes import (
+from rapport.conditions.language.nodes import (
     AttributeIs,
     Condition,
     CustomerIs,
@@ -20,9 +20,8 @@ from rapport.conditions.nodes import (
     Reachable,
     Some,
 )
-from rapport.conditions.passing import passes
+from rapport.conditions.evaluation.passing import passes
 from rapport.conditions.schema import Anchor, Schema
-from rapport.conditions.sql import column_of
 from rapport.conditions.text import fold
 
 Predicate = Callable[[Facts], bool]

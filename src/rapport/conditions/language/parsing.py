@@ -7,9 +7,9 @@ from typing import Any
 from rapport.conditions.histories.base import History
 from rapport.conditions.histories.filters import Texts, Values
 from rapport.conditions.histories.registry import HISTORIES
-from rapport.conditions.literals import MAX_DAYS, MAX_ID, Scalar, day, scalar, text, whole
+from rapport.conditions.language.literals import MAX_DAYS, MAX_ID, Scalar, day, scalar, text, whole
 from rapport.conditions.measures import Measure
-from rapport.conditions.nodes import (
+from rapport.conditions.language.nodes import (
     AttributeIs,
     Comparison,
     Condition,
@@ -23,7 +23,7 @@ from rapport.conditions.nodes import (
     Some,
     Window,
 )
-from rapport.conditions.operators import Operator, Takes, operator_of, takes
+from rapport.conditions.language.operators import Operator, Takes, operator_of, takes
 from rapport.conditions.text import fold
 from rapport.errors import Invalid
 

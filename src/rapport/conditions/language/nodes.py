@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from rapport.conditions.literals import Scalar
+from rapport.conditions.language.literals import Scalar
 from rapport.conditions.measures import Measure
-from rapport.conditions.operators import Operator
+from rapport.conditions.language.operators import Operator
 
 
 @dataclass(frozen=True, slots=True)

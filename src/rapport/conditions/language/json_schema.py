@@ -13,12 +13,12 @@ from rapport.conditions.comparing import operators_of
 from rapport.conditions.histories.base import History
 from rapport.conditions.histories.filters import TEXT
 from rapport.conditions.histories.registry import histories
-from rapport.conditions.literals import FIRST_DAY, LAST_DAY, MAX_DAYS, MAX_DECIMALS, MAX_ID, MAX_NUMBER, MAX_TEXT
+from rapport.conditions.language.literals import FIRST_DAY, LAST_DAY, MAX_DAYS, MAX_DECIMALS, MAX_ID, MAX_NUMBER, MAX_TEXT
 from rapport.conditions.measures import DATES, Measure, measure_kind
-from rapport.conditions.operators import Operator, Takes, takes
-from rapport.conditions.parsing import MAX_DEPTH, MAX_HISTORIES, MAX_NODES, MAX_VALUES, PROPERTIES
+from rapport.conditions.language.operators import Operator, Takes, takes
+from rapport.conditions.language.parsing import MAX_DEPTH, MAX_HISTORIES, MAX_NODES, MAX_VALUES, PROPERTIES
 from rapport.conditions.schema import DATED, LISTS, NUMERIC, Kind
-from rapport.conditions.spelling import with_plain_operators
+from rapport.conditions.language.spelling import with_plain_operators
 
 Described = dict[str, Any]
 # In a model, stands for the component that it names: a document puts the reference in its place.

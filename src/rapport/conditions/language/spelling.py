@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from rapport.conditions.operators import Takes, operator_of, takes
-from rapport.conditions.parsing import MAX_DEPTH
+from rapport.conditions.language.operators import Takes, operator_of, takes
+from rapport.conditions.language.parsing import MAX_DEPTH
 
 
 def with_plain_operators(data: Any, depth: int = 1) -> Any:

@@ -8,15 +8,15 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
-from rapport.conditions.binding import Binder
+from rapport.conditions.sql.binding import Binder
 from rapport.conditions.comparing import Within, within
 from rapport.conditions.histories.base import History, Query
 from rapport.conditions.histories.registry import history_named
 from rapport.conditions.measures import Measure, value_without_rows
 from rapport.conditions.measuring import resolve_measure
-from rapport.conditions.nodes import HistoryIs
-from rapport.conditions.passing import passes
-from rapport.conditions.rendering import render
+from rapport.conditions.language.nodes import HistoryIs
+from rapport.conditions.evaluation.passing import passes
+from rapport.conditions.sql.rendering import render
 from rapport.conditions.schema import Anchor, Schema
 
 ANY_ROW = Within(low=Decimal(1))

@@ -1,6 +1,6 @@
 """A resolved test as SQL over an expression."""
 
-from rapport.conditions.binding import Binder
+from rapport.conditions.sql.binding import Binder
 from rapport.conditions.comparing import Anniversary, Holds, Matches, Missing, OneOf, Resolved, Test, Within
 from rapport.conditions.schema import Anchor, Kind
 

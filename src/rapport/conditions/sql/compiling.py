@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rapport.conditions.binding import Binder
-from rapport.conditions.comparing import resolve_column
+from rapport.conditions.sql.binding import Binder
+from rapport.conditions.comparing import column_of, resolve_column
 from rapport.conditions.histories.registry import history_named
-from rapport.conditions.history_sql import customers_by_history
-from rapport.conditions.nodes import (
+from rapport.conditions.sql.history_conditions import customers_by_history
+from rapport.conditions.language.nodes import (
     AttributeIs,
     Condition,
     CustomerIs,
@@ -25,7 +25,7 @@ from rapport.conditions.nodes import (
     Reachable,
     Some,
 )
-from rapport.conditions.rendering import render
+from rapport.conditions.sql.rendering import render
 from rapport.conditions.schema import Anchor, Column, Schema
 from rapport.errors import Invalid
 from rapport.stores.warehouse import identifier
@@ -41,17 +41,6 @@ class Compiled:
     sql: str
     parameters: dict[str, Any]
     tables: tuple[str, ...] = ()
-
-
-def column_of(condition: AttributeIs, schema: Schema) -> Column:
-    """The column that a condition compares. Raises Invalid for an unknown attribute."""
-    column = schema.column(condition.name)
-    if column is None:
-        message = (
-            f"{condition.path}.attribute names {condition.name!r}, which is not a customer attribute. {schema.missing}"
-        )
-        raise Invalid(message.rstrip())
-    return column
 
 
 def to_sql(condition: Condition, schema: Schema) -> Compiled:
