@@ -39,9 +39,9 @@ def look():
     print("found", scope.warehouse.row(sums), scope.warehouse.value(tables), states, flush=True)
 
 if not began:
-    imports.import_file(scope, "transactions", folder / "small.csv", None, "incremental", False)
+    imports.import_file(scope, "transactions", folder / "small.csv", None, "incremental", allow_rejects=False)
 look()
-imports.import_file(scope, "transactions", folder / "large.csv", None, "incremental", False, progress)
+imports.import_file(scope, "transactions", folder / "large.csv", None, "incremental", progress, allow_rejects=False)
 look()
 stores.close()
 """

@@ -80,7 +80,7 @@ def test_the_sentence_says_what_holds_the_folder(folder: Path) -> None:
     data_dir.mkdir()
     for serving, way_out in ((True, "stop that server"), (False, "wait until that command has ended")):
         code = f"import sys; from pathlib import Path; from rapport.stores.local.embedded import hold; \
-hold(Path({str(data_dir)!r}), {serving}); print('held', flush=True); sys.stdin.read()"
+hold(Path({str(data_dir)!r}), serving={serving}); print('held', flush=True); sys.stdin.read()"
         holder = loaded_program.talk_to_script(code)
         try:
             assert holder.stdout.readline() == "held\n"

@@ -51,16 +51,16 @@ class Held:
 
 
 def _before(held: Held, place: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    def wrapped(*arguments: Any) -> Any:
+    def wrapped(*arguments: Any, **flags: Any) -> Any:
         held.stop(place)
-        return function(*arguments)
+        return function(*arguments, **flags)
 
     return wrapped
 
 
 def _after(held: Held, place: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    def wrapped(*arguments: Any) -> Any:
-        result = function(*arguments)
+    def wrapped(*arguments: Any, **flags: Any) -> Any:
+        result = function(*arguments, **flags)
         held.stop(place)
         return result
 

@@ -74,8 +74,8 @@ def main(data_dir: Path) -> None:
 
     merge = merging.merge
 
-    def merged(*arguments: Any) -> merging.Counts:
-        counts = merge(*arguments)
+    def merged(*arguments: Any, **flags: Any) -> merging.Counts:
+        counts = merge(*arguments, **flags)
         pause(MERGED)
         return counts
 
