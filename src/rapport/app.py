@@ -35,6 +35,7 @@ from rapport.api.http.unmatched import unmatched
 from rapport.api.wire import unsubscribe
 from rapport.api.wire.event_senders import THREADS
 from rapport.campaigns.cycle.scheduler import Scheduler
+from rapport.campaigns.delivery.engagements import SECRET_MEMBERS
 from rapport.customers import consent_marks
 from rapport.customers.privacy import tasks
 from rapport.customers.writes import writer
@@ -58,7 +59,7 @@ def workers_of(stores: Stores, roles: frozenset[str]) -> list[Worker]:
     """The workers of a process with some roles, in the order in which they are started."""
     workers: list[Worker] = []
     if "worker" in roles:
-        workers += [Deliverer(stores), *realtime.workers(stores)]
+        workers += [Deliverer(stores, SECRET_MEMBERS), *realtime.workers(stores)]
     if "scheduler" in roles:
         workers.append(Scheduler(stores))
     return workers

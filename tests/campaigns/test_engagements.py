@@ -33,6 +33,7 @@ from rapport.campaigns import erasure, occurrences
 from rapport.campaigns.cycle import tasks
 from rapport.campaigns.delivery import engagements, webhooks
 from rapport.campaigns.delivery import engagements as campaign_engagements
+from rapport.campaigns.delivery.engagements import SECRET_MEMBERS
 from rapport.campaigns.delivery.units import Unit
 from rapport.campaigns.models import Engagement, Webhook
 from rapport.campaigns.occurrences import plan_next_run
@@ -85,7 +86,8 @@ def executed(scope: Scope, rows: int, at: str | None = None, attributes: Sequenc
 
 def told(scope: Scope, number: int) -> list[dict[str, Any]]:
     rows = notifications.deliveries(scope, limit=1000)
-    bodies = [orjson.loads(with_secrets(scope.stores, scope.tenant_id, row.event_type_id, row.body)) for row in rows]
+    secrets = (scope.stores, SECRET_MEMBERS, scope.tenant_id)
+    bodies = [orjson.loads(with_secrets(*secrets, row.event_type_id, row.body)) for row in rows]
     assert not [row for row in rows if row.event_type_id == 14 and orjson.loads(row.body)["DecryptionKey"]]
     return [body for body in bodies if body["EventTypeID"] == 14 and body["CampaignID"] == number]
 

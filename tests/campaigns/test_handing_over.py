@@ -37,6 +37,7 @@ from rapport.campaigns import occurrences
 from rapport.campaigns.cycle import tasks
 from rapport.campaigns.cycle import tasks as campaign_tasks
 from rapport.campaigns.delivery import handing_over, webhooks
+from rapport.campaigns.delivery.engagements import SECRET_MEMBERS
 from rapport.campaigns.measurement import interactions
 from rapport.campaigns.measurement.interactions import ReportedInteraction
 from rapport.campaigns.models import Webhook
@@ -287,7 +288,7 @@ def test_a_campaign_can_be_canceled_after_it_was_told(tenant: Scope, api: httpx.
     campaign_tasks.execute_due(tenant)
     assert told(tenant, number) == [(14, PUSH), (13, PUSH), (1, 0)]
     (file,) = (
-        orjson.loads(with_secrets(tenant.stores, tenant.tenant_id, 14, row.body))
+        orjson.loads(with_secrets(tenant.stores, SECRET_MEMBERS, tenant.tenant_id, 14, row.body))
         for row in notifications.deliveries(tenant, limit=10_000)
         if row.event_type_id == 14 and orjson.loads(row.body)["CampaignID"] == number
     )

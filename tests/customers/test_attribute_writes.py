@@ -59,7 +59,7 @@ class Receiver:
 
 @pytest.fixture(scope="module", autouse=True)
 def deliverer(stores: Stores) -> Iterator[None]:
-    with running(Deliverer(stores)):
+    with running(Deliverer(stores, {})):
         yield
 
 

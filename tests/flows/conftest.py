@@ -11,6 +11,7 @@ sys.path.append(str(Path(__file__).parents[1] / "campaigns"))
 from flow_company import DATA_DATE, MORNING, Company
 
 from rapport.campaigns.cycle import daily
+from rapport.campaigns.delivery.engagements import SECRET_MEMBERS
 from rapport.notifications.deliverer import Deliverer
 from rapport.realtime import service as realtime
 from rapport.stores import Stores
@@ -29,7 +30,7 @@ def living(stores: Stores, base_url: str) -> Iterator[Company]:
 def company(living: Company) -> Iterator[Company]:
     """The company in the morning; what it is to tell is posted."""
     living.at(MORNING)
-    with running(Deliverer(living.scope.stores)):
+    with running(Deliverer(living.scope.stores, SECRET_MEMBERS)):
         yield living
     living.scope.clock.set(None)
 

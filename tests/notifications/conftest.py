@@ -22,7 +22,7 @@ def clock() -> Clock:
 @pytest.fixture
 def patient(stores: Stores, clock: Clock) -> Iterator[Deliverer]:
     """A deliverer that waits for an answer for as long as a test waits."""
-    made = Deliverer(stores, clock, timeout=PATIENCE_SECONDS)
+    made = Deliverer(stores, {}, clock, timeout=PATIENCE_SECONDS)
     made.start()
     yield made
     made.stop()
@@ -30,7 +30,7 @@ def patient(stores: Stores, clock: Clock) -> Iterator[Deliverer]:
 
 @pytest.fixture
 def deliverer(stores: Stores, clock: Clock) -> Iterator[Deliverer]:
-    made = Deliverer(stores, clock, timeout=3)
+    made = Deliverer(stores, {}, clock, timeout=3)
     made.start()
     yield made
     made.stop()

@@ -60,7 +60,7 @@ def deliveries(scope: Scope) -> list[Delivery]:
 @pytest.fixture
 def patient(stores: Stores) -> Iterator[Deliverer]:
     """A deliverer that waits longer than a test takes."""
-    made = Deliverer(stores, timeout=300)
+    made = Deliverer(stores, {}, timeout=300)
     made.patience = 0
     made.start()
     yield made

@@ -232,10 +232,10 @@ def test_the_lease_of_a_killed_process_runs_out(stores: Stores, scope: Scope, cl
     with receiving() as receiver:
         listener = service.register_listener(scope, 3, receiver.url)
         tell(scope, "orphan")
-        killed = DeliveryQueue(stores, clock)
+        killed = DeliveryQueue(stores, {}, clock)
         mine = (scope.tenant_id, listener.id)  # other tenants have listeners of the same number
         (task,) = [task for task in killed.claim(1000) if (task.tenant_id, task.listener_id) == mine]
-        deliverer = Deliverer(stores, clock)
+        deliverer = Deliverer(stores, {}, clock)
         deliverer.start()
         try:
             time.sleep(0.3)
@@ -256,7 +256,7 @@ from rapport.settings import Settings
 from rapport.stores.records import Records
 from rapport.stores.workers.base import Workers
 settings = Settings(allow_private_addresses=True)
-Deliverer(types.SimpleNamespace(records=Records(sys.argv[1]), settings=settings, workers=Workers())).start()
+Deliverer(types.SimpleNamespace(records=Records(sys.argv[1]), settings=settings, workers=Workers()), {}).start()
 time.sleep(60)
 """
 
@@ -273,7 +273,7 @@ def test_a_post_in_flight_at_kill_9_is_made_again(stores: Stores, scope: Scope, 
             child.wait()
         assert (only(scope, listener).state, only(scope, listener).attempts) == ("pending", 1)
         clock.set(datetime.now(UTC) + timedelta(seconds=31))
-        deliverer = Deliverer(stores, clock)
+        deliverer = Deliverer(stores, {}, clock)
         deliverer.start()
         try:
             eventually(lambda: states(scope, listener) == ["delivered"])
@@ -284,7 +284,7 @@ def test_a_post_in_flight_at_kill_9_is_made_again(stores: Stores, scope: Scope, 
 
 
 def test_two_deliverers_post_each_event_once(stores: Stores, scope: Scope, deliverer: Deliverer) -> None:
-    other = Deliverer(stores)
+    other = Deliverer(stores, {})
     other.start()
     try:
         with receiving() as receiver:

@@ -26,7 +26,7 @@ clock = Clock()
 clock.set(datetime.now(UTC) + timedelta(seconds=int(sys.argv[2])))  # the leases of whoever was killed before are over
 settings = Settings(allow_private_addresses=True)
 stores = types.SimpleNamespace(records=Records(sys.argv[1]), settings=settings, workers=Workers())
-Deliverer(stores, clock).start()
+Deliverer(stores, {}, clock).start()
 time.sleep(60)
 """
 
@@ -48,7 +48,7 @@ def test_every_delivery_arrives(stores: Stores, scope: Scope, clock: Clock) -> N
         states = {one.state for one in service.deliveries(scope, listener.id, limit=EVENTS)}
         assert states == {"pending", "delivered"}, "killed half-way"
         clock.set(datetime.now(UTC) + timedelta(seconds=40 * KILLS))
-        deliverer = Deliverer(stores, clock)
+        deliverer = Deliverer(stores, {}, clock)
         deliverer.start()
         try:
             eventually(lambda: not service.deliveries(scope, listener.id, state="pending"), 20)

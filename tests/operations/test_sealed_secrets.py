@@ -143,7 +143,7 @@ def _new_secrets_are_sealed_and_signed_with(plain: Scope, url: str) -> None:
     )
     with scope.records() as session:
         notifications.notify(scope, session, 3, {}, "key")
-    queue = DeliveryQueue(scope.stores, OUTSIDE_CLOCK)
+    queue = DeliveryQueue(scope.stores, {}, OUTSIDE_CLOCK)
     assert not take_up(scope.stores.records, OUTSIDE_CLOCK)
     claimed = {one.event_type_id: one for one in queue.claim(10)}
     assert (claimed[3].url, claimed[3].secret, claimed[3].room > 0) == (listener.url, listener.secret, True)

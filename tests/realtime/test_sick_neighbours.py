@@ -44,7 +44,7 @@ class Company:
 @contextmanager
 def working(stores: Stores) -> Iterator[None]:
     """Everything between an event and a listener, as a server runs it."""
-    with running(Deliverer(stores, timeout=PATIENCE_SECONDS), Decider(stores), Processor(stores)):
+    with running(Deliverer(stores, {}, timeout=PATIENCE_SECONDS), Decider(stores), Processor(stores)):
         yield
 
 

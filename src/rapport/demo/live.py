@@ -16,6 +16,7 @@ from sqlalchemy import Select, func, select
 from rapport.access import keys
 from rapport.access.scope import Scope
 from rapport.access.tenant_limits import change_limits
+from rapport.campaigns.delivery.engagements import SECRET_MEMBERS
 from rapport.campaigns.triggered import definitions
 from rapport.customers import event_types
 from rapport.demo import story
@@ -59,7 +60,7 @@ class Live:
         """Serve the API, deliver, ask and send."""
         self._base_url = self._parts.enter_context(served(self._scope.stores))
         stores = self._scope.stores
-        self._parts.enter_context(running(Deliverer(stores), Decider(stores), Sender(stores)))
+        self._parts.enter_context(running(Deliverer(stores, SECRET_MEMBERS), Decider(stores), Sender(stores)))
         return self
 
     def __exit__(

@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 from rapport.notifications import queries
 from rapport.notifications.callbacks import take_up
 from rapport.notifications.models import Delivery, Listener
-from rapport.notifications.secret_members import with_secrets
+from rapport.notifications.secret_members import SecretMembers, with_secrets
 from rapport.notifications.states import DeliveryState, ListenerStatus
 from rapport.stores import Stores
 from rapport.stores.clock import OUTSIDE, Clock
@@ -88,8 +88,8 @@ def backoff(failures: int, longest: timedelta) -> timedelta:
 class DeliveryQueue:
     """The durable queue in the records, seen by one process."""
 
-    def __init__(self, stores: Stores, clock: Clock) -> None:
-        self._stores = stores
+    def __init__(self, stores: Stores, secret_members: SecretMembers, clock: Clock) -> None:
+        self._stores, self._secret_members = stores, secret_members
         self._records = stores.records
         self._clock = clock
 
@@ -117,7 +117,7 @@ class DeliveryQueue:
         return [replace(task, body=self._body(task)) for task in tasks]
 
     def _body(self, task: Task) -> str:
-        return with_secrets(self._stores, task.tenant_id, task.event_type_id, task.body)
+        return with_secrets(self._stores, self._secret_members, task.tenant_id, task.event_type_id, task.body)
 
     def settle(self, answered: Sequence[Answered]) -> None:
         """Record how posts went: delivered, due again later, or parked; and how the listeners fare."""
@@ -185,15 +185,24 @@ class DeliveryQueue:
 
 
 class Deliverer(ClaimingWorker):
-    """A thread with an event loop that posts what is due until it is stopped."""
+    """A thread with an event loop that posts what is due until it is stopped.
+
+    secret_members are those of all payloads: the packages that notify of them stand above this one.
+    """
 
     name = "deliverer"
     topic = Topic.DELIVERIES
 
-    def __init__(self, stores: Stores, clock: Clock = OUTSIDE_CLOCK, timeout: float = TIMEOUT_SECONDS) -> None:
+    def __init__(
+        self,
+        stores: Stores,
+        secret_members: SecretMembers,
+        clock: Clock = OUTSIDE_CLOCK,
+        timeout: float = TIMEOUT_SECONDS,
+    ) -> None:
         super().__init__(stores, threads=4)
         self._clock, self._timeout = clock, timeout
-        self._queue = DeliveryQueue(stores, clock)
+        self._queue = DeliveryQueue(stores, secret_members, clock)
         # Names may take long to resolve and must hold up neither the records nor each other.
         self._resolvers = ThreadPoolExecutor(MAX_IN_FLIGHT, "resolve")
 

@@ -36,8 +36,8 @@ from rapport.conditions.outcomes import Outcome
 from rapport.customers import attributes
 from rapport.errors import Forbidden, NotFound
 from rapport.messaging import templates
-from rapport.notifications import secret_members
 from rapport.notifications import service as notifications
+from rapport.notifications.secret_members import SecretMember, SecretMembers
 from rapport.stores.records import next_id
 from rapport.stores.warehouse import identifier
 
@@ -113,7 +113,7 @@ def _key(scope: Scope, payload: Mapping[str, Any]) -> str:
     return engagement.key if engagement else ""
 
 
-secret_members.secret_member(FILES_READY, KEY_MEMBER, _key)
+SECRET_MEMBERS: SecretMembers = {FILES_READY: SecretMember(KEY_MEMBER, _key)}
 
 
 def bucket(scope: Scope) -> str:
