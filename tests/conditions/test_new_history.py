@@ -16,8 +16,8 @@ from rapport.conditions.histories.filters import Choices, Filter, Ids, Texts
 from rapport.conditions.histories.registry import HISTORIES
 from rapport.conditions.histories.times import instant
 from rapport.conditions.language.json_schema import components
-from rapport.conditions.measures import Measure
 from rapport.conditions.language.nodes import HistoryIs
+from rapport.conditions.measures import Measure
 from rapport.conditions.schema import Kind
 from rapport.errors import Invalid
 

@@ -190,7 +190,12 @@ def test_whoever_got_nothing_of_a_triggered_campaign_is_passed_over(
 ) -> None:
     if firing is not None:
         fire(empty, who, **firing)
-    assert interactions.add_interactions(empty, [of(who, campaign=TRIGGERED), of(f"v:{who}", campaign=TRIGGERED)], unfiled_receipts) == 0
+    assert (
+        interactions.add_interactions(
+            empty, [of(who, campaign=TRIGGERED), of(f"v:{who}", campaign=TRIGGERED)], unfiled_receipts
+        )
+        == 0
+    )
     assert stored(empty, TRIGGERED) == []
     with empty.records() as session:
         mine = select(AuditEntry).where(AuditEntry.tenant_id == empty.tenant_id, AuditEntry.action == "interactions")
@@ -277,7 +282,10 @@ def test_two_reporters_at_once_write_each_row_once(empty: Scope) -> None:
 
     def reporter(seed: int) -> int:
         mine = random.Random(seed).sample(everything, len(everything))
-        return sum(interactions.add_interactions(empty, mine[start : start + 11], unfiled_receipts) for start in range(0, len(mine), 11))
+        return sum(
+            interactions.add_interactions(empty, mine[start : start + 11], unfiled_receipts)
+            for start in range(0, len(mine), 11)
+        )
 
     with ThreadPoolExecutor(4) as pool:
         written = list(pool.map(reporter, range(4)))

@@ -22,7 +22,7 @@ from rapport.campaigns.schemas import ActionBody, CodeCost
 from rapport.realtime.closing_days import close_days
 from rapport.realtime.matching import releasing
 from rapport.realtime.models import Firing
-from rapport.realtime.recording.ended_firings import file_firings
+from rapport.realtime.recording.ended_firings import file_ended
 from rapport.realtime.states import FiringState
 
 PEOPLE = 120
@@ -107,7 +107,7 @@ def test_every_firing_is_in_the_accounts_once(scope: Scope, series: Series) -> N
     assert rows == expected
     for one in found:
         one.state = FiringState.DONE  # as a filer that was killed before it had marked them would see them
-    file_firings(scope, found)
+    file_ended(scope, found)
     (after,) = occurrences.occurrences(scope, series.id)
     assert (after.targeted, after.counts, after.test_size) == (day.targeted, day.counts, day.test_size)
     assert completion.counts_of(scope, after) == day.counts

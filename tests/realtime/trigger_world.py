@@ -25,7 +25,7 @@ from rapport.notifications.models import Delivery
 from rapport.realtime.events.visitors import Links, links
 from rapport.realtime.matching.processor import Processor
 from rapport.realtime.models import AcceptedEvent, Firing, TriggerState
-from rapport.realtime.recording.ended_firings import file_firings
+from rapport.realtime.recording.ended_firings import file_ended
 from rapport.realtime.recording.profile_queue import TELLING, put_in_line
 from rapport.realtime.states import FiringState
 
@@ -190,7 +190,7 @@ def file(scope: Scope, some: int = 1000) -> None:
             found = list(session.scalars(ended.order_by(Firing.id).limit(some)))
         if not found:
             return
-        file_firings(scope, found)
+        file_ended(scope, found)
 
 
 def firings(scope: Scope, series: Series | None = None) -> list[Firing]:

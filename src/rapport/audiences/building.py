@@ -36,7 +36,7 @@ def attribute_choices(scope: Scope) -> list[AttributeChoice]:
 
 def _choice(info: AttributeInfo, examples: list[str]) -> AttributeChoice:
     kind = FIELD_KINDS[info.field_type]
-    operators = [operator.value for operator in operators_of(kind, PERCENTILE in info.real_field_name)]
+    operators = [operator.value for operator in operators_of(kind, percentile=PERCENTILE in info.real_field_name)]
     return AttributeChoice(info.real_field_name, info.alias, info.description, kind.value, operators, examples)
 
 

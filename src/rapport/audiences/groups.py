@@ -102,7 +102,13 @@ def target_groups(scope: Scope, *, archived: bool = False) -> list[TargetGroup]:
 
 
 def update_target_group(
-    scope: Scope, target_group_id: int, name: str | None = None, definition: dict[str, Any] | None = None, priority: int | None = None, *, tells_changes: bool | None = None,
+    scope: Scope,
+    target_group_id: int,
+    name: str | None = None,
+    definition: dict[str, Any] | None = None,
+    priority: int | None = None,
+    *,
+    tells_changes: bool | None = None,
 ) -> TargetGroup:
     """Change what is given. A new definition makes a new version and leaves stored members as they are.
 

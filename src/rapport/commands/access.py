@@ -49,7 +49,11 @@ def create_tenant(
     body = {"name": name, "time_zone": time_zone, "currency": currency}
     with connected(settings_of(data_dir)) as connection:
         created = connection.call("POST", "/manage/v1/tenants", body=body)
-    show(created, f"Tenant {created['id']}: {created['name']}, {created['time_zone']}, {created['currency']}", as_json=json)
+    show(
+        created,
+        f"Tenant {created['id']}: {created['name']}, {created['time_zone']}, {created['currency']}",
+        as_json=json,
+    )
 
 
 @tenants.command("list")

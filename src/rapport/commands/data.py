@@ -111,7 +111,11 @@ def _show_preview(preview: dict[str, Any] | None) -> None:
     lines = [{"column": name} | {n: row[name] for n, row in zip(names, rows, strict=True)} for name in rows[0]]
     show_rows(lines, ["column", *names], as_json=False)
     if new_attributes:
-        show(None, f"  new attributes: {', '.join(f'{name} ({kind})' for name, kind in new_attributes.items())}", as_json=False)
+        show(
+            None,
+            f"  new attributes: {', '.join(f'{name} ({kind})' for name, kind in new_attributes.items())}",
+            as_json=False,
+        )
 
 
 def _import_sentence(result: dict[str, Any]) -> str:

@@ -78,10 +78,14 @@ def restore(
     settings = settings_of(data_dir)
     with progress("Restoring", as_json=json) as tell:
         applied, signature = stores.restore(
-            settings, file, lambda opened, restored_backup: (
+            settings,
+            file,
+            lambda opened, restored_backup: (
                 restored.apply(opened, restored_backup.manifest),
                 restored_backup.signature,
-            ), tell, unsigned=unsigned,
+            ),
+            tell,
+            unsigned=unsigned,
         )
     folder = str(settings.data_dir.expanduser())
     message = (

@@ -6,8 +6,8 @@ from decimal import Decimal
 from rapport.conditions.comparing import Resolved, resolve
 from rapport.conditions.histories.registry import history_named
 from rapport.conditions.language.literals import Scalar
-from rapport.conditions.measures import AMOUNT_SCALE, AMOUNTS, measure_kind
 from rapport.conditions.language.nodes import Comparison, HistoryIs
+from rapport.conditions.measures import AMOUNT_SCALE, AMOUNTS, measure_kind
 from rapport.conditions.schema import Anchor
 
 

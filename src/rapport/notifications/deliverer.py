@@ -208,7 +208,9 @@ class Deliverer(ClaimingWorker):
 
     async def opened(self) -> None:
         """Get ready to post."""
-        self._poster = Poster(self._resolvers, self._timeout, allow_private=self.stores.settings.allow_private_addresses)
+        self._poster = Poster(
+            self._resolvers, self._timeout, allow_private=self.stores.settings.allow_private_addresses
+        )
         self._answered: list[Answered] = []
         self._claimed = self._called_back = float("-inf")
         self._calling_back = False

@@ -19,9 +19,7 @@ class SecretMember(NamedTuple):
 SecretMembers = Mapping[int, SecretMember]  # by event type
 
 
-def with_secrets(
-    stores: Stores, secret_members: SecretMembers, tenant_id: int, event_type_id: int, body: str
-) -> str:
+def with_secrets(stores: Stores, secret_members: SecretMembers, tenant_id: int, event_type_id: int, body: str) -> str:
     """A delivery's body as it is posted, the same at every attempt."""
     member = secret_members.get(event_type_id)
     if member is None or (empty_member := f'"{member.name}":""') not in body:

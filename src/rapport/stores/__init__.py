@@ -68,7 +68,9 @@ class Stores:
             here.enter()
             self.here = here
             connections, hurried = own.work_connections, self.records.hurried
-            work.start(self.records.url, own.process, connections, own.outage_hours, listening=listening, hurried=hurried)
+            work.start(
+                self.records.url, own.process, connections, own.outage_hours, listening=listening, hurried=hurried
+            )
 
     def play(self, roles: frozenset[str]) -> None:
         """Have this process counted under its roles."""
@@ -155,7 +157,12 @@ def look(settings: Settings) -> list[Check] | None:
 
 
 def restore(
-    settings: Settings, path: Path, then: Callable[[Stores, archive.Backup], T], progress: backup.Progress | None = None, *, unsigned: bool = False,
+    settings: Settings,
+    path: Path,
+    then: Callable[[Stores, archive.Backup], T],
+    progress: backup.Progress | None = None,
+    *,
+    unsigned: bool = False,
 ) -> T:
     """Load a backup into an empty data folder (or empty engines by URL) and bring it to the newest schema.
 

@@ -152,7 +152,9 @@ class _EventPost:
         scope, most = self.tenant.scope, min(number, MOST_OF_APPS)
         limit = share(self.tenant.app_events, scope.stores.api_processes)
         try:
-            self.request.app.state.event_limiter.take_of_apps(scope.tenant_id, token, most, limit, is_present=is_present)
+            self.request.app.state.event_limiter.take_of_apps(
+                scope.tenant_id, token, most, limit, is_present=is_present
+            )
         except TooManyRequests:
             REJECTED.labels(self.origin, "pace").inc(number)
             raise

@@ -38,7 +38,13 @@ class Between:
 
 
 def between(
-    runs: Sequence[Mapping[int, Response]], alike: Sequence[Sequence[int]], inflations: Callable[[Sides], Inflation] = lambda _: NO_INFLATION, *, is_watched: bool = False, is_open: bool = False, by_money: bool = False,
+    runs: Sequence[Mapping[int, Response]],
+    alike: Sequence[Sequence[int]],
+    inflations: Callable[[Sides], Inflation] = lambda _: NO_INFLATION,
+    *,
+    is_watched: bool = False,
+    is_open: bool = False,
+    by_money: bool = False,
 ) -> list[Between]:
     """Every pair of groups that reach the same people, from what each group did in each draw (see compare)."""
     few = len(alike) <= MOST_IN_PAIRS
@@ -49,7 +55,9 @@ def between(
     for other, group in pairs_of_groups:
         if pairs := _pairs(runs, group, other):
             inflation = inflations(Sides(group, (other,), False))
-            comparisons.append((group, other, compare(pairs, inflation, is_watched=is_watched, is_open=is_open, by_money=by_money)))
+            comparisons.append(
+                (group, other, compare(pairs, inflation, is_watched=is_watched, is_open=is_open, by_money=by_money))
+            )
     together = adjusted([comparison for _, _, comparison in comparisons])
     verdicts = [
         _words(group, other, comparison.verdict)
@@ -62,7 +70,13 @@ def between(
 
 
 def with_reactions(
-    pairs_of_groups: Sequence[Between], runs: Sequence[Mapping[int, Response]], clicks: Sequence[Mapping[tuple[int, int], int]], inflations: Callable[[Sides], Inflation] = lambda _: NO_INFLATION, *, is_watched: bool = False, is_open: bool = False,
+    pairs_of_groups: Sequence[Between],
+    runs: Sequence[Mapping[int, Response]],
+    clicks: Sequence[Mapping[tuple[int, int], int]],
+    inflations: Callable[[Sides], Inflation] = lambda _: NO_INFLATION,
+    *,
+    is_watched: bool = False,
+    is_open: bool = False,
 ) -> list[Between]:
     """The same with who opened, clicked and so on: of each draw, customers by group and interaction.
 
@@ -76,7 +90,10 @@ def with_reactions(
         counts = [reacting(sent, draw, event) for sent, draw in zip(runs, clicks, strict=True)]
         compared = [
             compare(
-                _pairs(counts, pair.recipient_group_id, pair.other_group_id), is_watched=is_watched, is_open=is_open, inflation=Inflation(rate=ratio),
+                _pairs(counts, pair.recipient_group_id, pair.other_group_id),
+                is_watched=is_watched,
+                is_open=is_open,
+                inflation=Inflation(rate=ratio),
             )
             for pair, ratio in zip(pairs_of_groups, ratios, strict=True)
         ]

@@ -209,7 +209,13 @@ def _response(numbers: Sequence[float]) -> Response:
 
 
 def lots(
-    scope: Scope, runs: Sequence[Occurrence], goal: Goal, past: int, at_once: int | None = CUSTOMERS_AT_ONCE, *, with_cost: bool = False,
+    scope: Scope,
+    runs: Sequence[Occurrence],
+    goal: Goal,
+    past: int,
+    at_once: int | None = CUSTOMERS_AT_ONCE,
+    *,
+    with_cost: bool = False,
 ) -> Iterator[Lot]:
     """SQL of the people of runs with what it binds: scheduled ones in lots of so many customers, or in one."""
     common = {"past": past, **goals.sales_parameters(goal)}
@@ -217,7 +223,10 @@ def lots(
     if days:
         begins = [begin for begin, _ in windows(scope, days)]
         costed = costs.cost_parameters(dict(zip(trigger_results.draws(days), days, strict=True))) if with_cost else {}
-        yield trigger_results.people(goal, with_cost=with_cost), trigger_results.bindings(scope, days, begins) | common | costed
+        yield (
+            trigger_results.people(goal, with_cost=with_cost),
+            trigger_results.bindings(scope, days, begins) | common | costed,
+        )
     lot: list[Occurrence] = []
     scheduled = [run for run in runs if not run.is_triggered]
     for run, following in zip_longest(scheduled, scheduled[1:]):

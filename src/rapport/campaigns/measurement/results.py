@@ -126,7 +126,10 @@ def _groups(
     control = done.of(campaign.id, everybody, is_control=True)
     groups = [_result(0, CONTROL_ACTION_ID, control, reacted)]
     for number, alike_ones in enumerate(alike, start=1):
-        own, held_back = done.of(campaign.id, [number], is_control=False), done.of(campaign.id, alike_ones, is_control=True)
+        own, held_back = (
+            done.of(campaign.id, [number], is_control=False),
+            done.of(campaign.id, alike_ones, is_control=True),
+        )
         group = _result(number, plan.group(number).action_id, own, reacted)
         if is_click(goal):
             group = replace(group, verdict=CANNOT_CLICK)

@@ -95,7 +95,12 @@ def mean_value(response: Response) -> float:
 
 
 def compare(
-    pairs: Sequence[Pair], inflation: Inflation = NO_INFLATION, *, is_watched: bool = False, is_open: bool = False, by_money: bool = False,
+    pairs: Sequence[Pair],
+    inflation: Inflation = NO_INFLATION,
+    *,
+    is_watched: bool = False,
+    is_open: bool = False,
+    by_money: bool = False,
 ) -> Comparison:
     """A group against its control, a pair for each draw; the verdict is of this comparison alone (see adjusted).
 

@@ -169,7 +169,8 @@ def _hash(key: str) -> str:
 def decoded(scope: Scope, prefix: str, addresses: Sequence[str], data_date: date) -> str:
     """The table of the punycode domains among addresses (SQL over a profile), or nothing: see channels.key_sql."""
     selects = (
-        f"SELECT {address} AS text FROM profiles AS profile WHERE data_date = {{data_date:Date}}" for address in addresses
+        f"SELECT {address} AS text FROM profiles AS profile WHERE data_date = {{data_date:Date}}"
+        for address in addresses
     )
     texts = " UNION ALL ".join(selects)
     return (

@@ -147,7 +147,9 @@ def fill_stage(
         part.execute(stage_plan.statement, **stage_plan.parameters, **parameters)
     if stage_plan.is_shared:
         stage_plan.sharing.skip(stage, _reachable(places))
-    return drawn(scope, stage, campaign.plan.with_shares(shares), _alike(scope, campaign, places), is_shared=stage_plan.is_shared)
+    return drawn(
+        scope, stage, campaign.plan.with_shares(shares), _alike(scope, campaign, places), is_shared=stage_plan.is_shared
+    )
 
 
 def _may_share(scope: Scope, run_channels: Sequence[Channel], data_date: date, reading: Reading) -> bool:
@@ -163,12 +165,15 @@ def _sharing(
 ) -> SharedAddresses:
     """Who of a run shares an address with whom, to be found; its tables are those of the run."""
     prefix = stage_name(campaign.id)
-    addresses = {channel.address_attribute: f"profile.{profile_alias(channel.address_attribute)}" for channel in run_channels}
+    addresses = {
+        channel.address_attribute: f"profile.{profile_alias(channel.address_attribute)}" for channel in run_channels
+    }
     addresses.pop(OWN_ID, None)
     not_plain = [name for name in addresses if not reading.is_plain(name)]
     domains = decoded(scope, prefix, _stored(scope, not_plain), data_date)
     keys = {
-        name: channel_addresses.key_sql(column, domains, plain=reading.is_plain(name)) for name, column in addresses.items()
+        name: channel_addresses.key_sql(column, domains, plain=reading.is_plain(name))
+        for name, column in addresses.items()
     }
     return SharedAddresses(scope, prefix, [keys.get(channel.address_attribute, "") for channel in run_channels])
 

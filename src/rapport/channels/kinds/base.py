@@ -31,9 +31,10 @@ OWN_ID = "CUSTOMER_ID"
 
 
 class AddressSql(Protocol):
-    """SQL that says whether the SQL of a text is an address; plain: every text is a plain address."""
+    """The rule of a form of address over a column."""
 
-    def __call__(self, text: str, /, *, plain: bool) -> str: ...
+    def __call__(self, text: str, /, *, plain: bool) -> str:
+        """SQL of whether a text (in SQL) is such an address; plain: every text of the column is a plain one."""
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from typing import Any
 
 from rapport.conditions.comparing import within
 from rapport.conditions.evaluation.facts import Facts
+from rapport.conditions.evaluation.passing import in_range
 from rapport.conditions.histories.base import Happening, Reading
 from rapport.conditions.histories.registry import histories, history_named
-from rapport.conditions.measures import Measure, value_without_rows
 from rapport.conditions.language.nodes import HistoryIs
-from rapport.conditions.evaluation.passing import in_range
+from rapport.conditions.measures import Measure, value_without_rows
 from rapport.conditions.schema import Anchor, Kind, Schema
 from rapport.stores.warehouse import Database
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 from rapport.conditions.comparing import column_of, resolve_column
 from rapport.conditions.evaluation.facts import Facts
 from rapport.conditions.evaluation.history_facts import measured
-from rapport.conditions.measuring import resolve_measure
+from rapport.conditions.evaluation.passing import passes
 from rapport.conditions.language.nodes import (
     AttributeIs,
     Condition,
@@ -20,7 +20,7 @@ from rapport.conditions.language.nodes import (
     Reachable,
     Some,
 )
-from rapport.conditions.evaluation.passing import passes
+from rapport.conditions.measuring import resolve_measure
 from rapport.conditions.schema import Anchor, Schema
 from rapport.conditions.text import fold
 

@@ -7,14 +7,14 @@ from datetime import date, datetime
 from functools import cached_property
 from typing import Any, ClassVar, Generic
 
-from rapport.conditions.sql.binding import Binder
 from rapport.conditions.comparing import Within
 from rapport.conditions.evaluation.facts import Facts
 from rapport.conditions.histories.filters import Filter, Row
-from rapport.conditions.measures import AMOUNT_SCALE, WITHOUT_AMOUNT, Measure
 from rapport.conditions.language.nodes import HistoryIs
-from rapport.conditions.sql.rendering import within_sql
+from rapport.conditions.measures import AMOUNT_SCALE, WITHOUT_AMOUNT, Measure
 from rapport.conditions.schema import Kind, Schema
+from rapport.conditions.sql.binding import Binder
+from rapport.conditions.sql.rendering import within_sql
 from rapport.conditions.text import fold
 from rapport.stores.warehouse import Database
 

@@ -11,9 +11,9 @@ from rapport.conditions.histories.campaign_filters import CAMPAIGN_FILTERS
 from rapport.conditions.histories.filters import Choices, Filter
 from rapport.conditions.language.nodes import HistoryIs
 from rapport.conditions.outcomes import Outcome
-from rapport.conditions.sql.rendering import within_sql
 from rapport.conditions.schema import Kind
 from rapport.conditions.send_days import LONGEST_LEAD, SEND_DAY
+from rapport.conditions.sql.rendering import within_sql
 
 CONTROL_ACTION_ID = 1
 SENT, TARGETED, CONTROL = "sent", "targeted", "control"

@@ -10,8 +10,8 @@ from datetime import datetime
 from rapport.conditions.histories.base import OF_CUSTOMERS, Happening, History, Query, Reading, scaled
 from rapport.conditions.histories.filters import Filter, Texts
 from rapport.conditions.histories.times import wall
-from rapport.conditions.measures import AMOUNT_SCALE, Measure
 from rapport.conditions.language.nodes import HistoryIs
+from rapport.conditions.measures import AMOUNT_SCALE, Measure
 from rapport.conditions.purchases import NO_VALUE_STATUSES, NO_VALUE_TYPES
 from rapport.conditions.schema import Kind
 from rapport.conditions.text import fold

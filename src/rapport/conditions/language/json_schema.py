@@ -13,12 +13,20 @@ from rapport.conditions.comparing import operators_of
 from rapport.conditions.histories.base import History
 from rapport.conditions.histories.filters import TEXT
 from rapport.conditions.histories.registry import histories
-from rapport.conditions.language.literals import FIRST_DAY, LAST_DAY, MAX_DAYS, MAX_DECIMALS, MAX_ID, MAX_NUMBER, MAX_TEXT
-from rapport.conditions.measures import DATES, Measure, measure_kind
+from rapport.conditions.language.literals import (
+    FIRST_DAY,
+    LAST_DAY,
+    MAX_DAYS,
+    MAX_DECIMALS,
+    MAX_ID,
+    MAX_NUMBER,
+    MAX_TEXT,
+)
 from rapport.conditions.language.operators import Operator, Takes, takes
 from rapport.conditions.language.parsing import MAX_DEPTH, MAX_HISTORIES, MAX_NODES, MAX_VALUES, PROPERTIES
-from rapport.conditions.schema import DATED, LISTS, NUMERIC, Kind
 from rapport.conditions.language.spelling import with_plain_operators
+from rapport.conditions.measures import DATES, Measure, measure_kind
+from rapport.conditions.schema import DATED, LISTS, NUMERIC, Kind
 
 Described = dict[str, Any]
 # In a model, stands for the component that it names: a document puts the reference in its place.
@@ -223,10 +231,10 @@ def _compared(forms: Sequence[_Form], kinds: Iterable[str]) -> dict[str, Describ
 
 
 def _words_of_operators(operators: set[Operator], kinds: Iterable[str]) -> str:
-    by_kind = [
-        f"{name}: {', '.join(operator for operator in operators_of(KINDS[name][0], percentile=True) if operator in operators)}"
-        for name in kinds
-    ]
+    by_kind = []
+    for name in kinds:
+        own = [operator for operator in operators_of(KINDS[name][0], percentile=True) if operator in operators]
+        by_kind.append(f"{name}: {', '.join(own)}")
     return f"Of {'; of '.join(by_kind)}."
 
 

@@ -6,8 +6,8 @@ from datetime import date
 from typing import Any
 
 from rapport.conditions.language.literals import Scalar
-from rapport.conditions.measures import Measure
 from rapport.conditions.language.operators import Operator
+from rapport.conditions.measures import Measure
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from rapport.conditions.histories.base import History
 from rapport.conditions.histories.filters import Texts, Values
 from rapport.conditions.histories.registry import HISTORIES
 from rapport.conditions.language.literals import MAX_DAYS, MAX_ID, Scalar, day, scalar, text, whole
-from rapport.conditions.measures import Measure
 from rapport.conditions.language.nodes import (
     AttributeIs,
     Comparison,
@@ -24,6 +23,7 @@ from rapport.conditions.language.nodes import (
     Window,
 )
 from rapport.conditions.language.operators import Operator, Takes, operator_of, takes
+from rapport.conditions.measures import Measure
 from rapport.conditions.text import fold
 from rapport.errors import Invalid
 

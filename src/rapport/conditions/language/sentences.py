@@ -6,7 +6,6 @@ from decimal import Decimal
 from typing import Any
 
 from rapport.conditions.histories.registry import history_named
-from rapport.conditions.measures import Measure
 from rapport.conditions.language.nodes import (
     AttributeIs,
     Comparison,
@@ -21,6 +20,7 @@ from rapport.conditions.language.nodes import (
     Window,
 )
 from rapport.conditions.language.operators import Operator
+from rapport.conditions.measures import Measure
 
 SHOWN_VALUES = 5
 

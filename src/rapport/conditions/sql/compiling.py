@@ -9,10 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rapport.conditions.sql.binding import Binder
 from rapport.conditions.comparing import column_of, resolve_column
 from rapport.conditions.histories.registry import history_named
-from rapport.conditions.sql.history_conditions import customers_by_history
 from rapport.conditions.language.nodes import (
     AttributeIs,
     Condition,
@@ -25,9 +23,10 @@ from rapport.conditions.language.nodes import (
     Reachable,
     Some,
 )
+from rapport.conditions.schema import Anchor, Schema
+from rapport.conditions.sql.binding import Binder
+from rapport.conditions.sql.history_conditions import customers_by_history
 from rapport.conditions.sql.rendering import render
-from rapport.conditions.schema import Anchor, Column, Schema
-from rapport.errors import Invalid
 from rapport.stores.warehouse import identifier
 
 

@@ -8,16 +8,16 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
-from rapport.conditions.sql.binding import Binder
 from rapport.conditions.comparing import Within, within
+from rapport.conditions.evaluation.passing import passes
 from rapport.conditions.histories.base import History, Query
 from rapport.conditions.histories.registry import history_named
+from rapport.conditions.language.nodes import HistoryIs
 from rapport.conditions.measures import Measure, value_without_rows
 from rapport.conditions.measuring import resolve_measure
-from rapport.conditions.language.nodes import HistoryIs
-from rapport.conditions.evaluation.passing import passes
-from rapport.conditions.sql.rendering import render
 from rapport.conditions.schema import Anchor, Schema
+from rapport.conditions.sql.binding import Binder
+from rapport.conditions.sql.rendering import render
 
 ANY_ROW = Within(low=Decimal(1))
 # The aggregate of a measure; amounts are in ten-thousandths.

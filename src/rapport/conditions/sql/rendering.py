@@ -1,8 +1,8 @@
 """A resolved test as SQL over an expression."""
 
-from rapport.conditions.sql.binding import Binder
 from rapport.conditions.comparing import Anniversary, Holds, Matches, Missing, OneOf, Resolved, Test, Within
 from rapport.conditions.schema import Anchor, Kind
+from rapport.conditions.sql.binding import Binder
 
 
 def render(resolved: Resolved, expression: str, anchor: Anchor, binder: Binder, *, guarded: bool = True) -> str:

@@ -84,7 +84,16 @@ class ImportRun:
 
 
 def import_file(
-    scope: Scope, kind: str, path: Path, mapping: FileMapping | dict[str, Any] | None = None, mode: str = ImportMode.INCREMENTAL, progress: Progress | None = None, *, allow_rejects: bool = False, confirm_removal: bool = False, dry_run: bool = False,
+    scope: Scope,
+    kind: str,
+    path: Path,
+    mapping: FileMapping | dict[str, Any] | None = None,
+    mode: str = ImportMode.INCREMENTAL,
+    progress: Progress | None = None,
+    *,
+    allow_rejects: bool = False,
+    confirm_removal: bool = False,
+    dry_run: bool = False,
 ) -> ImportResult:
     """Import a file of customers, transactions, items, products or activity.
 

@@ -34,7 +34,13 @@ class FileSuppressed:
 
 
 def suppress_file(
-    scope: Scope, file: IO[str], channel_id: int = EVERY_CHANNEL, reason: str = "manual", column: str = "", *, allow_rejects: bool = False,
+    scope: Scope,
+    file: IO[str],
+    channel_id: int = EVERY_CHANNEL,
+    reason: str = "manual",
+    column: str = "",
+    *,
+    allow_rejects: bool = False,
 ) -> FileSuppressed:
     """Write no more to the addresses of a file on a channel (0: on any), whoever has or gets them: all or none.
 

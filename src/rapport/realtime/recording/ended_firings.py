@@ -42,7 +42,7 @@ FIRST = text(f"""
 """)  # noqa: S608 - ours
 
 
-def file_firings(scope: Scope, firings: Sequence[Firing]) -> None:
+def file_ended(scope: Scope, firings: Sequence[Firing]) -> None:
     """Enter ended firings into the accounts and mark them as filed. May be repeated; one caller at a time."""
     ended = [firing for firing in firings if firing.state == FiringState.DONE]
     if not ended:

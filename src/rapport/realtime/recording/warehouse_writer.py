@@ -11,7 +11,7 @@ from rapport.access.scope import Scope, scope_of
 from rapport.realtime.events.joining import join
 from rapport.realtime.events.names import Names
 from rapport.realtime.models import Firing
-from rapport.realtime.recording.ended_firings import file_firings
+from rapport.realtime.recording.ended_firings import file_ended
 from rapport.realtime.recording.warehouse_batches import AT_ONCE, file_batch
 from rapport.realtime.retention import Purge
 from rapport.realtime.states import FiringState
@@ -96,4 +96,4 @@ def file_firings(scope: Scope) -> None:
     with scope.reads() as session:
         ended = list(session.scalars(query.order_by(Firing.id).limit(FIRINGS_AT_ONCE)))
     if ended:
-        file_firings(scope, ended)
+        file_ended(scope, ended)

@@ -110,7 +110,14 @@ def in_use(pooled: Engine) -> int:
 
 
 def engine(
-    url: URL, connections: int, idle: int, wait: float, server_seconds: float | None = None, *, hurried: bool = False, **options: Any,
+    url: URL,
+    connections: int,
+    idle: int,
+    wait: float,
+    server_seconds: float | None = None,
+    *,
+    hurried: bool = False,
+    **options: Any,
 ) -> Engine:
     """A pool of at most so many connections, of which so many stay open idle.
 

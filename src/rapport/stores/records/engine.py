@@ -119,7 +119,14 @@ class Records:
         self.hurried = hurried  # see connecting.HURRIED
         self.keys = keys or sealing.Keys()
         self.engine: Engine = connecting.engine(
-            make_url(self.url), connections, IDLE_CONNECTIONS, FREE_SECONDS, connecting.SERVER_SECONDS, hurried=hurried, json_serializer=lambda value: orjson.dumps(value).decode(), json_deserializer=orjson.loads,
+            make_url(self.url),
+            connections,
+            IDLE_CONNECTIONS,
+            FREE_SECONDS,
+            connecting.SERVER_SECONDS,
+            hurried=hurried,
+            json_serializer=lambda value: orjson.dumps(value).decode(),
+            json_deserializer=orjson.loads,
         )
         sealing.give(self.engine.dialect, self.keys)
         event.listen(self.engine, "handle_error", _explain)

@@ -194,7 +194,13 @@ def waiting(function: Callable[P, R], name: str, *, bounded: bool = True) -> Cal
 
 
 def start(
-    records_url: str, process: str = "rapport", connections: int = 20, hours: float = 24.0, *, listening: bool = True, hurried: bool = False,
+    records_url: str,
+    process: str = "rapport",
+    connections: int = 20,
+    hours: float = 24.0,
+    *,
+    listening: bool = True,
+    hurried: bool = False,
 ) -> None:
     """Launch the engine of durable work; what an earlier run of this process left under way is resumed at once.
 
