@@ -60,7 +60,7 @@ day_pairs = st.tuples(day_values, day_values).map(sorted)
 
 @st.composite
 def comparison(draw: st.DrawFn, kind: Kind, percentile: bool = False) -> dict[str, Any]:
-    operator = draw(st.sampled_from(operators_of(kind, percentile)))
+    operator = draw(st.sampled_from(operators_of(kind, percentile=percentile)))
     found = {"operator": operator.value}
     if takes(operator) is not Takes.NOTHING:
         found["value"] = draw(operand(operator, kind))
