@@ -78,7 +78,7 @@ class Connection:
             raise Refused(stage, error.smtp_code, error.smtp_error) from error
         except (smtplib.SMTPException, OSError) as error:
             self.usable = False
-            raise Broken(stage, timed_out(error)) from error
+            raise Broken(stage, silent=timed_out(error)) from error
         self._sent += 1
 
     def _options(self, to: str, content: bytes) -> list[str]:
