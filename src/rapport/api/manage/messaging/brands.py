@@ -70,14 +70,14 @@ class BrandOut(BaseModel):
     created_at: datetime
 
 
-class AddressIn(Body):
+class BrandAddressIn(Body):
     """An address to register."""
 
     role: AddressRole = Field(description="from: mail is sent from it; reply_to: answers go there")
     address: str = Field(min_length=3, max_length=320, examples=["hello@shop.example"])
 
 
-class AddressOut(BaseModel):
+class BrandAddressOut(BaseModel):
     """An address of a brand."""
 
     model_config = ConfigDict(from_attributes=True)
@@ -88,7 +88,7 @@ class AddressOut(BaseModel):
     created_at: datetime
 
 
-class KeysIn(Body):
+class DkimKeysIn(Body):
     """DKIM keys to make."""
 
     algorithms: list[Algorithm] = Field(
@@ -99,7 +99,7 @@ class KeysIn(Body):
     )
 
 
-class KeyOut(BaseModel):
+class DkimKeyOut(BaseModel):
     """A DKIM key. The private half is never shown."""
 
     selector: str = Field(examples=["rsa-20261102-4f1a"])
@@ -113,7 +113,7 @@ class KeyOut(BaseModel):
     changed_at: datetime = Field(description="When its state last changed")
 
 
-class RecordOut(BaseModel):
+class DnsRecordOut(BaseModel):
     """A DNS record to set, and whether it is there."""
 
     purpose: Purpose
@@ -134,23 +134,23 @@ class DnsOut(BaseModel):
     domains: list[str] = Field(examples=[["shop.example"]], description="The domains of its sender addresses")
     mail_servers: list[str] = Field(examples=[["mail.shop.example"]], description="Over which its mail leaves")
     ready: bool | None = Field(description="Whether all records are there; null unless check is true")
-    records: list[RecordOut]
+    records: list[DnsRecordOut]
 
 
-def _key(key: DkimKey) -> KeyOut:
-    return KeyOut.model_validate(
-        {name: getattr(key, name) for name in KeyOut.model_fields if name != "record"}
+def _key(key: DkimKey) -> DkimKeyOut:
+    return DkimKeyOut.model_validate(
+        {name: getattr(key, name) for name in DkimKeyOut.model_fields if name != "record"}
         | {"record": dkim_keys.record_of(key)}
     )
 
 
-def _record(record: DnsRecord, finding: Finding | None) -> RecordOut:
+def _record(record: DnsRecord, finding: Finding | None) -> DnsRecordOut:
     checked = {
         "presence": finding.presence if finding else None,
         "actual": list(finding.values) if finding else [],
         "fault": finding.fault if finding else "",
     }
-    return RecordOut.model_validate({name: getattr(record, name) for name in DnsRecord.__annotations__} | checked)
+    return DnsRecordOut.model_validate({name: getattr(record, name) for name in DnsRecord.__annotations__} | checked)
 
 
 def _shown(brand: Brand) -> BrandOut:
@@ -193,30 +193,30 @@ def delete_brand(brand_id: BrandId, principal: Principal = Depends(admin)) -> No
 
 
 @router.get("/{brand_id}/addresses", summary="List the addresses of a brand")
-def list_addresses(
+def list_brand_addresses(
     brand_id: BrandId,
     page: Paged,
     role: AddressRole | None = None,
     principal: Principal = Depends(admin),  # noqa: B008
-) -> list[AddressOut]:
+) -> list[BrandAddressOut]:
     """Sender and reply addresses, by role and ID, with those that the settings of the brand and its channels name."""
     brands.brand(principal.scope, brand_id)
-    return page.of(addresses.addresses(principal.scope, brand_id, role)).each(AddressOut.model_validate)
+    return page.of(addresses.addresses(principal.scope, brand_id, role)).each(BrandAddressOut.model_validate)
 
 
 @router.post("/{brand_id}/addresses", status_code=201, summary="Add an address to a brand")
-def add_address(
+def add_brand_address(
     brand_id: BrandId,
-    body: AddressIn,
+    body: BrandAddressIn,
     principal: Principal = Depends(admin),  # noqa: B008
-) -> AddressOut:
+) -> BrandAddressOut:
     """Register an address that templates may name; 409 for one that the brand has already."""
     brand = brands.brand(principal.scope, brand_id)
-    return AddressOut.model_validate(addresses.add_address(principal.scope, brand, body.role, body.address))
+    return BrandAddressOut.model_validate(addresses.add_address(principal.scope, brand, body.role, body.address))
 
 
 @router.delete("/{brand_id}/addresses/{role}/{address_id}", status_code=204, summary="Remove an address of a brand")
-def remove_address(
+def remove_brand_address(
     brand_id: BrandId,
     role: AddressRole,
     address_id: Annotated[int, Path(ge=1, le=2**31 - 1)],
@@ -228,29 +228,29 @@ def remove_address(
 
 
 @router.get("/{brand_id}/dkim-keys", summary="List the DKIM keys of a brand")
-def list_keys(brand_id: BrandId, page: Paged, principal: Principal = Depends(admin)) -> list[KeyOut]:  # noqa: B008
+def list_dkim_keys(brand_id: BrandId, page: Paged, principal: Principal = Depends(admin)) -> list[DkimKeyOut]:  # noqa: B008
     """Keys with their DNS records, the oldest first."""
     brands.brand(principal.scope, brand_id)
     return page.of(dkim_keys.dkim_keys(principal.scope, brand_id)).each(_key)
 
 
 @router.post("/{brand_id}/dkim-keys", status_code=201, summary="Make DKIM keys for a brand")
-def add_keys(
+def create_dkim_keys(
     brand_id: BrandId,
-    body: KeysIn | None = None,
+    body: DkimKeysIn | None = None,
     principal: Principal = Depends(admin),  # noqa: B008
-) -> list[KeyOut]:
+) -> list[DkimKeyOut]:
     """The first key of an algorithm signs at once. A later one is pending: publish its record, then activate it."""
-    algorithms = list(dict.fromkeys((body or KeysIn()).algorithms))
+    algorithms = list(dict.fromkeys((body or DkimKeysIn()).algorithms))
     return [_key(key) for key in dkim_keys.add_keys(principal.scope, brand_id, algorithms)]
 
 
 @router.post("/{brand_id}/dkim-keys/{selector}/activate", summary="Sign with a DKIM key")
-def activate_key(
+def activate_dkim_key(
     brand_id: BrandId,
     selector: Selector,
     principal: Principal = Depends(admin),  # noqa: B008
-) -> KeyOut:
+) -> DkimKeyOut:
     """The key signs in place of the active one of its algorithm, which is retired. Leave the record of a retired key
     in the DNS for a week: mail that it signed may still be under way.
     """
@@ -258,17 +258,17 @@ def activate_key(
 
 
 @router.post("/{brand_id}/dkim-keys/{selector}/retire", summary="Stop signing with a DKIM key")
-def retire_key(
+def retire_dkim_key(
     brand_id: BrandId,
     selector: Selector,
     principal: Principal = Depends(admin),  # noqa: B008
-) -> KeyOut:
+) -> DkimKeyOut:
     """No other key takes its place."""
     return _key(dkim_keys.retire_key(principal.scope, brand_id, selector))
 
 
 @router.delete("/{brand_id}/dkim-keys/{selector}", status_code=204, summary="Delete a DKIM key")
-def remove_key(
+def delete_dkim_key(
     brand_id: BrandId,
     selector: Selector,
     principal: Principal = Depends(admin),  # noqa: B008
@@ -278,7 +278,7 @@ def remove_key(
 
 
 @router.get("/{brand_id}/dns", summary="Get the DNS records of a brand")
-def get_dns(
+def get_brand_dns(
     brand_id: BrandId,
     check: Annotated[bool, Query(description="Whether to look the records up now")] = False,
     principal: Principal = Depends(admin),  # noqa: B008
