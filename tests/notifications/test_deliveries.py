@@ -80,7 +80,7 @@ def test_a_delivery_leaves_when_its_event_commits(scope: Scope, stores: Stores, 
     class Woken(Deliverer):
         poll = 1000.0  # nothing but the commit makes it look
 
-    woken = Woken(stores, clock)
+    woken = Woken(stores, {}, clock)
     woken.start()
     try:
         with receiving() as receiver:
