@@ -35,7 +35,9 @@ from rapport.stores import Stores
 DELAYS = [0.2, 0.2]
 LETTER = 1
 SUBJECT = "Hi [%FIRST_NAME:you%], level [%EVENT.level%][%EVENT.title:!%]"
-HTML = '<p>Take [%PROMO_CODE%]</p><p><a href="https://x.example/[%EVENT.item%]">it</a> [%UNSUBSCRIBE_URL%]</p>'
+CONDITIONS = "[%IF:EVENT:level_up:level>=7%]<p>high</p>[%END:IF%][%IF:EVENT:level_down:level%]<p>low</p>[%END:IF%]"
+LINKS = '<a href="https://x.example/[%EVENT.item%]">it</a> [%UNSUBSCRIBE_URL%]'
+HTML = f"{CONDITIONS}<p>Take [%PROMO_CODE%]</p><p>{LINKS}</p>"
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +113,7 @@ def test_a_mail_says_what_is_known(world: Scope, of: Occurrence, box: Mailbox, s
     assert mail["Message-ID"] == f"<{kept.message_id}@example.com>"
     assert (kept.state, kept.attempts, kept.promo_code) == ("sent", 1, "FREE5")
     html = mail.get_body(("html",)).get_content()  # type: ignore[union-attr]
-    assert "Take FREE5" in html
+    assert "<p>high</p><p>Take FREE5" in html and "low" not in html
     assert 'href="https://x.example/a%2Fb%26c"' in html
     url = re.fullmatch(r"<(.*)>", mail["List-Unsubscribe"])
     assert url is not None and url[1] in html
@@ -338,6 +340,6 @@ def test_a_renewal_that_comes_late_shortens_no_claim(world: Scope, of: Occurrenc
     assert firing(world, one).outcome == "sent"
 
 
-def test_placeholders_of_events_are_no_attributes(world: Scope) -> None:
+def test_tags_of_events_are_no_attributes(world: Scope) -> None:
     template = templates.template(world, EMAIL, LETTER)
     assert rendering.attributes_used(template) == ["FIRST_NAME"]

@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 import nh3
 
 from rapport.errors import Invalid
+from rapport.messaging.tags.guarding import guarded, restored
 
 TAGS = (nh3.ALLOWED_TAGS | {"style", "font", "section", "header", "footer", "main", "button"}) - {"map", "area"}
 # cite is an address that nobody follows and whose scheme the sanitiser does not look at.
@@ -70,14 +71,17 @@ def sanitised(html: str) -> str:
     Raises Invalid, see check_tags.
     """
     check_tags(html)
-    return nh3.clean(
-        html,
+    guarded_html, conditions = guarded(html)
+    clean = nh3.clean(
+        guarded_html,
         tags=TAGS,
+        strip_comments=False,
         clean_content_tags={"script"},
         attributes=ATTRIBUTES,
         url_schemes={"http", "https", "mailto", "tel"},
         link_rel=None,
     )
+    return restored(clean, conditions)
 
 
 class _Text(HTMLParser):
@@ -116,7 +120,7 @@ class _Text(HTMLParser):
 
 
 def text_of(html: str) -> str:
-    """The plain text of HTML; placeholders stay as they are."""
+    """The plain text of HTML; tags stay as they are."""
     reader = _Text()
     reader.feed(html)
     reader.close()

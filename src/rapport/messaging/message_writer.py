@@ -19,7 +19,7 @@ class MessageWriter:
 
     def __init__(self, scope: Scope, channel: Channel, template: Template, origin: Origin) -> None:
         self._kind, self._template, self._origin = channel.behaviour, template, origin
-        self._link = unsubscribe_links(scope)
+        self._scope, self._link = scope, unsubscribe_links(scope)
 
     def write(
         self, message_id: str, customer_id: str, to: str, values: Mapping[str, str | None], extra: Mapping[str, Any]
@@ -31,5 +31,5 @@ class MessageWriter:
             "campaign_id": str(self._origin.campaign_id),
             "template_id": str(self._origin.template_id),
         }
-        content = render(self._template, customer_id, values, {**extra, **own})
+        content = render(self._template, customer_id, values, {**extra, **own}, self._scope.now_local())
         return self._kind.write(message_id, customer_id, to, content, url)

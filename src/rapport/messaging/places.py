@@ -40,8 +40,21 @@ class Place:
         return self.attribute.startswith("on") or (self.tag == "script" and not self.attribute)
 
 
+COMMENT = "!--"  # the tag of what is a comment
+
+
 def places(html: str) -> Iterator[Place]:
     """The places of HTML in their order; comments and what is not closed at the end have none."""
+    return (place for place in _pieces(html) if place.tag != COMMENT)
+
+
+def comments(html: str) -> Iterator[Place]:
+    """The comments of HTML in their order, with their signs."""
+    return (place for place in _pieces(html) if place.tag == COMMENT)
+
+
+def _pieces(html: str) -> Iterator[Place]:
+    """Places and comments."""
     at = 0
     while opened := MARKUP.search(html, at):
         if at < opened.start():
@@ -50,6 +63,8 @@ def places(html: str) -> Iterator[Place]:
         if not tag:
             sign = "-->" if opened[0] == "<!--" else ">"
             at = _after(html, sign, opened.end())
+            if opened[0] == "<!--":
+                yield Place(opened.start(), at, COMMENT)
             continue
         at = opened.end()
         while attribute := ATTRIBUTE.match(html, at):

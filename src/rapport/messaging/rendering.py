@@ -1,52 +1,88 @@
 """Templates into messages."""
 
-import html
 from collections.abc import Mapping
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
 from rapport.channels.messages import Content
 from rapport.messaging.content import text_of
 from rapport.messaging.models import Template
-from rapport.messaging.placeholders import EXTRAS, OF_EVENT, Compiled, defused, names
+from rapport.messaging.tags.addresses import defused
+from rapport.messaging.tags.compiling import Compiled, Values
+from rapport.messaging.tags.dates import text_of_date
+from rapport.messaging.tags.language import EXTRAS, PRODUCTS, TRANSACTIONAL, key_of
+from rapport.messaging.tags.scanning import TextKind
 
 
-def attributes_used(template: Template) -> list[str]:
-    """The customer attributes that a template asks for: RealFieldNames in upper case, sorted."""
-    placeholders = names(template.subject) + names(template.html) + names(template.text)
-    return sorted({name for name in placeholders if not name.startswith(OF_EVENT)} - EXTRAS)
+class CompiledTemplate:
+    """The three texts of a template, ready to be filled, and all that they put in or ask about.
+
+    The text is made of the HTML when it is empty.
+    """
+
+    def __init__(self, subject: str, html: str, text: str) -> None:
+        page = defused(html)
+        self._subject = Compiled(subject, TextKind.SUBJECT)
+        self._text = Compiled(text or text_of(page), TextKind.TEXT)
+        self._page = Compiled(page, TextKind.HTML)
+        self.fields = self._subject.fields | self._text.fields | self._page.fields
+        self._dates = sorted(field.key for field in self.fields if field.date_tag)
+
+    def fill(self, texts: Mapping[str, str], products: list[str], now: datetime) -> Content:
+        """A message with values by key and the names of products, at a wall-clock time. Raises Invalid if too long."""
+        dates = {key: _date(key, now) for key in self._dates}
+        values = Values({**texts, PRODUCTS: ", ".join(products), **_places(products), **dates}, products)
+        subject = " ".join(self._subject.fill(values).split())
+        return Content(subject, self._text.fill(values), self._page.fill(values))
+
+
+def _date(key: str, now: datetime) -> str:
+    tag, _, written = key.partition(":")
+    return text_of_date(tag, written, now)
+
+
+def _places(products: list[str]) -> dict[str, str]:
+    return {f"{PRODUCTS}:{place}": name for place, name in enumerate(products, start=1)}
 
 
 @lru_cache(maxsize=512)
-def _compiled(subject: str, html_text: str, text: str) -> tuple[Compiled, Compiled, Compiled]:
-    page = defused(html_text)
-    plain = text or text_of(page)
-    return Compiled(subject, "plain"), Compiled(plain, "plain"), Compiled(page, "html")
+def _compiled(subject: str, html: str, text: str) -> CompiledTemplate:
+    return CompiledTemplate(subject, html, text)
 
 
-def render(template: Template, customer_id: str, values: Mapping[str, str | None], extra: Mapping[str, Any]) -> Content:
-    """One message. values are attribute values by RealFieldName, upper case; extra holds the sender's.
+def compiled(template: Template) -> CompiledTemplate:
+    """A template ready to be filled; each content is compiled once."""
+    return _compiled(template.subject, template.html, template.text)
 
-    extra may hold promo_code, unsubscribe_url, campaign_id, template_id (text) and products (names, or
-    objects with a name), of which a list is made; event.<parameter> (text) is what an event said. What is
-    missing becomes the placeholder's default.
+
+def attributes_used(template: Template) -> list[str]:
+    """The customer attributes that a template puts in or asks about: RealFieldNames in upper case, sorted."""
+    return sorted({field.key for field in compiled(template).fields if field.is_attribute} - EXTRAS)
+
+
+def transactional_used(template: Template) -> list[str]:
+    """The names of the values that a transactional message brings, in upper case, sorted: of [%TRANS:A%] it is A."""
+    keys = {field.key for field in compiled(template).fields}
+    return sorted(key.removeprefix(TRANSACTIONAL) for key in keys if key.startswith(TRANSACTIONAL))
+
+
+def render(
+    template: Template, customer_id: str, values: Mapping[str, str | None], extra: Mapping[str, Any], now: datetime
+) -> Content:
+    """One message, as it is written at a wall-clock time of the tenant.
+
+    values are attribute values by RealFieldName, upper case; extra holds the sender's. extra may hold promo_code,
+    unsubscribe_url, view_in_browser, preference_center, campaign_id, template_id (text) and products (names, or objects
+    with a name), of which a list is made; event:<parameter> (text) is what an event said, trans:<name> what came with a
+    transactional message. What is missing or blank becomes the tag's default. Raises Invalid for a message that gets
+    too long.
     """
-    subject, plain, page = _compiled(template.subject, template.html, template.text)
-    present: dict[str, str] = {name: value for name, value in values.items() if value}
-    present["CUSTOMER_ID"] = customer_id
-    present |= {name.upper(): str(value) for name, value in extra.items() if name != "products" and value}
-    products = _names_of(extra.get("products"))
-    in_text = {"PRODUCTS": "\n" + "".join(f"- {name}\n" for name in products)} if products else {}
-    in_html = {"PRODUCTS": _list(products)} if products else {}
-    in_subject = {"PRODUCTS": ", ".join(products)} if products else {}
-    return Content(
-        " ".join(subject.fill(present, in_subject).split()), plain.fill(present, in_text), page.fill(present, in_html)
-    )
+    texts = {name: value for name, value in values.items() if value}
+    texts["CUSTOMER_ID"] = customer_id
+    texts |= {key_of(name): str(value) for name, value in extra.items() if name != "products" and value}
+    return compiled(template).fill(texts, _names_of(extra.get("products")), now)
 
 
 def _names_of(products: Any) -> list[str]:
     return [str(item["name"] if isinstance(item, Mapping) else item) for item in products or []]
-
-
-def _list(products: list[str]) -> str:
-    return "<ul>" + "".join(f"<li>{html.escape(name)}</li>" for name in products) + "</ul>"

@@ -14,12 +14,14 @@ Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
 
 
 class MessagingSettings(TenantSettings):
-    """Defaults bear with a full mailbox for some weeks."""
+    """Defaults bear with a full mailbox for some weeks. Limits of conditions count in each part of a template."""
 
     section = "messaging"
 
     soft_bounces: int = Field(5, ge=1, le=1000, description="Days with a soft bounce after which nothing more is sent")
     soft_bounce_days: int = Field(30, ge=1, le=366, description="Within how many days those must be")
+    condition_blocks: int = Field(100, ge=1, le=1000, description="Blocks of conditions that a template may have")
+    condition_branches: int = Field(20, ge=1, le=1000, description="Branches that such a block may have")
     language_attribute: str = Field("LANGUAGE", max_length=128, description="Whose value is a customer's language")
     usual_language: Language = Field(
         ENGLISH, description="Of who has none, and whose browser asks for none that is there"

@@ -6,14 +6,11 @@ from sqlalchemy.orm import Session, defer
 
 from rapport.access.scope import Scope
 from rapport.channels import service as channels
-from rapport.channels.kinds.base import ChannelKind
 from rapport.channels.messages import Content
-from rapport.customers import attributes
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.messaging.content import sanitised
 from rapport.messaging.models import Template
-from rapport.messaging.placeholders import EXTRAS, RESERVED, malformed, misplaced, names
-from rapport.messaging.rendering import attributes_used
+from rapport.messaging.tag_problems import tag_problems
 from rapport.stores.records import hold, next_id, taken
 
 MAX_ID = 2**31 - 1
@@ -77,15 +74,12 @@ def save_template(
 ) -> Template:
     """Create a template, or replace the one of this id. Without an id it gets the channel's next.
 
-    HTML is stored sanitised. Raises NotFound for the channel; Invalid for an empty name, a placeholder
-    that is malformed, misplaced or names no customer attribute, and e-mail without a subject or content; Conflict
-    for a name that another template of the channel has.
+    HTML is stored sanitised. Raises NotFound for the channel; Invalid for an empty name, the first problem of its tags
+    (see tag_problems), and e-mail without a subject or content; Conflict for a name that another template of the
+    channel has.
     """
     kind = channels.channel(scope, channel_id).behaviour
     _check_size(html, text)
-    clean = sanitised(html)
-    if wrong := misplaced(html) or misplaced(clean):  # also what sanitising takes away, which somebody would miss
-        raise Invalid(f"html contains {wrong}.")
     now = scope.clock.now()
     new = Template(
         tenant_id=scope.tenant_id,
@@ -93,10 +87,14 @@ def save_template(
         id=id,
         name=name.strip(),
         subject=subject.strip(),
-        html=clean,
+        html=sanitised(html),
         text=text,
     )
-    check(scope, new, kind)
+    if not new.name:
+        raise Invalid("name must not be empty.")
+    if wrong := tag_problems(scope, Content(new.subject, text, html)):
+        raise Invalid(wrong[0].sentence)
+    kind.check_content(Content(new.subject, new.text, new.html))
     with scope.records() as session:
         _check_name(scope, session, new)
         if new.id is None:
@@ -128,25 +126,6 @@ def _free_id(scope: Scope, session: Session, channel_id: int) -> int:
         number = next_id(session, scope.tenant_id, f"template {channel_id}")
         if not session.scalar(of_channel.where(Template.id == number)):
             return number
-
-
-def check(scope: Scope, checked: Template, kind: ChannelKind) -> None:
-    """Whether a template can be sent on a channel of this kind. Raises Invalid."""
-    if not checked.name:
-        raise Invalid("name must not be empty.")
-    _check_size(checked.html, checked.text)
-    for part in ("subject", "html", "text"):
-        if wrong := malformed(getattr(checked, part), "html" if part == "html" else "plain"):
-            raise Invalid(f"{part} contains {wrong!r}, which is not a placeholder; write [%NAME%] or [%NAME:default%].")
-        reserved = RESERVED.intersection(names(getattr(checked, part)))
-        if reserved:
-            raise Invalid(f"{part} contains [%{min(reserved)}%], which campaign templates cannot use.")
-    try:
-        attributes.find(scope, attributes_used(checked), "A placeholder of the template")
-    except Invalid as error:
-        others = ", ".join(sorted(EXTRAS))
-        raise Invalid(f"{error.message} Besides attributes there are {others} and EVENT.name.") from error
-    kind.check_content(Content(checked.subject, checked.text, checked.html))
 
 
 def _check_size(html: str, text: str) -> None:

@@ -13,7 +13,7 @@ from rapport.access.scope import Scope
 from rapport.access.tenant_settings import tenant_settings
 from rapport.campaigns.models import Occurrence
 from rapport.campaigns.settings import CampaignSettings
-from rapport.campaigns.triggered import runs
+from rapport.campaigns.triggered import definitions, runs
 from rapport.delivery.content import Draft
 from rapport.delivery.models import Source, State
 from rapport.delivery.outbox import Claim, Settled
@@ -37,10 +37,12 @@ class FiringMessages(MessageSource):
             day.id: day
             for day in runs.occurrences_by_id(scope, sorted({firing.campaign_id for firing in fired.values()}))
         }
+        events = definitions.trigger_events(scope, {firing.series_id for firing in fired.values()})
         together: dict[Origin, list[tuple[Claim, Draft]]] = defaultdict(list)
         for claim in claims:
             if firing := fired.get(claim.source_id):
-                extra = {"promo_code": claim.promo_code, **event_values(firing.parameters)}
+                of_event = event_values(events.get(firing.series_id, ""), firing.parameters)
+                extra = {"promo_code": claim.promo_code, **of_event}
                 draft = Draft(claim.message_id, claim.customer_id, extra)
                 together[_origin(claim, days[firing.campaign_id])].append((claim, draft))
         return together
@@ -88,9 +90,11 @@ def _origin(claim: Claim, day: Occurrence) -> Origin:
     )
 
 
-def event_values(parameters: Mapping[str, Any]) -> dict[str, str]:
-    """What an event said, as placeholders of templates take it."""
-    return {f"event.{name}": _text(value) for name, value in parameters.items() if value is not None}
+def event_values(event: str, parameters: Mapping[str, Any]) -> dict[str, str]:
+    """What an event said, as tags of templates ask for it: by parameter, and by event and parameter."""
+    texts = {name: _text(value) for name, value in parameters.items() if value is not None}
+    prefixes = ("", f"{event}:") if event else ("",)
+    return {f"event:{prefix}{name}": text for prefix in prefixes for name, text in texts.items()}
 
 
 def _text(value: Any) -> str:

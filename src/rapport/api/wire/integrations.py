@@ -152,7 +152,7 @@ register(
         params=(CHANNEL, required("TemplateID", "integer", "The template, see GetChannelTemplates")),
         prepare=_with_attributes,
         paged=False,
-        description="Placeholders are not replaced. Mail has the attributes from name, from address and subject; "
+        description="Tags are not replaced. Mail has the attributes from name, from address and subject; "
         "templates "
         "of external channels have none, and the provider has their content. For an unknown template the answer is [].",
     ),

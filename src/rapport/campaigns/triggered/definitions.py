@@ -1,6 +1,6 @@
 """Triggered campaigns as built: kept as series with a trigger, versioned; every change leaves an audit row."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import select
@@ -78,6 +78,14 @@ def active_triggers(scope: Scope) -> set[int]:
     )
     with scope.reads() as session:
         return set(session.scalars(query))
+
+
+def trigger_events(scope: Scope, series_ids: Collection[int]) -> dict[int, str]:
+    """The event that each of these triggered campaigns answers, by id; of a sequence the one that opens it."""
+    event = Series.trigger["trigger"]["event"].astext
+    query = select(Series.id, event).where(Series.tenant_id == scope.tenant_id, Series.id.in_(series_ids))
+    with scope.reads() as session:
+        return {series_id: name for series_id, name in session.execute(query) if name}
 
 
 def triggered_series(scope: Scope, series_id: int) -> Series:

@@ -11,9 +11,14 @@ from rapport.errors import NotFound
 from rapport.insight import recommended
 from rapport.messaging import rendering
 from rapport.messaging.models import Template
+from rapport.messaging.tags.language import key_of
 
-# A link of the right form that unsubscribes nobody, whoever follows it.
-HARMLESS_LINK = "/unsubscribe/preview"
+# Links of the right form by tag; whoever follows them changes nothing.
+HARMLESS_LINKS = {
+    "unsubscribe_url": "/unsubscribe/preview",
+    "view_in_browser": "/view/preview",
+    "preference_center": "/preferences/preview",
+}
 SAMPLE = "Q1001"
 
 
@@ -28,7 +33,9 @@ class Sample(Body):
         description="The customer whose values are used; null: only defaults",
     )
     values: dict[str, str | None] = Field(
-        {}, examples=[{"FIRST_NAME": "Kim", "EVENT.price": "12.50"}], description="Instead of the customer's own values"
+        {},
+        examples=[{"FIRST_NAME": "Kim", "EVENT:price": "12.50", "TRANS:ORDER_ID": "A-1009"}],
+        description="Instead of the customer's own values",
     )
     promo_code: str = Field("", max_length=1000, examples=["SPRING10"])
     products: list[str] = Field([], max_length=50, examples=[["Rain jacket"]])
@@ -47,10 +54,10 @@ def rendered(scope: Scope, template: Template, sample: Sample) -> Content:
         names = set(rendering.attributes_used(template))
         values = delivery_values.attribute_values(scope, [customer_id], names).get(customer_id, {})
         products = products or recommended.recommended(scope, customer_id, sample.recommended_products)
-    sample_values = {name.upper(): value for name, value in sample.values.items()}
+    sample_values = {key_of(name): value for name, value in sample.values.items()}
     extra = {"promo_code": sample.promo_code, "products": products, "template_id": str(template.id)}
-    extra["unsubscribe_url"] = f"{scope.stores.settings.links_url}{HARMLESS_LINK}"
-    return rendering.render(template, customer_id, {**values, **sample_values}, extra)
+    extra |= {name: f"{scope.stores.settings.links_url}{path}" for name, path in HARMLESS_LINKS.items()}
+    return rendering.render(template, customer_id, {**values, **sample_values}, extra, scope.now_local())
 
 
 def _spelled(scope: Scope, customer_id: str) -> str:

@@ -23,7 +23,10 @@ TemplateId = Annotated[int, Path(ge=0, le=2**31 - 1)]
 
 
 class TemplateContent(Body):
-    """The content of a template. [%ATTRIBUTE%] or [%ATTRIBUTE:default%] is replaced by a customer's value."""
+    """The content of a template. [%ATTRIBUTE%] or [%ATTRIBUTE:default%] is replaced by a customer's value.
+
+    The documentation of templates has all tags.
+    """
 
     name: str = Field(min_length=1, max_length=200, examples=["Spring offer"])
     subject: str = Field("", max_length=1000, examples=["A treat for you, [%FIRST_NAME:friend%]"])
@@ -101,7 +104,7 @@ def create_template(
     body: TemplateIn,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> TemplateOut:
-    """Create a template; 409 for an id that is taken, 400 for a placeholder that names no attribute."""
+    """Create a template; 409 for an id that is taken, 400 for a tag that is wrong, see the check of templates."""
     return _shown(templates.create_template(principal.scope, channel_id, **body.model_dump()))
 
 

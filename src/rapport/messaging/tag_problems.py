@@ -1,0 +1,34 @@
+"""What is wrong with the tags of a template, for whoever writes or saves it."""
+
+from rapport.access.scope import Scope
+from rapport.access.tenant_settings import settings_or_defaults
+from rapport.channels.messages import Content
+from rapport.customers import attributes
+from rapport.messaging.content import sanitised
+from rapport.messaging.settings import MessagingSettings
+from rapport.messaging.tags.checking import Problem, Rules, misplacement, problems
+from rapport.messaging.tags.scanning import TextKind
+
+
+def tag_problems(scope: Scope, content: Content, *, transactional: bool = False) -> list[Problem]:
+    """Everything that is wrong with the tags of a template's subject, HTML and text, in this order.
+
+    A transactional template may hold [%TRANS:name%], and names of any attributes, which its messages bring. Raises
+    Invalid for HTML that would take long to sanitise.
+    """
+    settings = settings_or_defaults(scope, MessagingSettings)
+    known = None if transactional else attributes.attributes(scope).keys()
+    rules = Rules(known, transactional, settings.condition_blocks, settings.condition_branches)
+    of_subject = problems(content.subject, TextKind.SUBJECT, rules)
+    return [*of_subject, *_of_html(content.html, rules), *problems(content.text, TextKind.TEXT, rules)]
+
+
+def _of_html(html: str, rules: Rules) -> list[Problem]:
+    """Conditions and places as the author wrote them, with what sanitising takes away, which somebody would miss.
+
+    Only of the sanitised HTML is it said what is no tag: before, comments and scripts may hold anything.
+    """
+    clean = sanitised(html)
+    in_conditions = [problem for problem in problems(html, TextKind.HTML, rules) if problem.block is not None]
+    kept = [problem for problem in problems(clean, TextKind.HTML, rules) if problem.block is None or not in_conditions]
+    return [*(misplacement(html) or misplacement(clean)), *kept, *in_conditions]

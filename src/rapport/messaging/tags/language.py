@@ -1,0 +1,187 @@
+"""What the tags of a template ask for: values, and branches of conditions.
+
+    [%NAME%]  [%NAME:default%]            a customer attribute (case ignored), or one of EXTRAS
+    [%PRODUCTS:2%]                        the second recommended product
+    [%EVENT:NAME%]  [%EVENT.NAME%]        a parameter of the event that a triggered campaign answers
+    [%EVENT:EVENT_NAME:NAME%]             the same, of this event only
+    [%TRANS:NAME%]                        a value that came with a transactional message
+    [%CURRENT_DATE:dd/MM/yyyy%]           the day or the time at which the message is written (see dates)
+    [%UPPER:NAME%]                        a value in another form; prefixes can be combined with each other
+    [%IF:...%] [%ELSEIF:...%] [%ELSE%]    the beginning of a branch (see conditions); [%END:IF%] its end
+
+A default stands in for a value that is missing or blank; it runs up to the closing %].
+"""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from rapport.messaging.tags.dates import DATE_TAGS, date_format
+
+# Values that a sender adds to those of the customer.
+EXTRAS = frozenset(
+    {
+        "CUSTOMER_ID",
+        "PROMO_CODE",
+        "PRODUCTS",
+        "UNSUBSCRIBE_URL",
+        "UNSUB",
+        "VIEW_IN_BROWSER",
+        "PREFERENCE_CENTER",
+        "CAMPAIGN_ID",
+        "TEMPLATE_ID",
+    }
+)
+ALIASES = {"UNSUB": "UNSUBSCRIBE_URL"}
+# Links hold signed texts, which another form would break.
+LINKS = frozenset({"UNSUBSCRIBE_URL", "VIEW_IN_BROWSER", "PREFERENCE_CENTER"})
+PRODUCTS = "PRODUCTS"
+EVENT, TRANSACTIONAL = "EVENT:", "TRANS:"
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+EVENT_NAME = re.compile(r"EVENT[.]([A-Za-z_][A-Za-z0-9_]*)", re.IGNORECASE)
+PREFIX = re.compile(r"\s*(TITLE_CASE|LOWER|UPPER)\s*:", re.IGNORECASE)
+PLACE_OF_PRODUCT = re.compile(r"\s*0*([1-9][0-9]{0,2})\s*(?::(.*))?", re.DOTALL)
+CONTROL = re.compile(
+    r"\s*(?:(?P<asks>IF|ELSEIF)\s*:(?P<condition>.*)|(?P<otherwise>ELSE)|(?P<ends>END\s*:\s*IF))\s*",
+    re.IGNORECASE | re.DOTALL,
+)
+# Words that begin branches and end them; they name no attribute.
+KEYWORDS = frozenset({"IF", "ELSEIF", "ELSE", "END"})
+
+
+class Form(StrEnum):
+    """A formatting prefix."""
+
+    TITLE_CASE = "TITLE_CASE"
+    LOWER = "LOWER"
+    UPPER = "UPPER"
+
+    def of(self, value: str) -> str:
+        """A value in this form."""
+        if self is Form.UPPER:
+            return value.upper()
+        return value.lower() if self is Form.LOWER else re.sub(r"[^\s-]+", _titled, value)
+
+
+def _titled(word: re.Match[str]) -> str:
+    """A word whose first letter is a capital, and no other."""
+    sign = re.match(r"[\W_]*", word[0])
+    begins = sign.end() if sign else 0
+    return word[0][:begins] + word[0][begins:].capitalize()
+
+
+@dataclass(frozen=True)
+class Field:
+    """What a value is looked up by, and the forms that it gets, the last prefix first.
+
+    wrong_format is a format that does not exist, of a date or a time.
+    """
+
+    key: str
+    forms: tuple[Form, ...] = ()
+    wrong_format: str = ""
+
+    def formed(self, value: str) -> str:
+        """A value in the forms of the field."""
+        for form in self.forms:
+            value = form.of(value)
+        return value
+
+    @property
+    def date_tag(self) -> str:
+        """The tag of DATE_TAGS that it is; empty if it is none."""
+        name = self.key.partition(":")[0]
+        return name if name in DATE_TAGS else ""
+
+    @property
+    def is_attribute(self) -> bool:
+        """Whether it is looked up by a plain name: an attribute, or one of EXTRAS."""
+        return ":" not in self.key
+
+
+@dataclass(frozen=True)
+class Insertion:
+    """A tag that a value is put in for."""
+
+    field: Field
+    default: str = ""
+
+
+class Branching(StrEnum):
+    """How a branch begins."""
+
+    IF = "IF"
+    ELSEIF = "ELSEIF"
+    ELSE = "ELSE"
+
+
+@dataclass(frozen=True)
+class Opening:
+    """A tag that begins a branch; the condition is as it is written, without inner brackets, and empty of ELSE."""
+
+    begins: Branching
+    condition: str = ""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """A tag that ends a branch."""
+
+
+Meaning = Insertion | Opening | Ending
+
+
+def read(body: str) -> Meaning | None:
+    """What a tag asks for, by what stands between its brackets; None for what is no tag."""
+    control = CONTROL.fullmatch(body)
+    if control is None:
+        return _insertion(body)
+    if control["ends"]:
+        return Ending()
+    if control["otherwise"]:
+        return Opening(Branching.ELSE)
+    condition = control["condition"].replace("[%", " ").replace("%]", " ")
+    return Opening(Branching(control["asks"].upper()), condition.strip())
+
+
+def field_of(text: str) -> Field | None:
+    """What a condition asks about; None for a text that names nothing, or that has a default."""
+    insertion = _insertion(text)
+    return insertion.field if insertion and not insertion.default else None
+
+
+def _insertion(body: str) -> Insertion | None:
+    forms: list[Form] = []
+    while prefix := PREFIX.match(body):
+        forms.insert(0, Form(prefix[1].upper()))
+        body = body[prefix.end() :]
+    head, colon, rest = body.partition(":")
+    name = head.strip().upper()
+    if colon and f"{name}:" in (EVENT, TRANSACTIONAL):
+        return _of_path(name, rest, tuple(forms))
+    if name in DATE_TAGS:
+        return Insertion(_date_field(name, rest.strip(), tuple(forms)))
+    if name == PRODUCTS and (place := PLACE_OF_PRODUCT.fullmatch(rest)):
+        return Insertion(Field(f"{PRODUCTS}:{place[1]}", tuple(forms)), place[2] or "")
+    if event := EVENT_NAME.fullmatch(name):
+        return Insertion(Field(f"{EVENT}{event[1]}", tuple(forms)), rest)
+    if name in KEYWORDS or not NAME.fullmatch(name):
+        return None
+    return Insertion(Field(ALIASES.get(name, name), tuple(forms)), rest)
+
+
+def _of_path(name: str, rest: str, forms: tuple[Form, ...]) -> Insertion | None:
+    parts = [part.strip().upper() for part in rest.split(":")]
+    return Insertion(Field(":".join([name, *parts]), forms)) if all(parts) else None
+
+
+def _date_field(tag: str, written: str, forms: tuple[Form, ...]) -> Field:
+    description = DATE_TAGS[tag]
+    written = description.usual if written in ("", description.alias) else written
+    return Field(f"{tag}:{written}", forms, "" if date_format(tag, written) else written)
+
+
+def key_of(name: str) -> str:
+    """The key of a value that a sender or a sample names: in upper case, of an event with a colon."""
+    key = name.upper()
+    return f"{EVENT}{key.removeprefix('EVENT.')}" if key.startswith("EVENT.") else key
