@@ -97,6 +97,7 @@ def test_a_key_that_reads_asks_by_post_what_changes_nothing(api: httpx.Client) -
             "triggers/{trigger_id}/dry-run",
             "triggers/{trigger_id}/test",
             "channels/{channel_id}/templates/{template_id}/preview",
+            "templates/check",
         )
     }
     with made(api, rights="read") as reader, made(api, rights="read", sections=["brands"]) as other:
