@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import text
+from structlog.testing import capture_logs
 from webhook_receiver import eventually, receiving
 
 from loaded_program import begin_script
@@ -362,3 +363,22 @@ def test_what_has_ended_is_kept_for_a_week_and_what_is_parked_for_a_month(scope:
         service.drop_ended(session, "(0,0)", "(100000,0)")
     found = {one.event_key for one in service.deliveries(scope, listener.id)}
     assert found == {f"{state}/{age}" for state, days in kept_of.items() for age in ages if age < days}
+
+
+def test_a_deliverer_without_room_claims_nothing_and_has_no_fault(
+    stores: Stores, scope: Scope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Callbacks are taken up beside the posts, whose room is used up; the first look comes after both."""
+    monkeypatch.setattr("rapport.notifications.deliverer.MAX_IN_FLIGHT", 0)
+    with receiving() as receiver:
+        listener = service.register_listener(scope, 3, receiver.url)
+        tell(scope, "waits")
+        deliverer, began = Deliverer(stores), time.monotonic()
+        with capture_logs() as logs:
+            deliverer.start()
+            try:
+                eventually(lambda: getattr(deliverer, "_called_back", 0.0) > began)
+            finally:
+                deliverer.stop()
+        assert [entry for entry in logs if entry.get("worker") == "deliverer"] == []
+        assert states(scope, listener) == ["pending"]

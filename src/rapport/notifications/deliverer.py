@@ -230,7 +230,7 @@ class Deliverer(ClaimingWorker):
         await asyncio.sleep(max(0.0, self._claimed + GATHER_SECONDS - time.monotonic()))
         self._claimed = time.monotonic()
         self._call_back()
-        free = MAX_IN_FLIGHT - self.in_flight
+        free = self.room(MAX_IN_FLIGHT)
         if self._settling.locked() and time.monotonic() - self._settling_since > HELD_UP_SECONDS:
             await self.caught_up()
         tasks = await self.in_thread(self._queue.claim, free, time.monotonic())

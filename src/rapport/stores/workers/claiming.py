@@ -99,10 +99,9 @@ class ClaimingWorker(Worker):
         if makes_room:
             running.add_done_callback(lambda _: self._wake.set())
 
-    @property
-    def in_flight(self) -> int:
-        """How much was begun and has not ended."""
-        return len(self._running)
+    def room(self, most: int) -> int:
+        """How much more may be begun, of at most so much at once; what makes no room is counted too."""
+        return max(most - len(self._running), 0)
 
     async def in_thread(self, function: Callable[..., R], *arguments: Any) -> R:
         """Call something that blocks, in one of the threads, which waits for no longer than this one."""
