@@ -61,7 +61,7 @@ ORDERS = f"""
     )
 """  # noqa: S608 - built from constants of this module
 
-# No row says which order it refunds, so refunds are of the customer.
+# Most rows do not say which order they refund, so every refund is subtracted from the customer's total.
 REFUNDS = f"""
     SELECT customer_id, sum(abs(amount)) AS refunded FROM transactions
     WHERE transaction_time < {DAY_END} AND {IS_REFUND} AND {SAMPLE}
