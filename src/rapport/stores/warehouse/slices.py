@@ -8,7 +8,7 @@ sees only the rows of a slice. How many rows a slice has follows from the limit.
 from collections.abc import Iterator, Mapping, Sequence
 
 # What the widest statements hold for each customer of a slice, and for each key of a set, with room to spare.
-BYTES_A_CUSTOMER = 8_000
+BYTES_A_CUSTOMER = 16_000
 BYTES_A_KEY = 150
 WITHOUT_LIMIT = 3_000_000_000  # slices are cut as for this limit where a query has none
 # For how long a number of rows holds: an import that makes slices larger by far takes longer.
