@@ -53,3 +53,12 @@ def test_a_subject_without_end_is_cut(letter: str) -> None:
     content = composed(subject=letter * 1_000_000)
     require_limits(content)
     assert message_from_bytes(content, policy=policy.default)["Subject"] == letter * 1000
+
+
+@given(TEXTS, st.sampled_from(["Subject", "From", "X-" + "n" * 74]))
+def test_encoded_words_say_what_the_text_does(text: str, name: str) -> None:
+    encoded = mime._words(name, text)
+    lines = f"{name}: {encoded}".split("\r\n ")
+    assert all(len(line) <= 76 for line in lines[1:])
+    assert all(len(word) <= 75 for word in encoded.split())
+    assert str(make_header(decode_header(encoded.replace("\r\n", "")))) == text

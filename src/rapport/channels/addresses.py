@@ -44,6 +44,8 @@ PHONE_FOLDING = (
 # What needs no folding but of case: nearly every address, so that the rest of the rule is seldom worked out.
 PLAIN_MAIL = "^[A-Za-z0-9_+-][A-Za-z0-9._+-]{0,63}@[A-Za-z0-9-]+([.][A-Za-z0-9-]+)*[A-Za-z0-9]$"
 PLAIN_PHONE = "^[+][1-9][0-9]{5,}$"
+# PLAIN_MAIL, of which nothing is to be mended.
+PLAIN_ADDRESS = re.compile(PLAIN_MAIL.removesuffix("$") + r"\Z")
 OTHER = f'[^@"(),:;<>\\[\\]\\\\{BLANK}\\x00-\\x1f\\x7f'
 EMAIL = f"^{OTHER}.]{OTHER}]{{0,63}}@{OTHER}.]+([.]{OTHER}.]+)*$"
 # A cell in which nothing can be seen.
@@ -64,6 +66,8 @@ def _matches(pattern: str, text: str) -> bool:
 
 def mended(text: str) -> str:
     """An address as it is written to: without what is around it (blanks, a display name, mailto:, a last dot)."""
+    if PLAIN_ADDRESS.match(text):
+        return text
     for pattern, by in MENDING:
         text = _replaced(pattern, by, text)
     return unicodedata.normalize("NFC", text)
@@ -74,6 +78,8 @@ def address_key(text: str | None) -> str:
 
     Of other addresses (tokens, handles) only blanks, normal form and invisible characters make no difference.
     """
+    if text and PLAIN_ADDRESS.match(text) and PUNYCODE not in text.lower():
+        return text.lower()
     key = unicodedata.normalize("NFKC", text or "")
     for pattern, by in MENDING:
         key = _replaced(pattern, by, key)

@@ -6,6 +6,7 @@ import smtplib
 import ssl
 import time
 
+from rapport.channels.addresses import PLAIN_ADDRESS
 from rapport.channels.replies import UNSUPPORTED, Refused, Stage
 from rapport.channels.settings import EmailSettings
 from rapport.channels.smtp import CheckedSMTP
@@ -95,8 +96,8 @@ class Connection:
 
         A server that wants the content although it refused the envelope gets no more on this connection.
         """
-        mail = " ".join([f"MAIL FROM:{smtplib.quoteaddr(return_path)}", *options])
-        lines = [mail, f"RCPT TO:{smtplib.quoteaddr(to)}", "DATA"]
+        mail = " ".join([f"MAIL FROM:{_path(return_path)}", *options])
+        lines = [mail, f"RCPT TO:{_path(to)}", "DATA"]
         if any(end in line for line in lines for end in "\r\n"):
             raise ValueError("an address must be one line")
         self._smtp.send("".join(f"{line}\r\n" for line in lines).encode())
@@ -147,10 +148,16 @@ def _tls(security: str) -> ssl.SSLContext | None:
     return context
 
 
+def _path(address: str) -> str:
+    """An address as commands name it; smtplib takes some time to read what is no plain address."""
+    return f"<{address}>" if PLAIN_ADDRESS.match(address) else smtplib.quoteaddr(address)
+
+
 def _stuffed(content: bytes) -> bytes:
     """A message as it follows DATA, with the line that ends it (RFC 5321, 4.5.2)."""
     end = b"" if content.endswith(b"\r\n") else b"\r\n"
-    return LEADING_DOT.sub(b"..", content) + end + b".\r\n"
+    dotted = content if b"\n." not in content and content[:1] != b"." else LEADING_DOT.sub(b"..", content)
+    return dotted + end + b".\r\n"
 
 
 def timed_out(error: BaseException) -> bool:

@@ -11,7 +11,7 @@ without a batch are claimed when they are due, for a while, and the claim is ren
 # ruff: noqa: S608 - statements are put together of constants
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -154,6 +154,9 @@ class Entry:
     reason: str = ""
 
 
+ENTERED = [member.name for member in fields(Entry)]
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A message that is the caller's to send. attempts are those before this one; claims is the number of the claim."""
@@ -208,7 +211,7 @@ def enter(
     """
     rows = [
         {
-            **asdict(entry),
+            **{name: getattr(entry, name) for name in ENTERED},
             "state": entry.state if batch is None else State.CLAIMED,
             "message_id": message_id(scope.tenant_id, source, entry.source_id, entry.channel_id, entry.customer_id),
         }

@@ -1,7 +1,9 @@
 """Sending a unit: of outside channels all are entered in one statement, others go out in batches by a transport."""
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import defaultdict, deque
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from datetime import date
 from itertools import takewhile
 from typing import Any
@@ -36,6 +38,8 @@ from rapport.stores.warehouse import identifier
 
 # Instead of the last customer of a batch: it is all of the unit.
 WHOLE = ""
+# Messages that are written together.
+WRITTEN_TOGETHER = 100
 AMONG_UNIT = f" AND customer_id IN (SELECT customer_id {queries.UNIT})"
 
 
@@ -200,21 +204,19 @@ def forget(scope: Scope, unit: Unit) -> None:
         ledger.drop(scope, held, unit)
 
 
-def _deliver(scope: Scope, held: HeldLease, unit: Unit, claims: Sequence[Claim], last: bool) -> None:
+def _deliver(scope: Scope, held: HeldLease, unit: Unit, claims: Sequence[Claim], *, last: bool) -> None:
     """Send claimed messages and settle each as its reply comes."""
     if not claims:
         return
     channel = channels.channel(scope, unit.channel_id)
     claim_of = {claim.message_id: claim for claim in claims}
-    written = _written(scope, held, unit, channel, claims)
-    messages = [message for message in written.values() if isinstance(message, Message)]
-    unwritten = {claim_of[name]: receipt for name, receipt in written.items() if isinstance(receipt, Receipt)}
-    if unwritten:
-        ledger.settle(scope, held, unit, unwritten, last=last)
     away_receipts: list[Receipt] = []
-    until_away = takewhile(lambda _: not away_receipts, messages)
-    with transports.transports(scope.stores).of(scope, channel) as transport:
-        for receipts in transport.send_many(until_away):
+    with (
+        closing(_written_ahead(scope, unit, channel, claims)) as parts,
+        transports.transports(scope.stores).of(scope, channel) as transport,
+    ):
+        messages = _sendable(scope, held, unit, claim_of, parts, last=last)
+        for receipts in transport.send_many(takewhile(lambda _: not away_receipts, messages)):
             away_receipts.extend(receipt for receipt in receipts if receipt.away)
             tried = {claim_of[receipt.message_id]: receipt for receipt in receipts if not receipt.away}
             if tried:
@@ -223,9 +225,40 @@ def _deliver(scope: Scope, held: HeldLease, unit: Unit, claims: Sequence[Claim],
         raise lateness.too_late(scope) if lateness.is_late(scope, unit) else Away(f"The {away_receipts[0].reason}.")
 
 
-def _written(
-    scope: Scope, held: HeldLease, unit: Unit, channel: Channel, claims: Sequence[Claim]
-) -> dict[str, Written]:
+def _sendable(
+    scope: Scope,
+    held: HeldLease,
+    unit: Unit,
+    claim_of: Mapping[str, Claim],
+    parts: Iterable[Mapping[str, Written]],
+    *,
+    last: bool,
+) -> Iterator[Message]:
+    """The messages to send of what was written; the rest is settled."""
+    for written in parts:
+        unwritten = {claim_of[name]: receipt for name, receipt in written.items() if isinstance(receipt, Receipt)}
+        if unwritten:
+            ledger.settle(scope, held, unit, unwritten, last=last)
+        yield from (message for message in written.values() if isinstance(message, Message))
+
+
+def _written_ahead(
+    scope: Scope, unit: Unit, channel: Channel, claims: Sequence[Claim]
+) -> Generator[dict[str, Written], None, None]:
+    """What is written of claims, a part at a time: the next part is written while the one before it leaves.
+
+    So little is written ahead that who says no in between is heard before the message leaves.
+    """
+    with ThreadPoolExecutor(1, "writing") as thread:
+        ahead: deque[Future[dict[str, Written]]] = deque()
+        for begin in range(0, len(claims), WRITTEN_TOGETHER):
+            ahead.append(thread.submit(_written, scope, unit, channel, claims[begin : begin + WRITTEN_TOGETHER]))
+            if len(ahead) > 1:
+                yield ahead.popleft().result()
+        yield ahead.popleft().result()
+
+
+def _written(scope: Scope, unit: Unit, channel: Channel, claims: Sequence[Claim]) -> dict[str, Written]:
     """The messages of claims, or why there is none, by message id."""
     origin = Origin(
         channel_id=channel.id,
@@ -244,7 +277,8 @@ def _written(
         )
         for claim in claims
     ]
-    return content.write(scope, held.connection, channel, origin, drafts)
+    with scope.records() as session:
+        return content.write(scope, session, channel, origin, drafts)
 
 
 def _products(scope: Scope, unit: Unit, customer_ids: Sequence[str]) -> dict[str, list[str]]:
