@@ -161,6 +161,16 @@ def test_name_servers_that_fail_are_told(
     assert set(found.values()) == {("present", "")}
 
 
+def test_a_check_ends_in_time_however_many_records_there_are(
+    client: httpx.Client, name_server: NameServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dns_checks, "CHECK_SECONDS", 0.0)
+    name_server.records = as_told(client.get(f"{BRAND}/dns").json()["records"])
+    name_server.asked.clear()
+    assert set(looked_up(client).values()) == {("unknown", "No name server answered: ask again later.")}
+    assert name_server.asked == []
+
+
 def test_private_addresses_have_no_reverse_name(
     client: httpx.Client, stores: Stores, name_server: NameServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

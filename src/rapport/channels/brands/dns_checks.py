@@ -1,6 +1,7 @@
 """Whether the DNS records of a brand are there, as the world sees them."""
 
 import ipaddress
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ from rapport.errors import Unavailable
 from rapport.settings import Settings
 from rapport.stores.outside.addresses import is_public
 
-LOOKUP_SECONDS = 4.0
+# For one question, and for all of a check, which somebody waits for.
+LOOKUP_SECONDS, CHECK_SECONDS = 4.0, 10.0
 AT_ONCE = 8
 # Names of fewer labels belong to registries, which have no policy of anybody's mail.
 FEWEST_LABELS = 2
@@ -46,7 +48,7 @@ class NoAnswer(Exception):
 
 
 class Lookup:
-    """Questions to the name servers that the operator set, or those of the machine."""
+    """Questions to the name servers that the operator set, or those of the machine, for CHECK_SECONDS from now on."""
 
     def __init__(self, settings: Settings) -> None:
         try:
@@ -57,7 +59,7 @@ class Lookup:
             self._resolver.nameservers = [
                 dns.nameserver.Do53Nameserver(address, port) for address, port in settings.dns_server_list
             ]
-        self._resolver.lifetime = LOOKUP_SECONDS
+        self._end = time.monotonic() + CHECK_SECONDS
 
     def texts(self, name: str) -> list[str]:
         """The TXT records of a name, each with its strings joined. Raises NoAnswer, as the others do."""
@@ -80,8 +82,11 @@ class Lookup:
         return [_plain(record.target) for record in self._ask(str(dns.reversename.from_address(address)), "PTR")]
 
     def _ask(self, name: str, kind: str) -> list[Any]:
+        seconds = min(LOOKUP_SECONDS, self._end - time.monotonic())
+        if seconds <= 0:
+            raise NoAnswer
         try:
-            return list(self._resolver.resolve(name, kind, search=False, raise_on_no_answer=False))
+            return list(self._resolver.resolve(name, kind, search=False, raise_on_no_answer=False, lifetime=seconds))
         except dns.resolver.NXDOMAIN:
             return []
         except dns.exception.DNSException as error:
