@@ -73,19 +73,17 @@ def detectable(
 def estimated(subject: str, size: float, spread: Spread, lasted: int | None) -> Detectable:
     """By a size (see size_of) that came together in so many days; none when there will be no more."""
     so_far = BOTH * math.sqrt(spread.variance / size)
-    difference, base = f"{plain(100 * so_far, 2)} points", f"a rate of {plain(100 * spread.mean, 2)}%"
+    difference, base, kind = f"{plain(100 * so_far, 2)} points", f"a rate of {plain(100 * spread.mean, 2)}%", "rate"
     if spread.is_money:
-        difference, base = plain(so_far, 2), f"{plain(spread.mean, 3)} per customer"
+        difference, base, kind = plain(so_far, 2), f"{plain(spread.mean, 3)} per customer", "amount"
     words = f"{subject} can show a difference of {difference} from {base}"
     if lasted is None:
         return Detectable(so_far, so_far, None, f"{words}.")
-    a_year = so_far * math.sqrt(lasted / A_YEAR)
+    a_year, a_tenth = so_far * math.sqrt(lasted / A_YEAR), f"a change by a tenth of this {kind}"
     until = math.ceil(lasted * (so_far / (A_TENTH * spread.mean)) ** 2)
     if until > LONGEST:
-        return Detectable(
-            so_far, a_year, None, f"{words}; at this pace it will never show a change of a tenth of that."
-        )
-    return Detectable(so_far, a_year, until, f"{words}; a change of a tenth of that shows after {until} days of runs.")
+        return Detectable(so_far, a_year, None, f"{words}; at this pace it never shows {a_tenth}.")
+    return Detectable(so_far, a_year, until, f"{words}; {a_tenth} shows after {until} days of runs.")
 
 
 def plain(number: float, digits: int) -> str:
