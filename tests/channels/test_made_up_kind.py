@@ -37,6 +37,7 @@ from rapport.channels import service as channels
 from rapport.channels.kinds.base import AddressForm, Bounce, ChannelKind, Secret
 from rapport.channels.kinds.registry import KINDS
 from rapport.channels.messages import Content, Message, Receipt, Transport
+from rapport.channels.messages import Sender as MailSender
 from rapport.channels.models import Channel
 from rapport.delivery import transports
 from rapport.errors import Invalid
@@ -109,7 +110,9 @@ class PigeonKind(ChannelKind):
     def bounce(self, reason: str) -> Bounce | None:
         return Bounce.HARD if reason == "pigeon lost" else None
 
-    def sending_attributes(self, scope: Scope, settings: Mapping[str, Any], subject: str) -> list[str]:
+    def sending_attributes(
+        self, scope: Scope, settings: Mapping[str, Any], subject: str, sender: MailSender
+    ) -> list[str]:
         return [LoftSettings.model_validate(settings).loft]
 
 

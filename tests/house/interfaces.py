@@ -43,6 +43,9 @@ INTERFACES: dict[str, frozenset[str]] = {
         {
             "addresses",
             "apps",
+            "brands.addresses",
+            "brands.brands",
+            "brands.models",
             "kinds.base",
             "kinds.registry",
             "messages",

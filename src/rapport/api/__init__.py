@@ -33,6 +33,8 @@ from rapport.api.manage.messaging import (
     listeners,
     suppressions,
     template_checks,
+    template_folders,
+    template_versions,
     templates,
     unsubscribe_links,
     webhooks,
@@ -54,6 +56,7 @@ from rapport.api.wire import (
     integrations_reports,
     model,
     optimail,
+    optimail_templates,
     sdk_config,
     segments,
     unsubscribe,
@@ -81,6 +84,7 @@ WIRE: tuple[APIRouter, ...] = (
     sdk_config.router,
     gateways.router,
     optimail.router,
+    optimail_templates.router,
 )
 MANAGEMENT: tuple[APIRouter, ...] = (
     tenants.router,
@@ -100,6 +104,8 @@ MANAGEMENT: tuple[APIRouter, ...] = (
     webhooks.router,
     template_checks.router,
     templates.router,
+    template_versions.router,
+    template_folders.router,
     listeners.router,
     suppressions.router,
     unsubscribe_links.router,

@@ -80,6 +80,8 @@ PARAMETERS = {
     "role": "from for a sender address, reply_to for a reply address",
     "selector": "The selector of a DKIM key of the brand",
     "template_id": "A template of the channel; TemplateID on the wire",
+    "folder_id": "A folder for the templates of a brand; FolderID on the wire",
+    "version": "A version of a template",
     "campaign_id": "A campaign: one run of a series, or a day of a triggered one; CampaignID on the wire",
     "series_id": "A series, see GET /manage/v1/series",
     "trigger_id": "A triggered campaign, see GET /manage/v1/triggers",
@@ -160,6 +162,7 @@ def _set_errors(operation: Described, family: str) -> None:
     own, shared = operation["responses"], FAMILIES[family]
     own.pop("422", None)
     form = own.get("400", {}).get("content")
+    formed = {status for status, response in own.items() if status >= "400" and "content" in response}
     for status, response in own.items():
         if status >= "400" and "content" not in response:
             shared_response = shared.get(int(status), {})
@@ -172,7 +175,7 @@ def _set_errors(operation: Described, family: str) -> None:
         if operation["operationId"] != LOGIN:
             operation["security"] = [{"APIKeyHeader": []}]
         refs = {str(status): f"#/components/responses/{family}{status}" for status in _possible(operation, family)}
-        operation["responses"] = own | {status: {"$ref": ref} for status, ref in refs.items()}
+        operation["responses"] = own | {status: {"$ref": ref} for status, ref in refs.items() if status not in formed}
     operation["responses"] = dict(sorted(operation["responses"].items()))
 
 

@@ -2,7 +2,7 @@
 
 from datetime import date, datetime
 
-from sqlalchemy import Date, DateTime, Index, Integer, String, Text
+from sqlalchemy import Date, DateTime, Index, Integer, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from rapport.stores.records import Base
@@ -13,7 +13,11 @@ ERASED = ""
 
 
 class Template(Base):
-    """The content of a message on one channel; external channels have templates of a name only."""
+    """The content of a message on one channel; external channels have templates of a name only.
+
+    from_name and the ids of addresses, which are those of the channel's brand, say as whom it is sent; what is empty is
+    as the channel has it. version is the number of the present content, see TemplateVersion.
+    """
 
     __tablename__ = "templates"
 
@@ -25,8 +29,48 @@ class Template(Base):
     html: Mapped[str] = mapped_column(Text, default="")
     text: Mapped[str] = mapped_column(Text, default="")
     app_id: Mapped[str] = mapped_column(String(200), default="", server_default="")  # the channel's app it is for
+    mjml: Mapped[str] = mapped_column(Text, default="", server_default="")  # what html was made of; empty: of nothing
+    from_name: Mapped[str] = mapped_column(String(200), default="", server_default="")
+    from_address_id: Mapped[int | None] = mapped_column(Integer)
+    reply_to_address_id: Mapped[int | None] = mapped_column(Integer)
+    folder_id: Mapped[int] = mapped_column(Integer, default=1, server_default="1")
+    version: Mapped[int] = mapped_column(Integer, default=0, server_default="0")  # 0: nothing was ever saved
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class TemplateVersion(Base):
+    """The content that a template had from saved_at until its next version, or has: see Template."""
+
+    __tablename__ = "template_versions"
+
+    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    channel_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    template_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    version: Mapped[int] = mapped_column(Integer, primary_key=True)
+    name: Mapped[str] = mapped_column(String(200))
+    subject: Mapped[str] = mapped_column(String(1000))
+    html: Mapped[str] = mapped_column(Text)
+    text: Mapped[str] = mapped_column(Text)
+    mjml: Mapped[str] = mapped_column(Text)
+    from_name: Mapped[str] = mapped_column(String(200))
+    from_address_id: Mapped[int | None] = mapped_column(Integer)
+    reply_to_address_id: Mapped[int | None] = mapped_column(Integer)
+    saved_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class TemplateFolder(Base):
+    """A folder for templates of a brand. Every brand has the folder GENERAL, which has no row until it is renamed."""
+
+    __tablename__ = "template_folders"
+
+    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    brand_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    name: Mapped[str] = mapped_column(String(200))
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+    __table_args__ = (Index("uq_template_folders_name", "tenant_id", "brand_id", text("lower(name)"), unique=True),)
 
 
 class Suppression(Base):

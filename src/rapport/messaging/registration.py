@@ -15,6 +15,7 @@ from rapport.channels import apps
 from rapport.channels import service as channels
 from rapport.channels.models import Channel
 from rapport.errors import Invalid
+from rapport.messaging import versions
 from rapport.messaging.models import Template
 
 
@@ -67,6 +68,7 @@ def remove_templates(scope: Scope, pairs: Sequence[tuple[int, int]]) -> None:
         statement = delete(Template).where(Template.tenant_id == scope.tenant_id)
         statement = statement.where(tuple_(Template.channel_id, Template.id).in_(pairs))
         deleted = session.execute(statement.returning(Template.channel_id, Template.id)).all()
+        versions.drop(scope, session, [(row.channel_id, row.id) for row in deleted])
         for channel_id, template_id in sorted((row.channel_id, row.id) for row in deleted):
             scope.audit(session, "delete", f"template {channel_id}/{template_id}")
 

@@ -1,5 +1,7 @@
 """Rules of templates."""
 
+from typing import Any
+
 from sqlalchemy import Select, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, defer
@@ -8,9 +10,13 @@ from rapport.access.scope import Scope
 from rapport.channels import service as channels
 from rapport.channels.messages import Content
 from rapport.errors import Conflict, Invalid, NotFound
+from rapport.messaging import versions
 from rapport.messaging.content import sanitised
+from rapport.messaging.folders import require_folder
+from rapport.messaging.mjml_sources import html_of
 from rapport.messaging.models import Template
 from rapport.messaging.tag_problems import tag_problems
+from rapport.messaging.template_senders import require_sender
 from rapport.stores.records import hold, next_id, taken
 
 MAX_ID = 2**31 - 1
@@ -25,7 +31,7 @@ def templates(scope: Scope) -> list[Template]:
 
 def listed_templates(scope: Scope, channel_id: int | None = None) -> list[Template]:
     """The same without their html and text, of one channel when asked for."""
-    statement = _in_order(scope).options(defer(Template.html), defer(Template.text))
+    statement = _in_order(scope).options(defer(Template.html), defer(Template.text), defer(Template.mjml))
     if channel_id is not None:
         statement = statement.where(Template.channel_id == channel_id)
     with scope.reads() as session:
@@ -56,11 +62,12 @@ def create_template(
     html: str = "",
     text: str = "",
     id: int | None = None,
+    **more: Any,
 ) -> Template:
     """Create a template; as save_template, and raises Conflict for an id that is taken."""
     if id is not None and any(present.id == id for present in listed_templates(scope, channel_id)):
         raise Conflict(f"There is a template {id} on channel {channel_id} already.")
-    return save_template(scope, channel_id, name, subject, html, text, id)
+    return save_template(scope, channel_id, name, subject, html, text, id, **more)
 
 
 def save_template(
@@ -71,14 +78,24 @@ def save_template(
     html: str = "",
     text: str = "",
     id: int | None = None,
+    *,
+    mjml: str = "",
+    from_name: str = "",
+    from_address_id: int | None = None,
+    reply_to_address_id: int | None = None,
+    folder_id: int | None = None,
 ) -> Template:
     """Create a template, or replace the one of this id. Without an id it gets the channel's next.
 
+    The content that it had stays as a version. HTML may come as mjml instead. Without a folder it stays where it is.
     HTML is stored sanitised. Raises NotFound for the channel; Invalid for an empty name, the first problem of its tags
-    (see tag_problems), and e-mail without a subject or content; Conflict for a name that another template of the
-    channel has.
+    (see tag_problems), e-mail without a subject or content, and another folder or address than the channel's brand has;
+    Conflict for a name that another template of the channel has.
     """
-    kind = channels.channel(scope, channel_id).behaviour
+    channel = channels.channel(scope, channel_id)
+    kind = channel.behaviour
+    if mjml.strip():
+        html = html_of(mjml, html)
     _check_size(html, text)
     now = scope.clock.now()
     new = Template(
@@ -89,23 +106,33 @@ def save_template(
         subject=subject.strip(),
         html=sanitised(html),
         text=text,
+        mjml=mjml.strip(),
+        from_name=" ".join(from_name.split()),
+        from_address_id=from_address_id,
+        reply_to_address_id=reply_to_address_id,
     )
     if not new.name:
         raise Invalid("name must not be empty.")
     if wrong := tag_problems(scope, Content(new.subject, text, html)):
         raise Invalid(wrong[0].sentence)
     kind.check_content(Content(new.subject, new.text, new.html))
+    require_sender(scope, channel, new)
     with scope.records() as session:
         _check_name(scope, session, new)
         if new.id is None:
             new.id = _free_id(scope, session, channel_id)
-        content = {"name": new.name, "subject": new.subject, "html": new.html, "text": new.text, "updated_at": now}
+        content: dict[str, Any] = {column: getattr(new, column) for column in versions.CONTENT}
+        if folder_id is not None:
+            require_folder(scope, session, channel.settings.get("brand_id"), folder_id)
+            content["folder_id"] = folder_id
         key = {"tenant_id": scope.tenant_id, "channel_id": channel_id, "id": new.id}
+        content["updated_at"] = now
         saved = insert(Template).values(**key, **content, created_at=now)
         saved = saved.on_conflict_do_update(index_elements=list(key), set_=content)
         options = {"populate_existing": True}
         stored: Template = session.scalars(saved.returning(Template), execution_options=options).one()
-        scope.audit(session, "save", f"template {channel_id}/{new.id}", name=new.name)
+        versions.keep(scope, session, stored)
+        scope.audit(session, "save", f"template {channel_id}/{new.id}", name=new.name, version=stored.version)
     return stored
 
 
@@ -133,6 +160,16 @@ def _check_size(html: str, text: str) -> None:
         raise Invalid(f"html and text may have at most {MAX_CONTENT} characters.")
 
 
+def restore_template(scope: Scope, channel_id: int, template_id: int, version: int) -> Template:
+    """Save a former content of a template once more, under its present name. Raises as save_template, and NotFound."""
+    present = template(scope, channel_id, template_id)
+    former = versions.version(scope, channel_id, template_id, version)
+    content = {column: getattr(former, column) for column in versions.CONTENT}
+    if former.mjml:
+        content["html"] = ""
+    return save_template(scope, channel_id, id=template_id, **{**content, "name": present.name})
+
+
 def delete_template(scope: Scope, channel_id: int, template_id: int) -> None:
     """Remove a template. Raises NotFound."""
     template(scope, channel_id, template_id)
@@ -142,4 +179,5 @@ def delete_template(scope: Scope, channel_id: int, template_id: int) -> None:
                 Template.tenant_id == scope.tenant_id, Template.channel_id == channel_id, Template.id == template_id
             )
         )
+        versions.drop(scope, session, [(channel_id, template_id)])
         scope.audit(session, "delete", f"template {channel_id}/{template_id}")

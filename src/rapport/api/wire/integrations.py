@@ -31,6 +31,7 @@ from rapport.errors import NotFound
 from rapport.messaging import registration
 from rapport.messaging import templates as messaging_templates
 from rapport.messaging.registration import Registered
+from rapport.messaging.template_senders import sender_of
 
 router = SectionRouter("External System Integration")
 
@@ -103,10 +104,11 @@ def _with_attributes(scope: Scope, values: Values) -> Values | None:
     """The values with the template's sending attributes; None for a template that there is not. Raises NotFound."""
     channel = channels.channel(scope, values["ChannelID"])
     try:
-        subject = messaging_templates.template(scope, channel.id, values["TemplateID"]).subject
+        template = messaging_templates.template(scope, channel.id, values["TemplateID"])
     except NotFound:
         return None
-    attributes = channel.behaviour.sending_attributes(scope, channel.settings, subject)
+    sender = sender_of(scope, channel, template)
+    attributes = channel.behaviour.sending_attributes(scope, channel.settings, template.subject, sender)
     return {**values, "attributes": json.dumps(attributes)}
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
-from rapport.channels.messages import Content, Message, Transport
+from rapport.channels.messages import Content, Message, Sender, Transport
 
 
 class _Secret:
@@ -135,6 +135,6 @@ class ChannelKind(ABC):
         """What the reason on the receipt of a message that failed says of its address; None for nothing."""
         return None
 
-    def sending_attributes(self, scope: Scope, settings: Mapping[str, Any], subject: str) -> list[str]:
-        """What GetChannelTemplateDetails tells, beside the content, of a template with this subject."""
+    def sending_attributes(self, scope: Scope, settings: Mapping[str, Any], subject: str, sender: Sender) -> list[str]:
+        """What GetChannelTemplateDetails tells, beside the content, of a template with this subject and sender."""
         return []

@@ -12,7 +12,7 @@ from rapport.channels.brands import brands
 from rapport.channels.brands.outgoing import outgoing
 from rapport.channels.email import EmailTransport
 from rapport.channels.kinds.base import AddressForm, Bounce, ChannelKind
-from rapport.channels.messages import Content, Message, Transport
+from rapport.channels.messages import Content, Message, Sender, Transport
 from rapport.channels.replies import is_hard_bounce, is_soft_bounce
 from rapport.channels.senders import require_allowed_sender
 from rapport.channels.settings import MAIL_PLACE, EmailSettings
@@ -77,10 +77,11 @@ class EmailKind(ChannelKind):
             return Bounce.HARD
         return Bounce.SOFT if is_soft_bounce(reason) else None
 
-    def sending_attributes(self, scope: Scope, settings: Mapping[str, Any], subject: str) -> list[str]:
+    def sending_attributes(self, scope: Scope, settings: Mapping[str, Any], subject: str, sender: Sender) -> list[str]:
         """From name, from address and subject."""
         mail = brands.mail_settings(settings, brands.brand_of(scope, settings))
-        return [mail.from_name, mail.from_address or scope.stores.settings.mail_from, subject]
+        address = sender.address or mail.from_address or scope.stores.settings.mail_from
+        return [sender.name or mail.from_name, address, subject]
 
 
 def unsubscribe_headers(url: str) -> dict[str, str]:

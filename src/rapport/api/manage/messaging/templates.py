@@ -14,6 +14,7 @@ from rapport.api.http.pages import Paged
 from rapport.api.manage.messaging.samples import Sample, rendered
 from rapport.api.sections import CHANGES_NOTHING, SectionRouter
 from rapport.messaging import rendering, templates
+from rapport.messaging.mjml_sources import MAX_SOURCE
 from rapport.messaging.models import Template
 from rapport.messaging.templates import MAX_CONTENT
 
@@ -36,6 +37,17 @@ class TemplateContent(Body):
         examples=["<p>Hi [%FIRST_NAME:there%], use [%PROMO_CODE%].</p><p><a href='[%UNSUB%]'>Unsubscribe</a></p>"],
     )
     text: str = Field("", max_length=MAX_CONTENT, description="Made from html if empty")
+    mjml: str = Field("", max_length=MAX_SOURCE, description="MJML, from which html is made; html must be empty then")
+    from_name: str = Field("", max_length=200, description="The name of the sender; if empty, that of the channel")
+    from_address_id: int | None = Field(
+        None, ge=1, le=2**31 - 1, description="A from address of the channel's brand; null: that of the channel"
+    )
+    reply_to_address_id: int | None = Field(
+        None, ge=1, le=2**31 - 1, description="A reply_to address of the channel's brand; null: that of the channel"
+    )
+    folder_id: int | None = Field(
+        None, ge=1, le=2**31 - 1, description="A folder of the channel's brand; if left out, the folder stays as it is"
+    )
 
 
 class TemplateIn(TemplateContent):
@@ -52,6 +64,8 @@ class TemplateListed(BaseModel):
     name: str = Field(examples=["Spring offer"])
     subject: str
     app_id: str = Field(examples=["acme-ios"], description="The app that a template of an external channel belongs to")
+    folder_id: int = Field(examples=[1])
+    version: int = Field(examples=[3], description="The number of the content; 0 for a template without content")
     created_at: datetime
     updated_at: datetime
 
@@ -61,6 +75,10 @@ class TemplateOut(TemplateListed):
 
     html: str = Field(description="Sanitised: without scripts, event handlers and forms")
     text: str
+    mjml: str = Field(description="What html was made from; empty if it was given itself")
+    from_name: str
+    from_address_id: int | None
+    reply_to_address_id: int | None
     attributes_used: list[str] = Field(examples=[["FIRST_NAME"]])
 
 
@@ -72,7 +90,8 @@ class PreviewOut(BaseModel):
     html: str
 
 
-def _shown(template: Template) -> TemplateOut:
+def shown(template: Template) -> TemplateOut:
+    """A template as it is answered."""
     return TemplateOut(
         channel_id=template.channel_id,
         id=template.id,
@@ -81,6 +100,12 @@ def _shown(template: Template) -> TemplateOut:
         html=template.html,
         text=template.text,
         app_id=template.app_id,
+        folder_id=template.folder_id,
+        version=template.version,
+        mjml=template.mjml,
+        from_name=template.from_name,
+        from_address_id=template.from_address_id,
+        reply_to_address_id=template.reply_to_address_id,
         attributes_used=rendering.attributes_used(template),
         created_at=template.created_at,
         updated_at=template.updated_at,
@@ -105,7 +130,7 @@ def create_template(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> TemplateOut:
     """Create a template; 409 for an id that is taken, 400 for a tag that is wrong, see the check of templates."""
-    return _shown(templates.create_template(principal.scope, channel_id, **body.model_dump()))
+    return shown(templates.create_template(principal.scope, channel_id, **body.model_dump()))
 
 
 @router.get("/channels/{channel_id}/templates/{template_id}", summary="Get a template")
@@ -115,7 +140,7 @@ def get_template(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> TemplateOut:
     """A template of a channel."""
-    return _shown(templates.template(principal.scope, channel_id, template_id))
+    return shown(templates.template(principal.scope, channel_id, template_id))
 
 
 @router.put("/channels/{channel_id}/templates/{template_id}", summary="Create or replace a template")
@@ -125,8 +150,8 @@ def put_template(
     body: TemplateContent,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> TemplateOut:
-    """Save a template under its id."""
-    return _shown(templates.save_template(principal.scope, channel_id, id=template_id, **body.model_dump()))
+    """Save a template under its ID. The content that it had before is kept as a version."""
+    return shown(templates.save_template(principal.scope, channel_id, id=template_id, **body.model_dump()))
 
 
 @router.delete("/channels/{channel_id}/templates/{template_id}", status_code=204, summary="Delete a template")
