@@ -13,7 +13,7 @@ import html
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from urllib.parse import quote
 
@@ -75,23 +75,24 @@ def of_formatting(count: int) -> int:
     return written
 
 
-def a_second(write: Callable[[int], int], count: int) -> float:
-    """Messages a second, the best of five."""
-    best = float("inf")
-    for _ in range(5):
-        began = time.perf_counter()
-        write(count)
-        best = min(best, time.perf_counter() - began)
-    return count / best
+def a_second(writers: Sequence[Callable[[int], int]], count: int) -> list[float]:
+    """Messages a second of each, the best of seven rounds in turn, so that whatever else a machine does meets all."""
+    best = [float("inf")] * len(writers)
+    for _ in range(7):
+        for number, write in enumerate(writers):
+            began = time.perf_counter()
+            write(count)
+            best[number] = min(best[number], time.perf_counter() - began)
+    return [count / seconds for seconds in best]
 
 
 def main() -> None:
     """Measure both."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--size", type=int, default=5000, help="messages of each round")
+    parser.add_argument("--size", type=int, default=2000, help="messages of each round")
     parser.add_argument("--check", action="store_true", help="exit with 1 when the ratio is above its limit")
     options = parser.parse_args()
-    ours, baseline = (a_second(write, options.size) for write in (of_templates, of_formatting))
+    ours, baseline = a_second((of_templates, of_formatting), options.size)
     figure = {
         "figure": "messages of a template with ten tags",
         "ours": round(ours),

@@ -77,6 +77,10 @@ class Branch:
     condition: Condition | None
     parts: "Parts"
 
+    def holds(self, values: Values) -> bool:
+        """Whether the condition holds, whatever was before."""
+        return self.condition is None or self.condition.holds(values.texts)
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
@@ -85,47 +89,57 @@ class Address:
     parts: "Parts"
 
     def text(self, values: Values) -> str:
-        """The address; empty when it is not safe."""
-        address = _joined(self._pieces(values))
+        """The address; empty when it is not safe. Raises Invalid for one that gets too long, see MAX_FILLED."""
+        written, length, begun = [], 0, False
+        for part in _chosen(self.parts, values):
+            write = address_part if begun else whole_address
+            piece = part if isinstance(part, str) else write(part.value(values))
+            begun = begun or bool(piece.strip())
+            written.append(piece)
+            length = _checked(length + len(piece))
+        address = "".join(written)
         return address if is_safe(address) else ""
 
-    def _pieces(self, values: Values) -> Iterator[str]:
-        begun = False
-        for part in _chosen(self.parts, values):
-            if isinstance(part, Slot):
-                piece = (address_part if begun else whole_address)(part.value(values))
-            else:
-                piece = part if isinstance(part, str) else part.text(values)
-            begun = begun or bool(piece.strip())
-            yield piece
 
-
-Leaf = str | Slot | ProductList | Address
 Parts = tuple[str | Slot | ProductList | Address | Branch, ...]
 
 
-def _chosen(parts: Parts, values: Values) -> Iterator[Leaf]:
-    """The parts whose conditions hold."""
+def _chosen(parts: Parts, values: Values) -> Iterator[str | Slot]:
+    """The parts of an address whose conditions hold."""
     taken = False
     for part in parts:
-        if not isinstance(part, Branch):
+        if isinstance(part, Branch):
+            taken = taken and part.begins is not Branching.IF
+            if not taken and part.holds(values):
+                taken = True
+                yield from _chosen(part.parts, values)
+        elif isinstance(part, str | Slot):
             yield part
-            continue
-        taken = taken and part.begins is not Branching.IF
-        if not taken and (part.condition is None or part.condition.holds(values.texts)):
-            taken = True
-            yield from _chosen(part.parts, values)
 
 
-def _joined(pieces: Iterable[str]) -> str:
-    """A text of pieces. Raises Invalid for more than MAX_FILLED characters: a value may be long, and stand anywhere."""
-    filled, length = [], 0
-    for piece in pieces:
-        filled.append(piece)
-        length += len(piece)
-        if length > MAX_FILLED:
-            raise Invalid(f"The message must not be longer than {MAX_FILLED} characters with its values.")
-    return "".join(filled)
+def _fill(parts: Parts, values: Values, filled: list[str], length: int = 0) -> int:
+    """Add what parts become to what is filled so far; values up to here have this length, and those to the end that."""
+    taken = False
+    for part in parts:
+        if isinstance(part, str):
+            filled.append(part)
+        elif isinstance(part, Branch):
+            taken = taken and part.begins is not Branching.IF
+            if not taken and part.holds(values):
+                taken = True
+                length = _fill(part.parts, values, filled, length)
+        else:
+            piece = part.text(values)
+            filled.append(piece)
+            length = _checked(length + len(piece))
+    return length
+
+
+def _checked(length: int) -> int:
+    """A length that a message may have. Raises Invalid: a value may be long, and stand in many places."""
+    if length > MAX_FILLED:
+        raise Invalid(f"The message must not be longer than {MAX_FILLED} characters with its values.")
+    return length
 
 
 class Compiled:
@@ -141,8 +155,9 @@ class Compiled:
 
     def fill(self, values: Values) -> str:
         """The text with values put in. Raises Invalid for one that gets too long, see MAX_FILLED."""
-        leaves = _chosen(self._parts, values)
-        return _joined(leaf if isinstance(leaf, str) else leaf.text(values) for leaf in leaves)
+        filled: list[str] = []
+        _fill(self._parts, values, filled)
+        return "".join(filled)
 
 
 def _fields(found_tags: Iterable[Tag]) -> Iterator[Field]:
