@@ -30,7 +30,7 @@ from rapport.api.http.observing import Observing
 from rapport.api.http.paths import WirePaths
 from rapport.api.http.protection import policy_of
 from rapport.api.http.responses import error_response, json_response
-from rapport.api.http.shares import Shares
+from rapport.api.http.shares import Places, Shares
 from rapport.api.http.unmatched import unmatched
 from rapport.api.wire import unsubscribe
 from rapport.api.wire.event_senders import THREADS
@@ -48,10 +48,13 @@ from rapport.realtime.events.pacing import EventRateLimiter
 from rapport.settings import networks_of
 from rapport.stores import Stores
 from rapport.stores.workers.base import Worker, running
+from rapport.transactional.messages import TransactionalSender
 from rapport.wording import sentence
 
 log = structlog.get_logger("rapport.api")
 SWITCH_SECONDS = 0.001
+# Of requests with attachments so many are read and carried out at once: each takes several times its size of memory.
+LARGE_BODIES = 8
 ASSETS = "/docs/assets"
 
 
@@ -59,7 +62,7 @@ def workers_of(stores: Stores, roles: frozenset[str]) -> list[Worker]:
     """The workers of a process with some roles, in the order in which they are started."""
     workers: list[Worker] = []
     if "worker" in roles:
-        workers += [Deliverer(stores, SECRET_MEMBERS), *realtime.workers(stores)]
+        workers += [Deliverer(stores, SECRET_MEMBERS), TransactionalSender(stores), *realtime.workers(stores)]
     if "scheduler" in roles:
         workers.append(Scheduler(stores))
     return workers
@@ -108,6 +111,7 @@ def create_app(stores: Stores, operator_token: str = "") -> FastAPI:
     app.state.directory = Directory(stores)
     app.state.event_limiter = EventRateLimiter()
     app.state.reading = CapacityLimiter(THREADS)
+    app.state.large_bodies = Places(LARGE_BODIES)
     app.state.limiter = RateLimiter(stores.settings.rate_limit_calls, stores.settings.rate_limit_seconds)
     app.state.unsubscribed = RateLimiter(unsubscribe.MOST_TIMES, unsubscribe.WITHIN_SECONDS)
     _errors(app)

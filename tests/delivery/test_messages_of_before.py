@@ -117,8 +117,8 @@ def test_the_step_of_a_batch_goes_on_with_what_is_in_doubt(migrated: Records, st
 
 def test_firings_leave_once_their_time_has_come(migrated: Records) -> None:
     with migrated.session() as session:
-        early = outbox.claim_due(session, 100, 100, {}, NOW - timedelta(seconds=1), NOW)
+        early = outbox.claim_due(session, Source.FIRING, 100, 100, {}, NOW - timedelta(seconds=1), NOW)
         assert [claim.message_id for claim in early] == ["firing-pending"]
-        due = outbox.claim_due(session, 100, 100, {}, NOW, NOW + timedelta(seconds=30))
+        due = outbox.claim_due(session, Source.FIRING, 100, 100, {}, NOW, NOW + timedelta(seconds=30))
         assert sorted(claim.message_id for claim in due) == ["firing-claimed", "firing-pending", "firing-refused"]
         session.rollback()

@@ -29,7 +29,7 @@ def claimed(scope: Scope, source_id: int, *channel_ids: int) -> list[Claim]:
     entries = [Entry(source_id, channel_id, "Ada", 1, 1, 2, "") for channel_id in channel_ids]
     with scope.records() as session:
         outbox.enter(scope, session, Source.FIRING, entries)
-        claims = outbox.claim_due(session, 1000, 1000, {}, NOW, LATER)
+        claims = outbox.claim_due(session, Source.FIRING, 1000, 1000, {}, NOW, LATER)
     return sorted((claim for claim in claims if claim.source_id == source_id), key=lambda claim: claim.id)
 
 
@@ -107,10 +107,28 @@ def test_only_what_a_server_answered_is_an_attempt(scope: Scope) -> None:
     (claim,) = claimed(scope, 9_000_003, 501)
     with scope.records() as session:
         outbox.settle(scope, session, [Settled(claim, State.PENDING, "away", NOW, answered=False)])
-        (again,) = outbox.claim_due(session, 1000, 1000, {}, NOW, LATER)
+        (again,) = outbox.claim_due(session, Source.FIRING, 1000, 1000, {}, NOW, LATER)
         assert (again.attempts, again.claims) == (0, 2)
         outbox.settle(scope, session, [Settled(again, State.PENDING, "later", NOW)])
-        (last,) = outbox.claim_due(session, 1000, 1000, {}, NOW, LATER)
+        (last,) = outbox.claim_due(session, Source.FIRING, 1000, 1000, {}, NOW, LATER)
         assert (last.attempts, last.claims) == (1, 3)
         outbox.settle(scope, session, [Settled(last, State.FAILED, "no " * 200)])
     assert (row(scope, last).attempts, len(row(scope, last).reason)) == (2, 300)
+
+
+def test_a_sender_claims_what_is_due_of_its_own_source_the_longest_due_first(scope: Scope) -> None:
+    """However much of another source waits on the same channel."""
+    instants = [NOW - timedelta(seconds=1), NOW + timedelta(seconds=1), NOW - timedelta(minutes=1), None]
+    with scope.records() as session:
+        others = [Entry(9_100_000 + number, 601, "Ada", 1, 1, 2, "") for number in range(200)]
+        outbox.enter(scope, session, Source.FIRING, others)
+        entries = [Entry(9_200_000 + number, 601, "", 0, 1, 0, "", due_at=at) for number, at in enumerate(instants)]
+        outbox.enter(scope, session, Source.TRANSACTIONAL, entries)
+
+        def claimed_next(now: datetime) -> list[int]:
+            claims = outbox.claim_due(session, Source.TRANSACTIONAL, 1, 50, {}, now, LATER)
+            return [claim.source_id - 9_200_000 for claim in claims if claim.tenant_id == scope.tenant_id]
+
+        assert [claimed_next(NOW) for _ in range(4)] == [[3], [2], [0], []]
+        assert claimed_next(NOW + timedelta(seconds=2)) == [1]
+        session.rollback()

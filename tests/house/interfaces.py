@@ -51,7 +51,9 @@ INTERFACES: dict[str, frozenset[str]] = {
             "messages",
             "models",
             "opening",
+            "senders",
             "service",
+            "transactional",
         }
     ),
     "customers": frozenset(
@@ -85,6 +87,7 @@ INTERFACES: dict[str, frozenset[str]] = {
         {
             "bounces",
             "content",
+            "ids",
             "models",
             "once",
             "outbox",
@@ -117,18 +120,23 @@ INTERFACES: dict[str, frozenset[str]] = {
             "contactability.suppressed_addresses",
             "contactability.suppressions",
             "contactability.survey",
+            "contactability.undeliverable",
             "contactability.unreached",
+            "content",
             "message_writer",
             "models",
             "personal",
             "registration",
             "rendering",
+            "tags.language",
+            "template_senders",
             "templates",
         }
     ),
     "notifications": frozenset(
         {
             "deliverer",
+            "erasure",
             "personal",
             "secret_members",
             "service",
@@ -138,6 +146,12 @@ INTERFACES: dict[str, frozenset[str]] = {
         {
             "events.credentials",
             "personal",
+        }
+    ),
+    "transactional": frozenset(
+        {
+            "personal",
+            "retention",
         }
     ),
 }

@@ -72,6 +72,12 @@ RECORDS = {
         "visitor_owners",
         "visitors",
     ),
+    "transactional": (
+        "transactional_attachments",
+        "transactional_recipients",
+        "transactional_request_keys",
+        "transactional_sends",
+    ),
 }
 WAREHOUSE = {
     "customers": ("activity_events", "customers", "products", "profiles", "transaction_items", "transactions"),
@@ -179,6 +185,10 @@ READS = {
         ),
         "what is filed among the activity of customers and was not before": ("activity_events",),
     },
+    "transactional": {
+        "what was entered of messages is taken to the log in one statement": ("messages",),
+        "how long each tenant keeps its log": ("tenants",),
+    },
     "api": {
         "a read function is one SELECT that the engine renders": (
             "actions",
@@ -203,6 +213,7 @@ READS = {
             "template_folders",
             "templates",
             "tenants",
+            "transactional_recipients",
             "value_segments",
         ),
     },

@@ -18,7 +18,7 @@ FLOORS = [
     {"conditions"},
     {"customers", "messaging", "channels", "notifications"},
     {"insight", "audiences", "delivery"},
-    {"campaigns"},
+    {"campaigns", "transactional"},
     {"realtime"},
     {"persons"},
     {"api", "console"},

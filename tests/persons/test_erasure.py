@@ -20,8 +20,9 @@ from rapport.customers.importing import imports
 from rapport.customers.models import AttributeJob
 from rapport.customers.writes import attribute_requests
 from rapport.delivery.models import OutboxMessage
-from rapport.messaging.contactability import preferences, suppressions
+from rapport.messaging.contactability import preferences, suppressed_addresses, suppressions
 from rapport.notifications.models import Delivery
+from rapport.transactional.models import Recipient
 
 CANARY, CANARY_KEY = "Zqcanaryid-77", "zqcanaryid-77"
 OTHER = "Other-1"
@@ -41,6 +42,7 @@ RECORDS = (
     "channel_preferences",
     "deliveries",
     "messages",
+    "transactional_recipients",
     "attribute_jobs",
     "audit_log",
     "pii_removed",
@@ -89,6 +91,7 @@ def plant(scope: Scope, who: str) -> None:
     with scope.records() as session:
         session.add(delivery(scope, who))
         session.add(job(scope, who))
+        session.add(receipt(scope, who))
         session.add(
             OutboxMessage(
                 tenant_id=scope.tenant_id,
@@ -104,6 +107,24 @@ def plant(scope: Scope, who: str) -> None:
                 state="pending",
             )
         )
+
+
+def receipt(scope: Scope, who: str) -> Recipient:
+    """Transactional mail to the person's address."""
+    address = rows_of(who)["customers"]["EMAIL"]
+    return Recipient(
+        tenant_id=scope.tenant_id,
+        send_id=1,
+        brand_id=12,
+        channel_id=504,
+        template_id=1,
+        address=address,
+        mark=suppressed_addresses.marks_of(scope, [address])[0],
+        personalizations=f'{{"ADDRESS":"{address}"}}',
+        message_id="r",
+        state="sent",
+        ended_at=AT,
+    )
 
 
 def delivery(scope: Scope, who: str) -> Delivery:
@@ -206,6 +227,7 @@ def erased(scope: Scope, api: httpx.Client) -> Iterator[list[str]]:
         session.execute(update(Tenant).where(Tenant.id == scope.tenant_id).values(last_data_date=DAY))
     for who in (CANARY, OTHER):
         plant(scope, who)
+    channels.create_channel(scope, "Mail", "email", id=504)  # by whose addresses transactional mail is theirs
     BEFORE["files"] = tidied(scope)
     BEFORE["places"] = dict(scope.warehouse.rows(PLACES, d=scope.warehouse.name))
     BEFORE["export"] = api.get(f"{HOME}/{CANARY_KEY}")
@@ -288,7 +310,7 @@ def test_the_audit_log_does_not_say_who(scope: Scope, erased: list[str]) -> None
         first = session.scalars(mine.order_by(AuditEntry.id)).first()
     assert first is not None and first.object == "1 customers"
     tables = sum(not table.startswith("campaign_") for table in rows_of(CANARY))
-    assert first.details == {"rows": {"customers": tables, "messaging": 2, "notifications": 1}}
+    assert first.details == {"rows": {"customers": tables, "messaging": 2, "transactional": 2}}
     assert CANARY.lower() not in str(first.details).lower()
     assert first.actor.startswith("key ")
 

@@ -22,7 +22,7 @@ from rapport.campaigns.models import Occurrence
 from rapport.channels import service as channels
 from rapport.customers import event_types
 from rapport.delivery import outbox
-from rapport.delivery.models import OutboxMessage, State
+from rapport.delivery.models import OutboxMessage, Source, State
 from rapport.delivery.outbox import Claim, Settled
 from rapport.delivery.transports import Transports
 from rapport.messaging import rendering, templates
@@ -286,7 +286,7 @@ def test_transports_are_kept_until_they_are_set_anew_or_idle(world: Scope) -> No
 def claim(scope: Scope, firing_id: int, now: datetime, seconds: float = 30) -> list[Claim]:
     """The claim of the message of a firing, if it is due; for so many seconds."""
     with scope.records() as session:
-        claims = outbox.claim_due(session, 1000, 1000, {}, now, now + timedelta(seconds=seconds))
+        claims = outbox.claim_due(session, Source.FIRING, 1000, 1000, {}, now, now + timedelta(seconds=seconds))
     return [claim for claim in claims if claim.source_id == firing_id]
 
 

@@ -4,7 +4,7 @@ The package persons has the declarations of all in one list and carries out expo
 erasures by it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -12,7 +12,11 @@ from rapport.access.scope import Scope
 
 
 class Texts(Protocol):
-    """Texts that identified persons, to be found in other texts."""
+    """Texts that identified persons, to be found in other texts; addresses are the e-mail addresses among them."""
+
+    @property
+    def addresses(self) -> Sequence[str]:
+        """E-mail addresses, as they were written."""
 
     def are_in(self, text: str, /) -> bool:
         """Whether any of them is in a text."""

@@ -84,6 +84,7 @@ SECTIONS = (
     "target-groups",
     "templates",
     "tenants",
+    "transactional",
     "triggers",
     "unsubscribe-links",
     "value-segments",

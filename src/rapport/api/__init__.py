@@ -36,6 +36,7 @@ from rapport.api.manage.messaging import (
     template_folders,
     template_versions,
     templates,
+    transactional,
     unsubscribe_links,
     webhooks,
 )
@@ -59,6 +60,7 @@ from rapport.api.wire import (
     optimail_templates,
     sdk_config,
     segments,
+    transactional_mail,
     unsubscribe,
 )
 
@@ -80,6 +82,7 @@ WIRE: tuple[APIRouter, ...] = (
     customers_writes.router,
     integrations.router,
     integrations_reports.router,
+    transactional_mail.router,
     files.router,
     sdk_config.router,
     gateways.router,
@@ -109,6 +112,7 @@ MANAGEMENT: tuple[APIRouter, ...] = (
     listeners.router,
     suppressions.router,
     unsubscribe_links.router,
+    transactional.router,
     target_groups.router,
     users.router,
     persons.router,

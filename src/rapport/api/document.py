@@ -40,10 +40,11 @@ also in the server's log.
 **Limits.** A key may make 50 calls in 10 seconds, unless the server or the key has another limit. Further calls are
 answered with 429 and `Retry-After`, in seconds. At most 20 calls of a tenant are carried out at a time, and 100 more
 wait; further ones are answered with 503 and `Retry-After`. A body has at most 1 MiB; calls of the wire that take tens
-of thousands of customers take 16 MiB, unless the server has another limit, calls of the management API that take long
-lists or texts of messages 4 MiB, and imports 1 GiB. A body has at most 30,000 objects and lists and 200,000 commas, not
-counting the customers of a list for a target group; a body of events 20,000 and 100,000. A larger body is answered with
-413, and so is an object of more than 1,000 members in the management API. A query has at most 1,000 parameters.
+of thousands of customers take 16 MiB, unless the server has another limit, transactional mail takes 26 MiB, calls of
+the management API that take long lists or texts of messages 4 MiB, and imports 1 GiB. A body has at most 30,000 objects
+and lists and 200,000 commas, not counting the customers of a list for a target group; a body of events 20,000 and
+100,000. A larger body is answered with 413, and so is an object of more than 1,000 members in the management API. A
+query has at most 1,000 parameters.
 
 **Pages.** Functions of the wire that declare `$top` and `$skip` skip the first `$skip` rows and return the next `$top`
 rows. Lists of customers have at most 10,000 rows per page, unless the function says otherwise: read on until a page is

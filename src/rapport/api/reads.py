@@ -47,12 +47,12 @@ class Read:
     row maps each output column to a key of TYPES; order is the ORDER BY list, over columns of the
     SELECT's tables or of its output; rows alike in the columns of once_by are answered once. engine
     is "warehouse" (SQL binds {Name:Type}) or "records" (SQL binds :Name; :tenant_id is always there).
-    single answers one object, or 404 with `missing`, in which {name} is a parameter's value. customers adds
-    CustomerAttributes to the parameters. prepare may check values and add or replace bound ones; it may set
-    "$settings" to engine settings and profile_date to the data date that attributes are of; when it answers
-    None the answer is empty without a query. drop names output columns left out unless the parameter of the
-    same entry is true or not empty; "$legacy" is true when a parameter came under another spelling than its
-    own. omit_nulls leaves null members out of a row (records only). A list of the warehouse is answered in
+    single answers one object. An answer without a row is 404 where there is `missing`, which says so; in it {name}
+    is a parameter's value. customers adds CustomerAttributes to the parameters. prepare may check values and add or
+    replace bound ones; it may set "$settings" to engine settings and profile_date to the data date that attributes
+    are of; when it answers None the answer is empty without a query. drop names output columns left out unless the
+    parameter of the same entry is true or not empty; "$legacy" is true when a parameter came under another spelling
+    than its own. omit_nulls leaves null members out of a row (records only). A list of the warehouse is answered in
     pages of at most the setting that max_page names; one of the records is whole unless $top is given.
     """
 
@@ -157,7 +157,9 @@ def answer(scope: Scope, read: Read, query: dict[str, str]) -> bytes:
     parameter_values["$legacy"] = any(parameter.is_legacy(query) for parameter in read.params)
     values = parameter_values if read.prepare is None else read.prepare(scope, parameter_values)
     body = b"[]" if values is None else _query(scope, read, values)
-    return _only(read, body, parameter_values) if read.single else body
+    if (read.single or read.missing) and body.strip() in (b"[]", b""):
+        raise NotFound(read.missing.format_map(parameter_values))
+    return body.strip().removeprefix(b"[").removesuffix(b"]").strip() if read.single else body
 
 
 def _query(scope: Scope, read: Read, values: Values) -> bytes:
@@ -165,13 +167,6 @@ def _query(scope: Scope, read: Read, values: Values) -> bytes:
     if read.engine == "records":
         return scope.records_json(*_records_page(scope, read, sql, values), omit_nulls=read.omit_nulls)
     return scope.warehouse.json_rows(*_warehouse_page(scope, read, sql, values))
-
-
-def _only(read: Read, body: bytes, parameter_values: Values) -> bytes:
-    rows = body.strip()
-    if rows in (b"[]", b""):
-        raise NotFound(read.missing.format_map(parameter_values))
-    return rows.removeprefix(b"[").removesuffix(b"]").strip()
 
 
 def page(scope: Scope, read: Read, values: Values) -> tuple[int, int]:

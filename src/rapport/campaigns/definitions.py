@@ -27,6 +27,7 @@ from rapport.campaigns.schemas import ActionBody, Group, Schedule, SeriesBody
 from rapport.campaigns.states import SeriesStatus
 from rapport.campaigns.triggered.schemas import ImmediateGroup
 from rapport.channels import service as channels
+from rapport.channels.transactional import transactional_channels
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.messaging import templates
 from rapport.stores.records import next_id, taken, unique_name
@@ -261,10 +262,13 @@ def check_groups(scope: Scope, groups: Sequence[Group | ImmediateGroup]) -> None
     is one of them.
     """
     registered = {template.channel_id for template in templates.listed_templates(scope)}
+    transactional = {channel.id for channel in transactional_channels(scope)}
     for group in groups:
         if action(scope, group.action_id).archived:
             raise Invalid(f"groups names action {group.action_id}, which is archived.")
         for channel in group.channels:
+            if channel.channel_id in transactional:
+                raise Invalid(f"groups names channel {channel.channel_id}, which is for transactional mail only.")
             is_pulled = channels.channel(scope, channel.channel_id).behaviour.is_pulled
             if not is_pulled or channel.channel_id in registered:
                 templates.template(scope, channel.channel_id, channel.template_id)

@@ -30,6 +30,15 @@ class Sender:
 
 
 @dataclass(frozen=True)
+class AttachedFile:
+    """A file that goes with a message; content is base64 without line breaks."""
+
+    file_name: str
+    content_type: str
+    content: str
+
+
+@dataclass(frozen=True)
 class Message:
     """One message to one customer. message_id is deterministic, so that a receiver can tell a repetition.
 
@@ -46,6 +55,7 @@ class Message:
     headers: dict[str, str] = field(default_factory=dict)
     sender: Sender = Sender()
     return_token: str = ""
+    attachments: tuple[AttachedFile, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,11 @@ import re
 from binascii import b2a_base64, b2a_qp
 from collections.abc import Callable
 from datetime import datetime
+from email.message import EmailMessage
+from email.policy import SMTP
 from email.utils import format_datetime, formataddr
 
-from rapport.channels.messages import Message
+from rapport.channels.messages import AttachedFile, Message
 from rapport.channels.settings import EmailSettings
 
 SAFE_ID = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,200}")
@@ -26,8 +28,11 @@ OURS = frozenset(
     {"from", "to", "subject", "date", "message-id", "reply-to", "mime-version", "bcc", "cc", "dkim-signature"}
 )
 OURS_BEGINNING = "content-"
-# Quoted-printable never holds "=_" (RFC 2045, 6.7), so no content can hold the boundary.
-BOUNDARY = "=_rapport_part"
+# Neither quoted-printable nor base64 ever holds "=_" (RFC 2045, 6.7 and 6.8), so no content can hold a boundary.
+BOUNDARY, FILES_BOUNDARY = "=_rapport_part", "=_rapport_file"
+BASE64_LINE = 76
+# What may only stand in a message as it is (RFC 2045, 6.4), so that a file of such a type goes as plain bytes.
+NEVER_ENCODED, BYTES = ("multipart/", "message/"), "application/octet-stream"
 Headers = list[tuple[str, str]]
 Sign = Callable[[Headers, bytes], Headers]
 TEXT_HEADERS: dict[str, Headers] = {
@@ -38,6 +43,7 @@ TEXT_HEADERS: dict[str, Headers] = {
     for subtype in ("plain", "html")
 }
 MULTIPART_HEADERS: Headers = [("Content-Type", f'multipart/alternative; boundary="{BOUNDARY}"')]
+MIXED_HEADERS: Headers = [("Content-Type", f'multipart/mixed; boundary="{FILES_BOUNDARY}"')]
 PART_HEADS = {
     subtype: "".join([f"--{BOUNDARY}\r\n", *(f"{name}: {value}\r\n" for name, value in headers), "\r\n"]).encode()
     for subtype, headers in TEXT_HEADERS.items()
@@ -81,6 +87,29 @@ def _sender(name: str, address: str) -> str:
 
 def _content(message: Message) -> tuple[Headers, bytes]:
     """The headers that say what a message's content is, and the content."""
+    if not message.attachments:
+        return _texts(message)
+    of_texts, texts = _texts(message)
+    head = "".join(f"{name}: {value}{LINE_ENDS}" for name, value in of_texts)
+    parts = [f"{head}{LINE_ENDS}".encode() + texts, *map(_file, message.attachments)]
+    joined = b"".join(f"--{FILES_BOUNDARY}{LINE_ENDS}".encode() + part for part in parts)
+    return MIXED_HEADERS, joined + f"--{FILES_BOUNDARY}--{LINE_ENDS}".encode()
+
+
+def _file(attached: AttachedFile) -> bytes:
+    """A file: its headers, which the library folds, names in other letters too (RFC 2231), and its content."""
+    content_type = BYTES if attached.content_type.lower().startswith(NEVER_ENCODED) else attached.content_type
+    part = EmailMessage(policy=SMTP)
+    part["Content-Type"] = content_type
+    part["Content-Transfer-Encoding"] = "base64"
+    part.add_header("Content-Disposition", "attachment", filename=_line(attached.file_name))
+    content = attached.content
+    lines = LINE_ENDS.join(content[begin : begin + BASE64_LINE] for begin in range(0, len(content), BASE64_LINE))
+    return part.as_bytes() + f"{lines}{LINE_ENDS}".encode("ascii")
+
+
+def _texts(message: Message) -> tuple[Headers, bytes]:
+    """The same of the words alone."""
     if not message.html:
         return TEXT_HEADERS["plain"], _printable(message.text)
     parts = [("plain", message.text), ("html", message.html)]

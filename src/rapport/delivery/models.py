@@ -11,10 +11,11 @@ from rapport.stores.records import Base
 
 
 class Source(StrEnum):
-    """What a message is sent for: a run of a scheduled campaign, or a firing of a trigger."""
+    """What a message is sent for: a run of a scheduled campaign, a firing of a trigger, a request of an application."""
 
     RUN = "run"
     FIRING = "firing"
+    TRANSACTIONAL = "transactional"
 
 
 class State(StrEnum):
@@ -30,13 +31,16 @@ class State(StrEnum):
 
 
 OPEN = (State.PENDING, State.CLAIMED)
+# When an open message is due, as an index has it: at once comes first.
+DUE = "coalesce(due_at, '-infinity'::timestamptz)"
 IS_OPEN = f"state IN ('{State.PENDING}', '{State.CLAIMED}')"
 
 
 class OutboxMessage(Base):
     """A message from before it leaves until its source has its outcome in the warehouse.
 
-    source_id is the CampaignID of a run or the id of a firing; customer_id is empty for a visitor whom nobody knows.
+    source_id is the CampaignID of a run, the id of a firing, or that of a recipient of transactional mail. customer_id
+    is empty for a visitor whom nobody knows, and of transactional mail.
     batch is the part of a run that is sent together; without one a message leaves by itself, as soon as it is due.
     attempts says how often a server answered, claims how often the message was claimed: only the newest claim may
     change it. due_at empty means at once; a claimed message without a batch is due again then, should whoever claimed
@@ -67,8 +71,10 @@ class OutboxMessage(Base):
         Index("uq_messages_recipient", "tenant_id", "source", "source_id", "channel_id", "customer_id", unique=True),
         Index(
             "ix_messages_due",
+            "source",
             "tenant_id",
             "channel_id",
+            text(DUE),
             "id",
             postgresql_where=text(f"batch IS NULL AND {IS_OPEN}"),
         ),

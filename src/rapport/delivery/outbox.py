@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
 from rapport.delivery.ids import message_id
+from rapport.delivery.models import DUE as DUE_AT
 from rapport.delivery.models import IS_OPEN, Source, State
 from rapport.stores.workers.listening import Topic, publish
 
@@ -30,13 +31,13 @@ REASON_LENGTH = 300
 # Whoever enters a batch again claims what of it is in doubt: it was claimed, and whether it left nobody knows.
 ENTER = text(f"""
     INSERT INTO messages (tenant_id, source, source_id, channel_id, customer_id, recipient_group_id, template_id,
-        action_id, promo_code, batch, message_id, state, reason, attempts, claims)
+        action_id, promo_code, batch, message_id, state, reason, due_at, attempts, claims)
     SELECT :tenant_id, :source, entry.source_id, entry.channel_id, entry.customer_id, entry.recipient_group_id,
-        entry.template_id, entry.action_id, entry.promo_code, :batch, entry.message_id, entry.state, entry.reason, 0,
-        CASE WHEN entry.state = '{State.CLAIMED}' THEN 1 ELSE 0 END
+        entry.template_id, entry.action_id, entry.promo_code, :batch, entry.message_id, entry.state, entry.reason,
+        entry.due_at, 0, CASE WHEN entry.state = '{State.CLAIMED}' THEN 1 ELSE 0 END
     FROM json_to_recordset(CAST(:entries AS json)) AS entry (source_id bigint, channel_id int, customer_id text,
         recipient_group_id int, template_id int, action_id int, promo_code text, message_id text, state text,
-        reason text)
+        reason text, due_at timestamptz)
     ON CONFLICT (tenant_id, source, source_id, channel_id, customer_id) DO UPDATE SET claims = messages.claims + 1
         WHERE messages.state = '{State.CLAIMED}' AND messages.batch = excluded.batch
     RETURNING *
@@ -49,15 +50,16 @@ CLAIM = f"""
     FROM picked WHERE messages.id = picked.id
     RETURNING messages.*
 """
-# Messages that are due, of each channel as many as it has room for. Channels are found by steps through the index.
+# Messages of a source that are due, of each channel as many as it has room for, those that are due longest first.
+# Channels are found by steps through the index.
 DUE = f"""
     waiting (tenant_id, channel_id) AS (
-        (SELECT tenant_id, channel_id FROM messages WHERE batch IS NULL AND {IS_OPEN}
+        (SELECT tenant_id, channel_id FROM messages WHERE source = :source AND batch IS NULL AND {IS_OPEN}
          ORDER BY tenant_id, channel_id LIMIT 1)
         UNION ALL
         SELECT following.tenant_id, following.channel_id FROM waiting CROSS JOIN LATERAL (
             SELECT tenant_id, channel_id FROM messages
-            WHERE batch IS NULL AND {IS_OPEN}
+            WHERE source = :source AND batch IS NULL AND {IS_OPEN}
                 AND (messages.tenant_id, messages.channel_id) > (waiting.tenant_id, waiting.channel_id)
             ORDER BY tenant_id, channel_id LIMIT 1
         ) AS following
@@ -70,9 +72,9 @@ DUE = f"""
         LEFT JOIN busy ON busy.tenant_id = lane.tenant_id AND busy.channel_id = lane.channel_id
         CROSS JOIN LATERAL (
             SELECT id FROM messages
-            WHERE messages.tenant_id = lane.tenant_id AND messages.channel_id = lane.channel_id
-                AND batch IS NULL AND {IS_OPEN} AND (due_at IS NULL OR due_at <= :now)
-            ORDER BY id
+            WHERE source = :source AND messages.tenant_id = lane.tenant_id AND messages.channel_id = lane.channel_id
+                AND batch IS NULL AND {IS_OPEN} AND {DUE_AT} <= :now
+            ORDER BY {DUE_AT}, id
             LIMIT greatest(:per_channel - coalesce(busy.messages, 0), 0)
             FOR UPDATE SKIP LOCKED
         ) AS due
@@ -140,7 +142,7 @@ DROP = text("""
 class Entry:
     """A message to a customer that is to leave, or that is known not to: then with the state and the reason.
 
-    customer_id is empty for a visitor whom nobody knows.
+    customer_id is empty for a visitor whom nobody knows. due_at is when it is to leave at the earliest; None: at once.
     """
 
     source_id: int
@@ -152,6 +154,7 @@ class Entry:
     promo_code: str
     state: State = State.PENDING
     reason: str = ""
+    due_at: datetime | None = None
 
 
 ENTERED = [member.name for member in fields(Entry)]
@@ -230,17 +233,19 @@ def enter(
 
 def claim_due(
     records: Records,
+    source: Source,
     free: int,
     per_channel: int,
     busy: Mapping[tuple[int, int], int],
     now: datetime,
     until: datetime,
 ) -> list[Claim]:
-    """Claim up to free messages that are due, until an instant; of each channel no more than per_channel in all.
+    """Claim up to free messages of a source that are due, until an instant; of each channel at most per_channel in all.
 
     busy counts those of a tenant's channel that the caller has under way.
     """
     parameters = {
+        "source": source,
         "tenants": [tenant for tenant, _ in busy],
         "channels": [channel for _, channel in busy],
         "messages": list(busy.values()),

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
@@ -15,8 +15,7 @@ from rapport.access.scope import Scope, scope_of
 from rapport.channels import service as channels
 from rapport.channels.messages import Message, Receipt
 from rapport.channels.models import Channel
-from rapport.delivery import content, outbox
-from rapport.delivery.bounces import note_failed
+from rapport.delivery import outbox
 from rapport.delivery.models import Source, State
 from rapport.delivery.outbox import Claim, Settled
 from rapport.delivery.sources import MessageSource
@@ -44,15 +43,17 @@ FIRST_WAIT, LONGEST_WAIT = 2.5, 300.0
 
 
 class Sender(ClaimingWorker):
-    """A thread with an event loop that has what is due sent until it is stopped."""
+    """A thread with an event loop that has what is due of a source sent until it is stopped.
 
-    name = "sender"
+    Each source has a sender of its own, so that much of one holds up nothing of another.
+    """
+
     topic = Topic.MESSAGES
 
-    def __init__(self, stores: Stores, sources: Mapping[Source, MessageSource]) -> None:
+    def __init__(self, stores: Stores, source: Source, messages: MessageSource) -> None:
         super().__init__(stores, threads=4)
-        self._lanes = ThreadPoolExecutor(LANES, "sending")
-        self._sources = sources
+        self._lanes = ThreadPoolExecutor(LANES, f"sending {source}")
+        self._source, self._messages = source, messages
         self._transports = transports(stores)
         self._claims: dict[int, Claim] = {}
         self._busy: Counter[tuple[int, int]] = Counter()
@@ -80,13 +81,13 @@ class Sender(ClaimingWorker):
             if not is_timely(self._renewed, LEASE):
                 return
         busy = {channel_key: messages for channel_key, messages in self._busy.items() if messages}
-        together: dict[tuple[int, int, Source], list[Claim]] = defaultdict(list)
+        together: dict[tuple[int, int], list[Claim]] = defaultdict(list)
         free = MAX_AT_ONCE - len(self._claims)
         for claim in await self.in_thread(self._claim, free, busy, time.monotonic()):
             self._claims[claim.id] = claim
-            together[claim.tenant_id, claim.channel_id, claim.source].append(claim)
-        for (tenant_id, channel_id, _), claims in together.items():
-            self._busy[tenant_id, channel_id] += len(claims)
+            together[claim.tenant_id, claim.channel_id].append(claim)
+        for channel_key, claims in together.items():
+            self._busy[channel_key] += len(claims)
             for begin in range(0, len(claims), BATCH):
                 self.begin(self._send(claims[begin : begin + BATCH]))
 
@@ -100,7 +101,7 @@ class Sender(ClaimingWorker):
         if not is_timely(since, LEASE):
             return []
         with self.stores.records.session() as session:
-            claimed = outbox.claim_due(session, free, PER_CHANNEL, busy, now, now + LEASE)
+            claimed = outbox.claim_due(session, self._source, free, PER_CHANNEL, busy, now, now + LEASE)
         return claimed if is_timely(since, LEASE) else []
 
     async def _send(self, claims: Sequence[Claim]) -> None:
@@ -118,7 +119,7 @@ class Sender(ClaimingWorker):
                     del self._claims[claim.id]
 
     def _send_batch(self, claims: Sequence[Claim]) -> None:
-        """Send messages of one source on one channel and settle each as its reply comes."""
+        """Send messages on one channel and settle each as its reply comes."""
         scope = scope_of(self.stores, claims[0].tenant_id, actor="sender")
         try:
             channel = channels.channel(scope, claims[0].channel_id)
@@ -134,21 +135,11 @@ class Sender(ClaimingWorker):
         """The messages to send; whatever is not to be sent after all, or cannot be written, is settled."""
         letters: list[tuple[Claim, Message]] = []
         settled: list[Settled] = []
-        for origin, drafts in self._sources[claims[0].source].drafts(scope, claims).items():
-            try:
-                with scope.records() as session:
-                    written = content.write(scope, session, channel, origin, [draft for _, draft in drafts])
-            except FAULTS:
-                raise
-            except RapportError as error:  # of this template: others are sent
-                settled += [Settled(claim, State.FAILED, error.message, answered=False) for claim, _ in drafts]
-                continue
-            for claim, draft in drafts:
-                letter = written[draft.message_id]
-                if isinstance(letter, Message):
-                    letters.append((claim, letter))
-                else:
-                    settled.append(Settled(claim, State(letter.outcome), letter.reason, answered=False))
+        for claim, written in self._messages.write(scope, channel, claims):
+            if isinstance(written, Message):
+                letters.append((claim, written))
+            else:
+                settled.append(Settled(claim, State(written.outcome), written.reason, answered=False))
         self._settle(scope, settled)
         return letters
 
@@ -165,21 +156,20 @@ class Sender(ClaimingWorker):
     def _note_replies(self, scope: Scope, replies: Sequence[tuple[Claim, Receipt]]) -> None:
         settled = [self._became(scope, claim, receipt) for claim, receipt in replies]
         self._settle(scope, settled)
-        failed = [(ended.claim.customer_id, ended.reason) for ended in settled if ended.state is State.FAILED]
+        failed = [ended for ended in settled if ended.state is State.FAILED]
         if failed:
-            note_failed(scope, settled[0].claim.channel_id, failed)
+            self._messages.note_failed(scope, failed[0].claim.channel_id, failed)
 
     def _became(self, scope: Scope, claim: Claim, receipt: Receipt) -> Settled:
         """What a reply says of a message; a failure that may pass is due again after the pause that its source says."""
-        source = self._sources[claim.source]
-        delays = source.retry_delays(scope)
+        delays = self._messages.retry_delays(scope)
         if State(receipt.outcome) is not State.FAILED:
             return Settled(claim, State(receipt.outcome), receipt.reason)
-        if receipt.away and not source.is_late(scope, claim):
+        if receipt.away and not self._messages.is_late(scope, claim):
             wait = min(FIRST_WAIT * 2.0 ** min(claim.claims, 10), LONGEST_WAIT)
             return Settled(claim, State.PENDING, receipt.reason, CLOCK.now() + timedelta(seconds=wait), answered=False)
         if receipt.permanent or receipt.away or claim.attempts >= len(delays):
-            return Settled(claim, State.FAILED, receipt.reason)
+            return Settled(claim, State.FAILED, receipt.reason, answered=not receipt.away)
         due_at = CLOCK.now() + timedelta(seconds=delays[claim.attempts])
         return Settled(claim, State.PENDING, receipt.reason, due_at)
 
@@ -187,7 +177,7 @@ class Sender(ClaimingWorker):
         if settled:
             with scope.records() as session:
                 outbox.settle(scope, session, settled)
-                self._sources[settled[0].claim.source].note(scope, session, settled)
+                self._messages.note(scope, session, settled)
 
     async def _renew(self) -> None:
         """Keep the claims of what is under way."""

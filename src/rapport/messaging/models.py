@@ -1,6 +1,7 @@
 """Records of messaging: templates, and who must not be written to."""
 
 from datetime import date, datetime
+from enum import StrEnum
 
 from sqlalchemy import Date, DateTime, Index, Integer, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -89,6 +90,13 @@ class Suppression(Base):
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
 
+class Undeliverable(StrEnum):
+    """Why nothing whatever goes to an address on a channel: the lists of suppressed addresses beside the wishes."""
+
+    HARD_BOUNCE = "hard bounce"
+    COMPLAINT = "complaint"
+
+
 class SuppressedAddress(Base):
     """An address, as a mark, of a person who must not be written to on a channel (0: any), or of an app of it."""
 
@@ -99,7 +107,7 @@ class SuppressedAddress(Base):
     channel_id: Mapped[int] = mapped_column(Integer, primary_key=True)
     app_key: Mapped[str] = mapped_column(String(400), primary_key=True)
     customer_key: Mapped[str] = mapped_column(String(300), primary_key=True)  # the id in lower case, or a pseudonym
-    listed: Mapped[str] = mapped_column(String(30), primary_key=True)  # suppression list, channel preference
+    listed: Mapped[str] = mapped_column(String(30), primary_key=True)  # as outcomes tell it
     added_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
     __table_args__ = (

@@ -9,15 +9,16 @@ from sqlalchemy.orm import Session, defer
 from rapport.access.scope import Scope
 from rapport.channels import service as channels
 from rapport.channels.messages import Content
+from rapport.channels.transactional import is_transactional
 from rapport.errors import Conflict, Invalid, NotFound
-from rapport.messaging import versions
+from rapport.messaging import numbering, versions
 from rapport.messaging.content import sanitised
 from rapport.messaging.folders import require_folder
 from rapport.messaging.mjml_sources import html_of
 from rapport.messaging.models import Template
 from rapport.messaging.tag_problems import tag_problems
 from rapport.messaging.template_senders import require_sender
-from rapport.stores.records import hold, next_id, taken
+from rapport.stores.records import hold, taken
 
 MAX_ID = 2**31 - 1
 MAX_CONTENT = 100_000  # characters
@@ -90,7 +91,8 @@ def save_template(
     The content that it had stays as a version. HTML may come as mjml instead. Without a folder it stays where it is.
     HTML is stored sanitised. Raises NotFound for the channel; Invalid for an empty name, the first problem of its tags
     (see tag_problems), e-mail without a subject or content, and another folder or address than the channel's brand has;
-    Conflict for a name that another template of the channel has.
+    Conflict for a name that another template of the channel has, and for an id that a template of another transactional
+    channel has.
     """
     channel = channels.channel(scope, channel_id)
     kind = channel.behaviour
@@ -113,14 +115,17 @@ def save_template(
     )
     if not new.name:
         raise Invalid("name must not be empty.")
-    if wrong := tag_problems(scope, Content(new.subject, text, html)):
+    transactional = is_transactional(scope, channel_id)
+    if wrong := tag_problems(scope, Content(new.subject, text, html), transactional=transactional):
         raise Invalid(wrong[0].sentence)
     kind.check_content(Content(new.subject, new.text, new.html))
     require_sender(scope, channel, new)
     with scope.records() as session:
         _check_name(scope, session, new)
         if new.id is None:
-            new.id = _free_id(scope, session, channel_id)
+            new.id = numbering.free_id(scope, session, channel_id)
+        else:
+            numbering.require_own_id(scope, session, channel_id, new.id)
         content: dict[str, Any] = {column: getattr(new, column) for column in versions.CONTENT}
         if folder_id is not None:
             require_folder(scope, session, channel.settings.get("brand_id"), folder_id)
@@ -144,15 +149,6 @@ def _check_name(scope: Scope, session: Session, new: Template) -> None:
     numbers = set(session.scalars(select(Template.id).where(*of_channel, same)))
     if numbers and new.id not in numbers:
         raise taken(f"a template of channel {new.channel_id}", new.name)
-
-
-def _free_id(scope: Scope, session: Session, channel_id: int) -> int:
-    """The channel's next template id; the sequence skips ids that were given by hand."""
-    of_channel = select(func.count()).where(Template.tenant_id == scope.tenant_id, Template.channel_id == channel_id)
-    while True:
-        number = next_id(session, scope.tenant_id, f"template {channel_id}")
-        if not session.scalar(of_channel.where(Template.id == number)):
-            return number
 
 
 def _check_size(html: str, text: str) -> None:

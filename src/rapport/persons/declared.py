@@ -10,11 +10,14 @@ from rapport.insight.personal import PERSONAL_DATA as INSIGHT_PERSONAL_DATA
 from rapport.messaging.personal import PERSONAL_DATA as MESSAGING_PERSONAL_DATA
 from rapport.notifications.personal import PERSONAL_DATA as NOTIFICATION_PERSONAL_DATA
 from rapport.realtime.personal import PERSONAL_DATA
+from rapport.transactional.personal import PERSONAL_DATA as TRANSACTIONAL_PERSONAL_DATA
 
 # In the order in which they are carried out: what waits in real time would be written to the tables of customers and
-# make notifications, so it goes first; accounts and files are made of what the others hold, so they come last.
+# make notifications, so it goes first; transactional mail knows customers by the addresses that they still have;
+# accounts and files are made of what the others hold, so they come last.
 DECLARED: tuple[PersonalData, ...] = (
     PERSONAL_DATA,
+    TRANSACTIONAL_PERSONAL_DATA,
     CUSTOMER_PERSONAL_DATA,
     AUDIENCE_PERSONAL_DATA,
     INSIGHT_PERSONAL_DATA,

@@ -14,6 +14,7 @@ from rapport.notifications import service as notifications
 from rapport.realtime.metrics import UNFILED, WAITING
 from rapport.realtime.states import FiringState
 from rapport.stores import Stores
+from rapport.transactional.retention import STATEMENTS, drop_old
 
 KEYS_KEPT, LOG_KEPT, COUNTS_KEPT = timedelta(days=8), timedelta(days=30), timedelta(days=60)
 FIRINGS_KEPT = timedelta(days=30)
@@ -109,6 +110,7 @@ class Purge:
             TableSweep("event_keys", self._drop_keys),
             TableSweep("trigger_firings", self._drop_firings),
             TableSweep("deliveries", notifications.drop_ended),
+            *(TableSweep(table, self._drop_transactional(table)) for table in STATEMENTS),
         ]
 
     def portion(self) -> bool:
@@ -131,6 +133,9 @@ class Purge:
     def _drop_keys(self, session: Session, first: str, last: str) -> None:
         before = self._stores.clock.now() - KEYS_KEPT
         session.execute(DROP_KEYS, {"first": first, "last": last, "before": before})
+
+    def _drop_transactional(self, table: str) -> Callable[[Session, str, str], None]:
+        return lambda session, first, last: drop_old(session, table, first, last, self._stores.clock.now())
 
     def _drop_firings(self, session: Session, first: str, last: str) -> None:
         now = self._stores.clock.now()

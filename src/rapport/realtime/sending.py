@@ -17,7 +17,7 @@ from rapport.campaigns.triggered import definitions, runs
 from rapport.delivery.content import Draft
 from rapport.delivery.models import Source, State
 from rapport.delivery.outbox import Claim, Settled
-from rapport.delivery.sources import MessageSource
+from rapport.delivery.sources import CampaignMessages
 from rapport.delivery.worker import Sender as DeliverySender
 from rapport.messaging.contactability.suppressions import Origin
 from rapport.realtime.matching.releasing import conclude
@@ -27,7 +27,7 @@ from rapport.stores import Stores
 MESSAGES = Counter("rapport_firing_messages_total", "Messages of triggered campaigns by what became of them", ["state"])
 
 
-class FiringMessages(MessageSource):
+class FiringMessages(CampaignMessages):
     """Firings as a source of messages."""
 
     def drafts(self, scope: Scope, claims: Sequence[Claim]) -> Mapping[Origin, list[tuple[Claim, Draft]]]:
@@ -66,10 +66,12 @@ class FiringMessages(MessageSource):
 
 
 class Sender(DeliverySender):
-    """Sends what firings and whatever else leaves by itself have to say."""
+    """Sends what firings have to say."""
+
+    name = "sender"
 
     def __init__(self, stores: Stores) -> None:
-        super().__init__(stores, {Source.FIRING: FiringMessages()})
+        super().__init__(stores, Source.FIRING, FiringMessages())
 
 
 def _firings(scope: Scope, claims: Sequence[Claim]) -> dict[int, Firing]:

@@ -16,6 +16,7 @@ PACKAGES = (
     "channels",
     "notifications",
     "realtime",
+    "transactional",
 )
 for package in PACKAGES:
     if find_spec(f"rapport.{package}.models"):

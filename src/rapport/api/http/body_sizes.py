@@ -8,6 +8,11 @@ KIB, MIB = 1024, 1024 * 1024
 USUAL = MIB
 # The reference takes files of up to 1 GB.
 UPLOADS = {"/manage/v1/imports": 1024 * MIB, "/manage/v1/suppressions/file": 64 * MIB}
+# 10 MB of files as base64, with 50,000 bytes for each of 200 recipients, or with a text and a page.
+TRANSACTIONAL_MAIL = {
+    "/current/transactionalmail/SendTransactionalMail": 26 * MIB,
+    "/current/transactionalmail/SendFinalizedTransactionalMail": 20 * MIB,
+}
 # What anybody may send without a key.
 KEYLESS = (("/unsubscribe/", KIB), ("/current/general/login", 4 * KIB), ("/report/log", 64 * KIB))
 # Events bound themselves once their sender is known, also when they are unpacked.
@@ -30,8 +35,8 @@ MANAGED_BULK = re.compile(r"/manage/v1/(target-group|triggers|suppressions|chann
 
 def most_bytes(path: str, most: int) -> int:
     """The largest body that a path takes; most is what the server takes where much makes sense."""
-    if path in UPLOADS:
-        return UPLOADS[path]
+    if own_size := UPLOADS.get(path) or TRANSACTIONAL_MAIL.get(path):
+        return own_size
     small = next((size for beginning, size in KEYLESS if path.startswith(beginning)), None)
     if small is not None:
         return small

@@ -70,12 +70,14 @@ class PersonalTexts:
     """What is known of persons, to be found again in other texts: names, addresses, numbers, ids.
 
     Found are whole words in their order, whatever stands between them, and long numbers however they are parted.
+    addresses are the texts that have an e-mail address in them.
     """
 
     SHORTEST, FEWEST_DIGITS, MOST_WORDS = 3, 7, 6
 
     def __init__(self, texts: Iterable[str]) -> None:
         long_enough = [text for text in texts if len(text.strip()) >= self.SHORTEST]
+        self.addresses = sorted({text for text in long_enough if re.search(EMAIL, text, re.ASCII)})
         self._phrases = {tuple(_words(text)[: self.MOST_WORDS]) for text in long_enough} - {()}
         numbers = (re.sub(r"[^0-9]", "", text) for text in long_enough if re.fullmatch(NUMBER, text, re.ASCII))
         self._numbers = {number for number in numbers if len(number) >= self.FEWEST_DIGITS}

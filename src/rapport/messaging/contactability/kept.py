@@ -9,7 +9,7 @@ from rapport.access.scope import Scope
 from rapport.messaging import queries
 from rapport.messaging.contactability import suppressions
 from rapport.messaging.contactability.preferences import REPLACE_ERASED, SET
-from rapport.messaging.contactability.suppressed_addresses import ADD
+from rapport.messaging.contactability.suppressed_addresses import ADD, LET_IN
 from rapport.messaging.models import ERASED
 
 ALLOW = """
@@ -18,7 +18,7 @@ ALLOW = """
 """
 ALLOW_ADDRESSES = """
     DELETE FROM suppressed_addresses WHERE tenant_id = :tenant_id AND channel_id = :channel_id AND app_key = ''
-        AND listed = 'suppression list' AND customer_key = ANY(CAST(:keys AS text[]))
+        AND listed = ANY(CAST(:lists AS text[])) AND customer_key = ANY(CAST(:keys AS text[]))
 """
 
 
@@ -45,8 +45,8 @@ def allow_again(scope: Scope, entry: dict[str, Any]) -> None:
     keys = [*entry["of"], *(customer_id.lower() for customer_id in _named(scope, entry["of"]).values())]
     parameters = {"tenant_id": scope.tenant_id, "channel_id": entry["channel"], "keys": keys}
     with scope.records() as session:
-        for sql in (ALLOW, ALLOW_ADDRESSES):
-            session.execute(text(sql), parameters)
+        session.execute(text(ALLOW), parameters)
+        session.execute(text(ALLOW_ADDRESSES), {**parameters, "lists": LET_IN})
 
 
 def keep_addresses_again(scope: Scope, entry: dict[str, Any]) -> None:

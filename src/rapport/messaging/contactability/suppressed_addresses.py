@@ -23,11 +23,13 @@ from rapport.channels import service as channels
 from rapport.channels.kinds.base import OWN_ID
 from rapport.messaging import queries
 from rapport.messaging.contactability import rules
-from rapport.messaging.models import EVERY_CHANNEL
+from rapport.messaging.models import EVERY_CHANNEL, Undeliverable
 
 # Why somebody gets nothing on a channel, as outcomes tell it; a suppression is told rather than a preference, which
 # max() does by the alphabet.
 SUPPRESSED, OPTED_OUT_OF_CHANNEL = rules.LISTED.reason, rules.PREFERENCE.reason
+# The lists that an address leaves when it is let in again.
+LET_IN = [SUPPRESSED, *(reason.value for reason in Undeliverable)]
 SECRET = "addresses"  # noqa: S105 - the purpose of a secret
 # SQL of the mark of a key; binds address_secret.
 MARK = "lower(hex(substring(SHA256(concat({{address_secret:String}}, {key})), 1, 16)))"
@@ -63,7 +65,8 @@ DROP = text("""
 """)
 DROP_SHARED = text("""
     DELETE FROM suppressed_addresses
-    WHERE tenant_id = :tenant_id AND channel_id = :channel_id AND app_key = :app_key AND listed = :listed
+    WHERE tenant_id = :tenant_id AND channel_id = :channel_id AND app_key = :app_key
+        AND listed = ANY(CAST(:lists AS text[]))
         AND (mark = ANY(CAST(:marks AS text[])) OR customer_key = ANY(CAST(:keys AS text[])))
     RETURNING customer_key
 """)
@@ -118,6 +121,13 @@ def address_attributes(scope: Scope, channel_id: int) -> list[str]:
     return sorted({channel.address_attribute for channel in used} - {OWN_ID})
 
 
+def addresses_of_customer(scope: Scope, customer_id: str) -> list[str]:
+    """The addresses, of any channel, that a customer has at present."""
+    attributes = address_attributes(scope, EVERY_CHANNEL)
+    present = queries.addresses(scope, attributes, [customer_id]) if attributes else []
+    return sorted({address for _, address in present})
+
+
 def keep(
     scope: Scope,
     session: Session,
@@ -166,12 +176,14 @@ def keep_of_erased(scope: Scope, session: Session, channel_id: int, person: str,
         kept.keep_wish(scope, kept.ADDRESSES, where, [[address, key] for address, key in new])
 
 
-def keep_addresses(scope: Scope, session: Session, channel_id: int, marks: Iterable[str]) -> int:
-    """Keep addresses on the suppression list of a channel, whoever has them or none; how many are new."""
+def keep_addresses(
+    scope: Scope, session: Session, channel_id: int, marks: Iterable[str], listed: str = SUPPRESSED
+) -> int:
+    """Keep addresses on the suppression list of a channel, or another, whoever has them or none; how many are new."""
     ordered = sorted(set(marks))
     values = {"marks": ordered, "keys": [BY_ITSELF + mark for mark in ordered], "at": scope.clock.now()}
-    new = session.execute(ADD, {**_list_key(scope, (channel_id, "")), "listed": SUPPRESSED, **values}).all()
-    where = {"channel": channel_id, "app": "", "listed": SUPPRESSED}
+    new = session.execute(ADD, {**_list_key(scope, (channel_id, "")), "listed": listed, **values}).all()
+    where = {"channel": channel_id, "app": "", "listed": listed}
     kept.keep_wish(scope, kept.ADDRESSES, where, [[mark, key] for mark, key in new])
     return len(new)
 
@@ -220,9 +232,10 @@ def let_in_marks(
     scope: Scope, session: Session, channel_id: int, marks: Sequence[str], keys: Sequence[str] = ()
 ) -> list[str]:
     """Take addresses, and all of persons by key, off the suppression list of a channel; the keys of all let in."""
-    parameters = {**_list_key(scope, (channel_id, "")), "listed": SUPPRESSED, "marks": list(marks), "keys": list(keys)}
+    place = _list_key(scope, (channel_id, ""))
+    parameters = {**place, "lists": LET_IN, "marks": list(marks), "keys": list(keys)}
     gone = sorted({str(key) for (key,) in session.execute(DROP_SHARED, parameters)})
-    session.execute(DROP, {**parameters, "keys": gone})
+    session.execute(DROP, {**place, "listed": SUPPRESSED, "keys": gone})
     return gone
 
 

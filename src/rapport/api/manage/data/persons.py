@@ -1,5 +1,6 @@
 """Management of persons: what is held of one, and erasure of one from everything."""
 
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import Depends, Query
@@ -59,6 +60,19 @@ class MessageHeld(BaseModel):
     reason: str = Field(examples=["recipient deferred 450 4.2.1"])
 
 
+class TransactionalMessageHeld(BaseModel):
+    """A message of transactional mail to an address of the person."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    send_id: int = Field(examples=[90417])
+    template_id: int | None = Field(examples=[31])
+    address: str = Field(examples=["pat@mail.example"])
+    personalizations: str = Field(examples=['{"ORDER_ID":"A-1009"}'], description="Values of tags, as JSON")
+    state: str = Field(examples=["sent"])
+    ended_at: datetime | None
+
+
 class RecordsHeld(BaseModel):
     """Data about a person in the records database."""
 
@@ -66,6 +80,7 @@ class RecordsHeld(BaseModel):
     preferences: list[PreferenceHeld]
     deliveries: list[DeliveryHeld]
     messages: list[MessageHeld]
+    transactional_messages: list[TransactionalMessageHeld]
     attribute_requests: list[dict[str, Any]]
 
 

@@ -26,6 +26,7 @@ from rapport.messaging import settings as messaging_settings
 from rapport.messaging.settings import MessagingSettings
 from rapport.realtime.settings import EventSettings
 from rapport.stores import Stores
+from rapport.transactional.settings import TransactionalSettings
 
 MOST_LIMIT = 2**31 - 1
 router = SectionRouter("Management: access", "/manage/v1", JsonRoute)
@@ -38,6 +39,7 @@ SECTIONS = by_name(
     Section(FileSettings),
     Section(ConsentSettings, consent.check_consents),
     Section(MessagingSettings, messaging_settings.check_change),
+    Section(TransactionalSettings),
 )
 
 

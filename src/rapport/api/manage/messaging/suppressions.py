@@ -73,7 +73,7 @@ class AddressSuppression(BaseModel):
     """Where an address gets nothing."""
 
     channel_id: int | None = Field(examples=[504], description="null: any channel")
-    listed: Literal["suppression list", "channel preference"]
+    listed: Literal["suppression list", "channel preference", "hard bounce", "complaint"]
     added_at: datetime
 
 

@@ -1,0 +1,74 @@
+"""What a transactional message says: its template with the values of the request, or the request's own content."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import orjson
+import structlog
+
+from rapport.access.scope import Scope
+from rapport.channels.messages import AttachedFile, Content, Receipt, Sender
+from rapport.channels.models import Channel
+from rapport.delivery.content import Written
+from rapport.errors import RapportError
+from rapport.messaging import rendering, templates
+from rapport.messaging.models import Template
+from rapport.messaging.tags.language import TRANSACTIONAL
+from rapport.messaging.template_senders import sender_of
+from rapport.stores.workers.leader import FAULTS
+from rapport.transactional.models import Recipient, Send
+from rapport.transactional.requests import FinalContent
+
+log = structlog.get_logger("rapport.transactional")
+
+
+def values_of(recipient: Recipient) -> dict[str, str]:
+    """The values of tags that a request gave for a recipient, by their names in upper case."""
+    values: dict[str, str] = orjson.loads(recipient.personalizations) if recipient.personalizations else {}
+    return values
+
+
+def final_content(send: Send) -> FinalContent | None:
+    """The content that a request gave; None for mail of a template, and once it was dropped."""
+    return FinalContent(**orjson.loads(send.content)) if send.content else None
+
+
+def filled(scope: Scope, template: Template, values: Mapping[str, str]) -> Content:
+    """A template with the values of a recipient, of tags with or without the prefix; what has none is empty."""
+    prefixed = {f"{TRANSACTIONAL}{name}": value for name, value in values.items()}
+    return rendering.render(template, "", values, {**prefixed, "template_id": str(template.id)}, scope.now_local())
+
+
+class Writer:
+    """Writes messages on a channel; each template is read once. Get one a batch."""
+
+    def __init__(self, scope: Scope, channel: Channel) -> None:
+        self._scope, self._channel = scope, channel
+        self._templates: dict[int, tuple[Template, Sender]] = {}
+
+    def write(self, send: Send, recipient: Recipient, files: Sequence[AttachedFile]) -> Written:
+        """One message, or why it cannot be written, which is no other message's fault."""
+        try:
+            content, sender = self._content(send, recipient)
+            letter = self._channel.behaviour.write(recipient.message_id, "", recipient.address, content)
+            return replace(letter, sender=sender, attachments=tuple(files))
+        except FAULTS:
+            raise
+        except RapportError as error:
+            return Receipt(recipient.message_id, "failed", error.message, permanent=True)
+        except Exception as error:
+            log.exception("a message cannot be written", channel_id=self._channel.id, message_id=recipient.message_id)
+            return Receipt(recipient.message_id, "failed", f"not sent: {type(error).__name__}", permanent=True)
+
+    def _content(self, send: Send, recipient: Recipient) -> tuple[Content, Sender]:
+        if (final := final_content(send)) is not None:
+            sender = Sender(final.from_email, final.from_name, final.reply_to)
+            return Content(final.subject, final.text, final.html), sender
+        template, sender = self._template(send.template_id or 0)
+        return filled(self._scope, template, values_of(recipient)), sender
+
+    def _template(self, template_id: int) -> tuple[Template, Sender]:
+        if template_id not in self._templates:
+            template = templates.template(self._scope, self._channel.id, template_id)
+            self._templates[template_id] = template, sender_of(self._scope, self._channel, template)
+        return self._templates[template_id]
