@@ -146,7 +146,7 @@ def test_a_body_of_the_management_api(api: httpx.Client, path: str, body: Any, s
         ({"sender": "x"}, "There is no sender in settings; there are host, port, security, username, password,"),
         ({"port": "smtp"}, "settings.port: must be a whole number."),
         ({"timeout_seconds": "long"}, "settings.timeout_seconds: must be a number."),
-        ({"security": "ssl"}, "settings.security: must be 'none', 'starttls' or 'tls'."),
+        ({"security": "ssl"}, "settings.security: must be 'none', 'opportunistic', 'starttls' or 'tls'."),
         ({"reply_to": "x"}, "settings.reply_to: must be an e-mail address."),
     ],
 )
