@@ -49,6 +49,7 @@ from rapport.messaging.models import SoftBounce, SuppressedAddress, Suppression
 from rapport.notifications import service as notifications
 
 DUE = NOW + timedelta(hours=1)
+AGAIN = ledger.Tries([], is_last=False)
 ALL = {"include_all": True}
 
 
@@ -248,7 +249,7 @@ def test_a_batch_begun_again_sends_only_what_is_in_doubt(tenant: Scope, box: Mai
     assert sending.begin(tenant, unit)
     with lease(tenant, unit.lease_name) as held:
         first, _ = ledger.claim(tenant, held, unit, unit.start + 1, ["C00300", "C00301"])
-        ledger.settle(tenant, held, unit, {first: Receipt("", "sent")}, last=False)
+        ledger.settle(tenant, held, unit, {first: Receipt("", "sent")}, AGAIN)
     assert sending.send_batch(tenant, unit, 1, "", "C99999")
     assert sending.send_batch(tenant, unit, 1, "", "C99999")
     assert list(box.to.items()) == [("c00301@example.com", 1)]
@@ -263,16 +264,16 @@ def test_a_late_worker_cannot_write(tenant: Scope) -> None:
         late = ledger.claim(tenant, held, unit, unit.start + 1, ["C00300"])
         newer = ledger.claim(tenant, held, unit, unit.start + 1, ["C00300"])
         with pytest.raises(LeaseLost):
-            ledger.settle(tenant, held, unit, {late[0]: Receipt("", "failed")}, last=False)
-        ledger.settle(tenant, held, unit, {newer[0]: Receipt("", "sent")}, last=False)
-        ledger.settle(tenant, held, unit, {newer[0]: Receipt("", "sent")}, last=False)  # noted twice in an outage
+            ledger.settle(tenant, held, unit, {late[0]: Receipt("", "failed")}, AGAIN)
+        ledger.settle(tenant, held, unit, {newer[0]: Receipt("", "sent")}, AGAIN)
+        ledger.settle(tenant, held, unit, {newer[0]: Receipt("", "sent")}, AGAIN)  # noted twice in an outage
         (gone,) = ledger.claim(tenant, held, unit, unit.start + 2, ["C00301"])
         ledger.give_up(tenant, held, unit, "given up")
         with pytest.raises(LeaseLost):
-            ledger.settle(tenant, held, unit, {gone: Receipt("", "sent")}, last=False)
+            ledger.settle(tenant, held, unit, {gone: Receipt("", "sent")}, AGAIN)
         ledger.drop(tenant, held, unit)
         with pytest.raises(LeaseLost):
-            ledger.settle(tenant, held, unit, {newer[0]: Receipt("", "sent")}, last=False)
+            ledger.settle(tenant, held, unit, {newer[0]: Receipt("", "sent")}, AGAIN)
     assert outcomes(tenant, number) == [("C00300", EMAIL, "sent", ""), ("C00301", EMAIL, "failed", "given up")]
     by_hand.cancel(tenant, number)
 

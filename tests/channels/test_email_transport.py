@@ -15,6 +15,7 @@ from rapport.channels import email
 from rapport.channels.addresses import recipient
 from rapport.channels.email import EmailTransport
 from rapport.channels.messages import MESSAGES, Message, Receipt
+from rapport.channels.replies import Refused, Stage, receipt_of
 from rapport.channels.settings import EmailSettings
 from rapport.errors import Unavailable
 from rapport.settings import Settings
@@ -440,3 +441,20 @@ def test_opportunistic_tls_sends_no_password_in_clear(server_settings: Settings)
         receipts = sent(transport(server, server_settings, **login), [message(1)])
         assert receipts["c1-1"].reason == "mail server does not support what the channel asks for"
         assert server.arrived == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "seconds"),
+    [
+        ("450 4.2.0 Greylisted, please come back in 00:04:59", 299),
+        ("451 4.7.1 Greylisting in action, retry after 300 seconds", 300),
+        ("421 4.7.0 Try again in 10 minutes", 600),
+        ("451 4.3.2 please wait about 2 hours", 7200),
+        ("452 4.2.2 mailbox full", 0),
+        ("550 5.7.1 blocked for 24 hours", 0),
+        ("450 4.2.0 come back in 90 hours", 4 * 3600),
+    ],
+)
+def test_servers_say_when_to_come_back(answer: str, seconds: float) -> None:
+    code, _, words = answer.partition(" ")
+    assert receipt_of("m", Refused(Stage.RECIPIENT, int(code), words)).retry_after == seconds

@@ -108,7 +108,7 @@ def test_the_step_of_a_batch_goes_on_with_what_is_in_doubt(migrated: Records, st
         claims = {claim.customer_id: claim for claim in outbox.enter(scope, session, Source.RUN, entries, 2000001)}
         assert {who: claim.claims for who, claim in claims.items()} == {"claimed": 3, "new": 1}
         assert claims["claimed"].message_id == "run-claimed" != claims["new"].message_id
-        (again,) = outbox.claim_retries(session, mailing, 2900001, 2, 10)
+        (again,) = outbox.claim_retries(session, mailing, 2900001, 2, 10, NOW)
         assert (again.message_id, again.attempts, again.claims) == ("run-retry", 2, 3)
         outbox.settle(scope, session, [Settled(claim, State.SENT) for claim in (*claims.values(), again)])
         assert {who for who, *_ in reading.ended(session, mailing, 2000001)} == {*OF_RUNS, "new"} - {"retry"}

@@ -91,6 +91,7 @@ INTERFACES: dict[str, frozenset[str]] = {
             "models",
             "once",
             "outbox",
+            "pacing",
             "personal",
             "reading",
             "sources",

@@ -45,7 +45,7 @@ RECORDS = {
         "target_group_snapshots",
         "target_groups",
     ),
-    "delivery": ("firing_addresses", "messages"),
+    "delivery": ("firing_addresses", "mail_lanes", "messages"),
     "campaigns": (
         "actions",
         "campaign_channels",

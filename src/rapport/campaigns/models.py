@@ -148,6 +148,8 @@ class Occurrence(Base):
     handed_over_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     # Event 1 was due: the first of its channels was handed over or sent; for triggered ones the first firing.
     executed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    paused_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))  # no message leaves while it is set
+    resumed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))  # when it went on after a pause
     canceled_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     finished_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 

@@ -118,8 +118,9 @@ class EmailTransport:
             self._idle.get_nowait().quit()
 
     def _decide(self, message: Message, decided: "queue.SimpleQueue[Receipt]") -> None:
+        began = time.monotonic()
         try:
-            receipt = self._deliver(message)
+            receipt = replace(self._deliver(message), seconds=time.monotonic() - began)
         except Exception as error:  # a receipt is owed for every message, whatever happens
             receipt = Receipt(message.message_id, "failed", f"not sent: {type(error).__name__}")
         count("email", receipt.became)

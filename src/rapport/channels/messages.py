@@ -64,7 +64,9 @@ class Receipt:
 
     away: the server could not be asked at all, so that nothing was tried. Suppressed: nothing may go there;
     skipped: somebody else has had it.
-    reason is one of few short phrases, without addresses or server texts: it is stored per customer.
+    reason is one of few short phrases, without addresses or server texts: it is stored per customer. retry_after:
+    after how many seconds the server wants to be asked again, 0 where it does not say; seconds: how long its answers
+    took.
     """
 
     message_id: str
@@ -72,6 +74,8 @@ class Receipt:
     reason: str = ""
     permanent: bool = False
     away: bool = False
+    retry_after: float = 0.0
+    seconds: float = field(default=0.0, compare=False)
 
     @property
     def became(self) -> str:

@@ -11,6 +11,30 @@ PERMANENT, SERVICE_CLOSING = 500, 421
 UNSUPPORTED = "5.6.7"
 
 
+# How servers say when to come back: "try again in 5 minutes", "greylisted for 300 seconds", "retry in 00:04:59".
+HINT = re.compile(
+    rb"\b(?:in|after|for|wait)\s+(?:about\s+|another\s+)?"
+    rb"(?:(?P<clock>\d{1,2}):(?P<minutes>\d{2}):(?P<rest>\d{2})"
+    rb"|(?P<number>\d{1,5})\s*(?P<unit>s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?)\b)",
+    re.IGNORECASE,
+)
+UNITS = {b"s": 1, b"m": 60, b"h": 3600}
+# No longer than servers are waited for at all between two tries (RFC 5321, 4.5.4.1, has senders try for days).
+LONGEST_HINT = 4 * 3600.0
+
+
+def retry_after(text: bytes) -> float:
+    """After how many seconds a server wants to be asked again, by the text of its answer; 0 where it does not say."""
+    match = HINT.search(text)
+    if match is None:
+        return 0.0
+    if match["clock"]:
+        seconds = int(match["clock"]) * 3600 + int(match["minutes"]) * 60 + int(match["rest"])
+    else:
+        seconds = int(match["number"]) * UNITS[match["unit"][:1].lower()]
+    return min(float(seconds), LONGEST_HINT)
+
+
 class Stage(Enum):
     """Where in the dialogue an answer came."""
 
@@ -30,6 +54,7 @@ class Refused(Exception):
         raw = text if isinstance(text, bytes) else text.encode()
         match = ENHANCED.match(raw)
         self.enhanced = match[1].decode() if match else ""
+        self.retry_after = retry_after(raw) if code < PERMANENT else 0.0
 
 
 def receipt_of(message_id: str, refused: Refused) -> Receipt:
@@ -42,7 +67,7 @@ def receipt_of(message_id: str, refused: Refused) -> Receipt:
     permanent = about_recipient and refused.code >= PERMANENT
     word = "rejected" if permanent else "deferred"
     reason = f"{refused.stage.value} {word} {refused.code} {refused.enhanced}".strip()
-    return Receipt(message_id, "failed", reason, permanent)
+    return Receipt(message_id, "failed", reason, permanent, retry_after=refused.retry_after)
 
 
 # A reason of receipt_of that says that there is no such address, or no longer; only with an enhanced status, since a

@@ -6,6 +6,7 @@ from typing import Any, Literal, Protocol
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from rapport.channels.kinds.base import Secret
+from rapport.channels.rate_plans import RatePlan
 from rapport.errors import Invalid
 from rapport.stores.outside.masks import kept
 from rapport.wording import refused
@@ -38,6 +39,7 @@ class MailSettings(BaseModel):
     reply_to: str = Field("", max_length=320)
     connections: int = Field(8, ge=1, le=64)
     timeout_seconds: float = Field(30, gt=0, le=300)
+    rate_plan: RatePlan | None = None
 
     @field_validator("from_address", "reply_to")
     @classmethod

@@ -97,6 +97,23 @@ class OutboxMessage(Base):
     )
 
 
+class MailLane(Base):
+    """How a channel stands with a mail provider: what left for it in an hour, and until when it is left alone.
+
+    name is a domain, or "rate" and the first domain of a rule of the rate plan; rests counts how often in a row.
+    """
+
+    __tablename__ = "mail_lanes"
+
+    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    channel_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    name: Mapped[str] = mapped_column(String(270), primary_key=True)
+    hour: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    sent: Mapped[int] = mapped_column(Integer, default=0)
+    rests: Mapped[int] = mapped_column(Integer, default=0)
+    resting_until: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
 class TakenAddress(Base):
     """Which person (a pseudonym) a campaign writes to at an address (a mark) on a channel; nobody else is."""
 

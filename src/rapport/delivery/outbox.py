@@ -87,6 +87,7 @@ OF_MAILING = """tenant_id = :tenant_id AND source = :source AND source_id = :sou
 RETRIES = f"""
     picked AS MATERIALIZED (
         SELECT id FROM messages WHERE {OF_MAILING} AND state = '{State.PENDING}' AND attempts <= :attempts
+            AND (due_at IS NULL OR due_at <= :now)
         ORDER BY customer_id LIMIT :size
     )
 """
@@ -257,9 +258,13 @@ def claim_due(
     return _claimed(records, DUE, {**parameters, "batch": None})
 
 
-def claim_retries(records: Records, mailing: Mailing, batch: int, attempts: int, size: int) -> list[Claim]:
-    """Claim up to size messages that were refused for now, after at most so many attempts, as a batch of their own."""
-    parameters = {**asdict(mailing), "batch": batch, "attempts": attempts, "size": size, "due_at": None}
+def claim_retries(
+    records: Records, mailing: Mailing, batch: int, attempts: int, size: int, now: datetime
+) -> list[Claim]:
+    """Claim up to size messages that were refused for now, after at most so many attempts, as a batch of their own;
+    what waits for an instant is claimed only after it.
+    """
+    parameters = {**asdict(mailing), "batch": batch, "attempts": attempts, "size": size, "due_at": None, "now": now}
     return _claimed(records, RETRIES, parameters)
 
 

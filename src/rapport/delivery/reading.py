@@ -1,6 +1,7 @@
 """What stands of messages in the records."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, text
 from sqlalchemy.orm import Session
@@ -46,8 +47,14 @@ def ended(records: Session | Connection, mailing: Mailing, batch: int) -> list[E
 
 
 def to_retry(records: Session | Connection, mailing: Mailing) -> int:
-    """How many messages of a mailing are to be tried again."""
-    query = select(func.count()).select_from(OutboxMessage).where(_of(mailing), OutboxMessage.state == State.PENDING)
+    """How many messages of a mailing are to be tried again, not counting those that wait for an instant."""
+    query = select(func.count()).select_from(OutboxMessage).where(_pending(mailing), OutboxMessage.due_at.is_(None))
+    return records.execute(query).scalar_one()
+
+
+def held_until(records: Session | Connection, mailing: Mailing) -> datetime | None:
+    """The first instant that messages of a mailing wait for; None when none do."""
+    query = select(func.min(OutboxMessage.due_at)).where(_pending(mailing))
     return records.execute(query).scalar_one()
 
 
@@ -68,6 +75,10 @@ def forget_customers(scope: Scope, session: Session, customer_ids: Sequence[str]
     """Drop the messages to erased persons."""
     theirs = (OutboxMessage.tenant_id == scope.tenant_id) & OutboxMessage.customer_id.in_(customer_ids)
     session.execute(delete(OutboxMessage).where(theirs))
+
+
+def _pending(mailing: Mailing) -> ColumnElement[bool]:
+    return and_(_of(mailing), OutboxMessage.state == State.PENDING)
 
 
 def _of(mailing: Mailing) -> ColumnElement[bool]:

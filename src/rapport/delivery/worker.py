@@ -18,6 +18,7 @@ from rapport.channels.models import Channel
 from rapport.delivery import outbox
 from rapport.delivery.models import Source, State
 from rapport.delivery.outbox import Claim, Settled
+from rapport.delivery.pacing import Pace
 from rapport.delivery.sources import MessageSource
 from rapport.delivery.transports import transports
 from rapport.errors import RapportError
@@ -144,12 +145,21 @@ class Sender(ClaimingWorker):
         return letters
 
     def _hand_over(self, scope: Scope, channel: Channel, letters: Sequence[tuple[Claim, Message]]) -> None:
+        pace = Pace(scope, channel)
         waiting = {letter.message_id: claim for claim, letter in letters}
-        drawn = takewhile(lambda _: not self.stopping, (letter for _, letter in letters))
+        providers = {letter.message_id: pace.provider(letter) for _, letter in letters}
+        held = pace.held([letter for _, letter in letters])
+        settled = [Settled(waiting.pop(name), State.PENDING, "", at, answered=False) for name, at in held.items()]
+        self._settle(scope, settled)
+        drawn = takewhile(
+            lambda _: not self.stopping, (letter for _, letter in letters if letter.message_id in waiting)
+        )
         with self._transports.of(scope, channel) as transport:
             for receipts in transport.send_many(drawn):
                 replies = [(waiting.pop(receipt.message_id), receipt) for receipt in receipts]
                 self.note(self._note_replies, scope, replies)
+                first = [receipt for claim, receipt in replies if not claim.attempts]
+                pace.heard([(providers[receipt.message_id], receipt) for receipt in first])
         # Nothing more leaves: the process is being stopped.
         self._settle(scope, [Settled(claim, State.PENDING, answered=False) for claim in waiting.values()])
 
@@ -170,7 +180,7 @@ class Sender(ClaimingWorker):
             return Settled(claim, State.PENDING, receipt.reason, CLOCK.now() + timedelta(seconds=wait), answered=False)
         if receipt.permanent or receipt.away or claim.attempts >= len(delays):
             return Settled(claim, State.FAILED, receipt.reason, answered=not receipt.away)
-        due_at = CLOCK.now() + timedelta(seconds=delays[claim.attempts])
+        due_at = CLOCK.now() + timedelta(seconds=max(delays[claim.attempts], receipt.retry_after))
         return Settled(claim, State.PENDING, receipt.reason, due_at)
 
     def _settle(self, scope: Scope, settled: Sequence[Settled]) -> None:

@@ -88,7 +88,7 @@ def overdue(scope: Scope) -> list[str]:
     with scope.reads() as session:
         rows = session.execute(not_begun(scope.tenant_id)).all()
     for row, campaign in rows:
-        if late_by(scope, campaign, row) >= patience:
+        if campaign.paused_at is None and late_by(scope, campaign, row) >= patience:
             sentences.append(f"Campaign {row.campaign_id} on channel {row.channel_id} has not begun to be sent.")
     undecided = due_clearances(scope, since=now - patience)
     return [*sentences, *(f"Campaign {number} waits for the decision on its clearance." for number in undecided)]

@@ -11,6 +11,7 @@ from rapport.campaigns.delivery.units import Unit, row_of
 from rapport.campaigns.models import Lease, Occurrence, OccurrenceChannel
 from rapport.campaigns.occurrences import locked
 from rapport.campaigns.settings import CampaignSettings
+from rapport.campaigns.states import RunState
 from rapport.errors import Conflict
 from rapport.stores.workflows import work
 
@@ -19,10 +20,13 @@ HELD_UP = timedelta(minutes=10)
 
 
 def late_by(scope: Scope, campaign: Occurrence, row: OccurrenceChannel) -> timedelta:
-    """For how long a unit could have left, not before its run was processed, cleared and confirmed; quiet hours do not
-    count.
+    """For how long a unit could have left, not before its run was processed, cleared, confirmed and resumed; quiet
+    hours and a pause that goes on do not count.
     """
-    times = (scope.instant(row.scheduled_time), campaign.processed_at, campaign.cleared_at, campaign.confirmed_at)
+    if campaign.paused_at is not None:
+        return timedelta()
+    decided = (campaign.processed_at, campaign.cleared_at, campaign.confirmed_at, campaign.resumed_at)
+    times = (scope.instant(row.scheduled_time), *decided)
     due = max(at for at in times if at is not None)
     return quiet_hours.awake(scope, quiet_hours.hours_of(scope, campaign, row.channel_id), due)
 
@@ -56,6 +60,19 @@ def require_in_time(scope: Scope, unit: Unit) -> None:
 def require_no_quiet_hour(scope: Scope, unit: Unit) -> None:
     """Raises Later in the quiet hours that a unit keeps."""
     if quiet_hours.is_held(scope, unit.campaign, unit.channel_id):
+        raise work.Later
+
+
+def is_paused(scope: Scope, unit: Unit) -> bool:
+    """Whether a person has paused the sending of a unit's run, and it has not been canceled since."""
+    with scope.reads() as session:
+        campaign = locked(scope, session, unit.campaign.id, lock=False)
+    return campaign.paused_at is not None and campaign.state == RunState.EXECUTING
+
+
+def require_not_paused(scope: Scope, unit: Unit) -> None:
+    """Raises Later while the run is paused."""
+    if is_paused(scope, unit):
         raise work.Later
 
 

@@ -3,6 +3,8 @@ batch.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from rapport.access.scope import Scope
 from rapport.campaigns.delivery.units import Unit, row_of
@@ -12,6 +14,15 @@ from rapport.channels.messages import Receipt
 from rapport.delivery import outbox, reading
 from rapport.delivery.models import Source, State
 from rapport.delivery.outbox import Claim, Entry, Settled
+from rapport.notifications.deliverer import OUTSIDE_CLOCK
+
+
+@dataclass(frozen=True)
+class Tries:
+    """Seconds before each retry of a message, and whether a round of sending is the last one of its unit."""
+
+    delays: Sequence[float]
+    is_last: bool
 
 
 def claim(scope: Scope, held: HeldLease, unit: Unit, batch: int, customers: Sequence[str]) -> list[Claim]:
@@ -44,23 +55,40 @@ def claim_retries(
     begun = reading.batch_size(held.connection, mailing, batch)
     if begun:
         return outbox.claim_again(held.connection, mailing, batch), begun
-    claims = outbox.claim_retries(held.connection, mailing, batch, attempts, size)
+    claims = outbox.claim_retries(held.connection, mailing, batch, attempts, size, OUTSIDE_CLOCK.now())
     return claims, len(claims)
 
 
-def settle(scope: Scope, held: HeldLease, unit: Unit, receipts: Mapping[Claim, Receipt], *, last: bool) -> None:
+def settle(scope: Scope, held: HeldLease, unit: Unit, receipts: Mapping[Claim, Receipt], tries: Tries) -> None:
     """Enter what became of messages; a temporary failure is to be retried unless this was the last try.
 
     What has left is entered even if the records are away meanwhile.
     """
-    settled = [Settled(claimed, _state_of(receipt, last), receipt.reason) for claimed, receipt in receipts.items()]
+    _enter(scope, held, unit, [_became(claimed, receipt, tries) for claimed, receipt in receipts.items()])
+
+
+def hold(scope: Scope, held: HeldLease, unit: Unit, until: Mapping[Claim, datetime]) -> None:
+    """Enter that messages were not tried, and wait for an instant."""
+    waiting = [Settled(claimed, State.PENDING, "", at, answered=False) for claimed, at in until.items()]
+    _enter(scope, held, unit, waiting)
+
+
+def _enter(scope: Scope, held: HeldLease, unit: Unit, settled: Sequence[Settled]) -> None:
     if held.note(lambda records: outbox.settle(scope, records, settled)) < len(settled):
         raise LeaseLost(f"Another worker sends campaign {unit.campaign.id} on channel {unit.channel_id} now.")
 
 
-def _state_of(receipt: Receipt, last: bool) -> State:
+def _became(claimed: Claim, receipt: Receipt, tries: Tries) -> Settled:
+    """What a reply says of a message. It has its time where its server asked for one, and after the rounds of its
+    unit; else it waits for the next round.
+    """
     is_temporary = State(receipt.outcome) is State.FAILED and not receipt.permanent
-    return State.PENDING if is_temporary and not last else State(receipt.outcome)
+    if is_temporary and claimed.attempts < len(tries.delays) and (receipt.retry_after or tries.is_last):
+        seconds = max(receipt.retry_after, tries.delays[claimed.attempts])
+        return Settled(claimed, State.PENDING, receipt.reason, OUTSIDE_CLOCK.now() + timedelta(seconds=seconds))
+    return Settled(
+        claimed, State.PENDING if is_temporary and not tries.is_last else State(receipt.outcome), receipt.reason
+    )
 
 
 def flush(scope: Scope, held: HeldLease, unit: Unit, batch: int) -> None:

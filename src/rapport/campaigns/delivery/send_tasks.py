@@ -14,6 +14,8 @@ from rapport.channels.kinds import registry
 from rapport.stores.workflows import work
 
 log = structlog.get_logger("rapport.campaigns")
+# What waits for its time is looked at again after so many seconds: its campaign may be canceled meanwhile.
+LONGEST_SLEEP = 300.0
 # Arguments of a unit's work: tenant, campaign, channel and group.
 UnitArguments = tuple[int, int, int, int]
 
@@ -53,6 +55,7 @@ def _plan_batches(tenant_id: int, campaign_id: int, channel_id: int, group: int)
 @work.step("campaigns.send_batch", ATTEMPTS)
 def _send(tenant_id: int, campaign_id: int, channel_id: int, group: int, number: int, low: str, high: str) -> bool:
     scope, unit = unit_at(tenant_id, campaign_id, channel_id, group)
+    lateness.require_not_paused(scope, unit)
     lateness.require_no_quiet_hour(scope, unit)
     lateness.require_in_time(scope, unit)
     return sending.send_batch(scope, unit, number, low, high)
@@ -61,6 +64,7 @@ def _send(tenant_id: int, campaign_id: int, channel_id: int, group: int, number:
 @work.step("campaigns.send_retries", ATTEMPTS)
 def _retry(tenant_id: int, campaign_id: int, channel_id: int, group: int, number: int, attempt: int) -> int:
     scope, unit = unit_at(tenant_id, campaign_id, channel_id, group)
+    lateness.require_not_paused(scope, unit)
     lateness.require_no_quiet_hour(scope, unit)
     return sending.send_retries(scope, unit, number, attempt)
 
@@ -153,6 +157,24 @@ def _send_all(unit: UnitArguments, batches: list[str]) -> None:
             work.sleep(delay)
         while _retry(*unit, number + 1, attempt):
             number += 1
+    while (seconds := _held_for(*unit)) is not None:
+        work.sleep(min(seconds, LONGEST_SLEEP))
+        while _send_held(*unit, number + 1):
+            number += 1
+
+
+@work.step("campaigns.held_for", ATTEMPTS)
+def _held_for(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> float | None:
+    return sending.held_for(*unit_at(tenant_id, campaign_id, channel_id, group))
+
+
+@work.step("campaigns.send_held", ATTEMPTS)
+def _send_held(tenant_id: int, campaign_id: int, channel_id: int, group: int, number: int) -> int:
+    """Send up to a batch of messages that waited for their time; how many were due."""
+    scope, unit = unit_at(tenant_id, campaign_id, channel_id, group)
+    lateness.require_not_paused(scope, unit)
+    lateness.require_no_quiet_hour(scope, unit)
+    return sending.send_retries(scope, unit, number, len(tenant_settings(scope, CampaignSettings).retry_delays))
 
 
 @work.step("campaigns.waiting", ATTEMPTS)

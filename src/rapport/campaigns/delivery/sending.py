@@ -28,13 +28,16 @@ from rapport.channels.models import Channel
 from rapport.delivery import content, reading, transports
 from rapport.delivery.content import Draft, Written
 from rapport.delivery.outbox import Claim
+from rapport.delivery.pacing import Pace
 from rapport.errors import Away
 from rapport.messaging import registration
 from rapport.messaging.contactability import kept_off as messaging_kept_off
 from rapport.messaging.contactability import rules
 from rapport.messaging.contactability.kept_off import KeptOff
 from rapport.messaging.contactability.suppressions import Origin
+from rapport.notifications.deliverer import OUTSIDE_CLOCK
 from rapport.stores.warehouse import identifier
+from rapport.stores.workflows import work
 
 # Instead of the last customer of a batch: it is all of the unit.
 WHOLE = ""
@@ -205,24 +208,29 @@ def forget(scope: Scope, unit: Unit) -> None:
 
 
 def _deliver(scope: Scope, held: HeldLease, unit: Unit, claims: Sequence[Claim], *, last: bool) -> None:
-    """Send claimed messages and settle each as its reply comes."""
+    """Send claimed messages and settle each as its reply comes; what must not leave now waits for its time."""
     if not claims:
         return
-    channel = channels.channel(scope, unit.channel_id)
+    channel, tries = channels.channel(scope, unit.channel_id), ledger.Tries(_delays(scope), last)
     claim_of = {claim.message_id: claim for claim in claims}
+    pace, providers = Pace(scope, channel), dict[str, str]()
     away_receipts: list[Receipt] = []
     with (
         closing(_written_ahead(scope, unit, channel, claims)) as parts,
         transports.transports(scope.stores).of(scope, channel) as transport,
     ):
-        messages = _sendable(scope, held, unit, claim_of, parts, last=last)
+        messages = _sendable(scope, held, unit, claim_of, parts, tries, pace, providers)
         for receipts in transport.send_many(takewhile(lambda _: not away_receipts, messages)):
             away_receipts.extend(receipt for receipt in receipts if receipt.away)
             tried = {claim_of[receipt.message_id]: receipt for receipt in receipts if not receipt.away}
             if tried:
-                ledger.settle(scope, held, unit, tried, last=last)
+                ledger.settle(scope, held, unit, tried, tries)
+                first = [(claim, receipt) for claim, receipt in tried.items() if not claim.attempts]
+                pace.heard([(providers[claim.message_id], receipt) for claim, receipt in first])
     if away_receipts:  # what was not tried stays claimed, and goes out when the step is repeated
         raise lateness.too_late(scope) if lateness.is_late(scope, unit) else Away(f"The {away_receipts[0].reason}.")
+    if len(providers) < len(claims):  # paused meanwhile: the rest stays claimed for the same reason
+        raise work.Later
 
 
 def _sendable(
@@ -231,15 +239,32 @@ def _sendable(
     unit: Unit,
     claim_of: Mapping[str, Claim],
     parts: Iterable[Mapping[str, Written]],
-    *,
-    last: bool,
+    tries: ledger.Tries,
+    pace: Pace,
+    providers: dict[str, str],
 ) -> Iterator[Message]:
-    """The messages to send of what was written; the rest is settled."""
+    """The messages to send of what was written, whose providers are noted; the rest is settled, or held.
+
+    A provider that turns out to be slow gets no more from there on.
+    """
     for written in parts:
         unwritten = {claim_of[name]: receipt for name, receipt in written.items() if isinstance(receipt, Receipt)}
+        providers |= dict.fromkeys(written, "")
         if unwritten:
-            ledger.settle(scope, held, unit, unwritten, last=last)
-        yield from (message for message in written.values() if isinstance(message, Message))
+            ledger.settle(scope, held, unit, unwritten, tries)
+        messages = [message for message in written.values() if isinstance(message, Message)]
+        until = {claim_of[name]: at for name, at in pace.held(messages).items()}
+        for message in messages:
+            claim = claim_of[message.message_id]
+            providers[message.message_id] = provider = pace.provider(message)
+            if claim in until:
+                continue
+            if (rests_until := pace.resting_until(provider)) is not None:
+                until[claim] = rests_until
+                continue
+            yield message
+        if until:
+            ledger.hold(scope, held, unit, until)
 
 
 def _written_ahead(
@@ -247,7 +272,8 @@ def _written_ahead(
 ) -> Generator[dict[str, Written], None, None]:
     """What is written of claims, a part at a time: the next part is written while the one before it leaves.
 
-    So little is written ahead that who says no in between is heard before the message leaves.
+    So little is written ahead that who says no in between is heard before the message leaves. Once the run is paused
+    no more is written.
     """
     with ThreadPoolExecutor(1, "writing") as thread:
         ahead: deque[Future[dict[str, Written]]] = deque()
@@ -255,6 +281,8 @@ def _written_ahead(
             ahead.append(thread.submit(_written, scope, unit, channel, claims[begin : begin + WRITTEN_TOGETHER]))
             if len(ahead) > 1:
                 yield ahead.popleft().result()
+            if lateness.is_paused(scope, unit):
+                return
         yield ahead.popleft().result()
 
 
@@ -307,12 +335,19 @@ def not_begun(tenant_id: Any) -> Select[OccurrenceChannel, Occurrence]:
 
 
 def due(scope: Scope) -> list[OccurrenceChannel]:
-    """Units whose time has come by the clock, that no quiet hour holds and that were not begun, in order of time."""
+    """Units whose time has come by the clock, that no quiet hour and no pause holds and that were not begun, in order
+    of time.
+    """
     with scope.reads() as session:
         rows = session.execute(not_begun(scope.tenant_id)).all()
     now = scope.clock.now()
     scheduled = [(row, campaign) for row, campaign in rows if scope.instant(row.scheduled_time) <= now]
-    due_units = [row for row, campaign in scheduled if not quiet_hours.is_held(scope, campaign, row.channel_id)]
+    due_units = [
+        row
+        for row, campaign in scheduled
+        if not quiet_hours.is_held(scope, campaign, row.channel_id)
+        and (campaign.paused_at is None or channels.is_pulled(scope, row.channel_id))
+    ]
     return sorted(
         due_units, key=lambda row: (row.scheduled_time, row.campaign_id, row.channel_id, row.recipient_group_id)
     )
@@ -323,6 +358,17 @@ def under_way(scope: Scope) -> list[OccurrenceChannel]:
     query = select(OccurrenceChannel).filter_by(tenant_id=scope.tenant_id, state=RunState.EXECUTING)
     with scope.reads() as session:
         return list(session.scalars(query))
+
+
+def held_for(scope: Scope, unit: Unit) -> float | None:
+    """In how many seconds the first message of a unit is due that waits for an instant; None when none does, or the
+    campaign was canceled.
+    """
+    if not is_open(scope, unit):
+        return None
+    with scope.reads() as session:
+        until = reading.held_until(session, unit.mailing(scope))
+    return None if until is None else max((until - OUTSIDE_CLOCK.now()).total_seconds(), 0.0)
 
 
 def waiting(scope: Scope, unit: Unit) -> int:

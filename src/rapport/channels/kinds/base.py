@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
 from rapport.channels.messages import Content, Message, Sender, Transport
+from rapport.channels.rate_plans import RatePlan
 
 
 class _Secret:
@@ -130,6 +131,14 @@ class ChannelKind(ABC):
     def write(self, message_id: str, customer_id: str, to: str, content: Content, unsubscribe_url: str = "") -> Message:
         """A message of the content as the transport takes it; without a URL nobody can unsubscribe by it."""
         return Message(message_id, customer_id, to, content.subject, content.text, content.html)
+
+    def provider(self, to: str) -> str:
+        """Who takes messages to an address, where one that is slow must not hold up others; empty: all are alike."""
+        return ""
+
+    def rate_plan(self, scope: Scope, settings: Mapping[str, Any]) -> RatePlan | None:
+        """How much may leave for each provider on a channel with these settings; None for as much as it takes."""
+        return None
 
     def bounce(self, reason: str) -> Bounce | None:
         """What the reason on the receipt of a message that failed says of its address; None for nothing."""

@@ -13,6 +13,7 @@ from rapport.channels.brands.outgoing import outgoing
 from rapport.channels.email import EmailTransport
 from rapport.channels.kinds.base import AddressForm, Bounce, ChannelKind
 from rapport.channels.messages import Content, Message, Sender, Transport
+from rapport.channels.rate_plans import RatePlan
 from rapport.channels.replies import is_hard_bounce, is_soft_bounce
 from rapport.channels.senders import require_allowed_sender
 from rapport.channels.settings import MAIL_PLACE, EmailSettings
@@ -70,6 +71,14 @@ class EmailKind(ChannelKind):
         """A letter; with a URL it has the headers to unsubscribe."""
         letter = super().write(message_id, customer_id, to, content)
         return replace(letter, headers=unsubscribe_headers(unsubscribe_url)) if unsubscribe_url else letter
+
+    def provider(self, to: str) -> str:
+        """The domain of the address."""
+        return to.rpartition("@")[2].strip().lower()
+
+    def rate_plan(self, scope: Scope, settings: Mapping[str, Any]) -> RatePlan | None:
+        """That of the channel, or of its brand."""
+        return brands.mail_settings(settings, brands.brand_of(scope, settings)).rate_plan
 
     def bounce(self, reason: str) -> Bounce | None:
         """By what the recipient's mail server answered."""

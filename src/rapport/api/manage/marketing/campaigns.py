@@ -17,7 +17,7 @@ from rapport.campaigns.delivery import completion, quiet_hours
 from rapport.campaigns.measurement import results
 from rapport.campaigns.measurement.results import Results
 from rapport.campaigns.models import Occurrence
-from rapport.campaigns.runs import by_hand, explanations
+from rapport.campaigns.runs import by_hand, explanations, pausing
 from rapport.campaigns.runs import clearance as campaign_clearance
 from rapport.campaigns.runs.clearance import Clearance
 from rapport.campaigns.runs.explanations import Answer, CustomerOutcome
@@ -69,6 +69,8 @@ class CampaignOut(BaseModel):
     confirmed_at: datetime | None = Field(description="When a person confirmed it after the blast guard had stopped it")
     handed_over_at: datetime | None = Field(description="When the lists of external channels were handed over")
     executed_at: datetime | None = Field(description="When the first channel was handed over or sent (event 1)")
+    paused_at: datetime | None = Field(description="Since when no message of it leaves; null unless it is paused")
+    resumed_at: datetime | None = Field(description="When it last went on after a pause")
     canceled_at: datetime | None
     finished_at: datetime | None
     quiet_until: datetime | None = Field(
@@ -204,6 +206,22 @@ def get_results(
 def cancel(campaign_id: CampaignId, principal: Principal = Depends(admin)) -> CampaignOut:  # noqa: B008
     """Stop a campaign: messages that have not been sent are skipped; 409 if the campaign has ended."""
     return rendered_campaigns(principal.scope, [by_hand.cancel(principal.scope, campaign_id)])[0]
+
+
+@router.post("/{campaign_id}/pause", summary="Pause the sending of a campaign")
+def pause(campaign_id: CampaignId, principal: Principal = Depends(admin)) -> CampaignOut:  # noqa: B008
+    """Let no more of its messages leave; those on their way to the mail server arrive. Lists that outside systems pull
+    are not held back. 409 if it is neither scheduled nor being sent.
+    """
+    return rendered_campaigns(principal.scope, [pausing.pause(principal.scope, campaign_id)])[0]
+
+
+@router.post("/{campaign_id}/resume", summary="Resume the sending of a campaign")
+def resume(campaign_id: CampaignId, principal: Principal = Depends(admin)) -> CampaignOut:  # noqa: B008
+    """Send the rest of a paused campaign, which begins within a minute. Nobody gets a message twice. 409 if it is not
+    paused.
+    """
+    return rendered_campaigns(principal.scope, [pausing.resume(principal.scope, campaign_id)])[0]
 
 
 @router.post("/{campaign_id}/confirm", summary="Confirm a campaign that the blast guard stopped")
