@@ -1,6 +1,7 @@
 """What became of transactional mail: in the log, in metrics, told to listeners, and dropped when its time has come."""
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -32,6 +33,11 @@ from rapport.transactional.events import Event
 from rapport.transactional.models import Send
 
 pytestmark = pytest.mark.usefixtures("sender")
+UNDER_WAY = """
+    SELECT count(*) FROM dbos.workflow_status
+    WHERE name IN ('campaigns.purge_person', 'customers.erase', 'realtime.purge_visitors')
+        AND status IN ('ENQUEUED', 'PENDING')
+"""
 METRICS = "/TransactionalMail/GetTransactionalTemplateMetrics"
 OF_USER = "/TransactionalMail/GetTransactionalUserMetrics"
 # Days of their own for what is counted.
@@ -238,6 +244,18 @@ def test_contents_and_entries_are_kept_as_long_as_the_tenant_says(api: httpx.Cli
             final_send = session.get(Send, final_id)
             assert bool(final_send and final_send.content) == (days == 2)
             assert (final_send is None) == (days == 11)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ended_erasures(shop: Scope) -> Iterator[None]:
+    """The durable work of erasures has ended when the engines stop."""
+    yield
+
+    def under_way() -> int:
+        with shop.records() as session:
+            return session.scalar(text(UNDER_WAY)) or 0
+
+    eventually(lambda: not under_way())
 
 
 def _drop(scope: Scope, now: datetime) -> None:

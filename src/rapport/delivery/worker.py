@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
 from itertools import takewhile
+from typing import ClassVar
 
 import structlog
 
@@ -46,10 +47,12 @@ FIRST_WAIT, LONGEST_WAIT = 2.5, 300.0
 class Sender(ClaimingWorker):
     """A thread with an event loop that has what is due of a source sent until it is stopped.
 
-    Each source has a sender of its own, so that much of one holds up nothing of another.
+    Each source has a sender of its own, so that much of one holds up nothing of another. What comes within gathers
+    seconds of a claim is claimed together after it: under load a batch costs the records little more than one message.
     """
 
     topic = Topic.MESSAGES
+    gathers: ClassVar[float] = 0.0
 
     def __init__(self, stores: Stores, source: Source, messages: MessageSource) -> None:
         super().__init__(stores, threads=4)
@@ -61,7 +64,7 @@ class Sender(ClaimingWorker):
 
     async def opened(self) -> None:
         """Begin to renew claims."""
-        self._renewed = time.monotonic()
+        self._renewed, self._claimed = time.monotonic(), float("-inf")
         self._renewing = asyncio.create_task(self._renew())
 
     async def closed(self) -> None:
@@ -81,6 +84,8 @@ class Sender(ClaimingWorker):
             await self._renew_all()
             if not is_timely(self._renewed, LEASE):
                 return
+        await asyncio.sleep(max(0.0, self._claimed + self.gathers - time.monotonic()))
+        self._claimed = time.monotonic()
         busy = {channel_key: messages for channel_key, messages in self._busy.items() if messages}
         together: dict[tuple[int, int], list[Claim]] = defaultdict(list)
         free = MAX_AT_ONCE - len(self._claims)

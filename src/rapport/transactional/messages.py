@@ -78,6 +78,7 @@ class TransactionalSender(Sender):
     """Sends transactional mail in lanes of its own, so that no campaign is in its way."""
 
     name = "transactional sender"
+    gathers = 0.03
 
     def __init__(self, stores: Stores) -> None:
         super().__init__(stores, Source.TRANSACTIONAL, TransactionalMessages())
