@@ -32,19 +32,24 @@ from rapport.api.http.protection import policy_of
 from rapport.api.http.responses import error_response, json_response
 from rapport.api.http.shares import Places, Shares
 from rapport.api.http.unmatched import unmatched
-from rapport.api.wire import unsubscribe
+from rapport.api.wire import mail_events, unsubscribe
 from rapport.api.wire.event_senders import THREADS
 from rapport.campaigns.cycle.scheduler import Scheduler
 from rapport.campaigns.delivery.engagements import SECRET_MEMBERS
+from rapport.campaigns.delivery.mail_events import CampaignMailEvents
 from rapport.customers import consent_marks
 from rapport.customers.privacy import tasks
 from rapport.customers.writes import writer
+from rapport.delivery.returns.inbound import InboundMail
+from rapport.delivery.returns.recorder import MailEventRecorder, Sinks
 from rapport.errors import Away, Invalid, NotFound, RapportError, Withheld, WrongMethod
+from rapport.messaging.tracking.tokens import SentFor, TokenReader
 from rapport.notifications.deliverer import Deliverer
 from rapport.realtime import service as realtime
 from rapport.realtime.events.directory import Directory
 from rapport.realtime.events.intake import Intake
 from rapport.realtime.events.pacing import EventRateLimiter
+from rapport.realtime.recording.pending_receipts import unfiled_receipts
 from rapport.settings import networks_of
 from rapport.stores import Stores
 from rapport.stores.workers.base import Worker, running
@@ -58,11 +63,23 @@ LARGE_BODIES = 8
 ASSETS = "/docs/assets"
 
 
+def mail_event_sinks() -> Sinks:
+    """Where what becomes of messages is recorded, by what they were sent for."""
+    return {SentFor.CAMPAIGN: CampaignMailEvents(unfiled_receipts)}
+
+
 def workers_of(stores: Stores, roles: frozenset[str]) -> list[Worker]:
     """The workers of a process with some roles, in the order in which they are started."""
     workers: list[Worker] = []
     if "worker" in roles:
-        workers += [Deliverer(stores, SECRET_MEMBERS), TransactionalSender(stores), *realtime.workers(stores)]
+        workers += [
+            Deliverer(stores, SECRET_MEMBERS),
+            TransactionalSender(stores),
+            *realtime.workers(stores),
+            MailEventRecorder(stores, mail_event_sinks()),
+        ]
+        if stores.settings.bounce_port:
+            workers.append(InboundMail(stores))
     if "scheduler" in roles:
         workers.append(Scheduler(stores))
     return workers
@@ -114,6 +131,8 @@ def create_app(stores: Stores, operator_token: str = "") -> FastAPI:
     app.state.large_bodies = Places(LARGE_BODIES)
     app.state.limiter = RateLimiter(stores.settings.rate_limit_calls, stores.settings.rate_limit_seconds)
     app.state.unsubscribed = RateLimiter(unsubscribe.MOST_TIMES, unsubscribe.WITHIN_SECONDS)
+    app.state.mail_tokens = TokenReader(stores)
+    app.state.mail_events = RateLimiter(mail_events.MOST_TIMES, mail_events.WITHIN_SECONDS)
     _errors(app)
     app.user_middleware = [
         Middleware(WirePaths, routes=[route for router in WIRE for route in router.routes]),

@@ -73,6 +73,9 @@ class Settings(BaseSettings):
     mail_from: str = "rapport@localhost"
     dns_servers: str = ""
     public_url: str = ""
+    bounce_port: int = Field(0, ge=0, le=65_535)
+    bounce_host: str = "127.0.0.1"
+    bounce_protocol: Literal["smtp", "lmtp"] = "smtp"
     query_memory_bytes: int = 3_000_000_000
     query_threads: int = 0
     secret_key: SecretStr = SecretStr("")

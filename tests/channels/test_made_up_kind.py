@@ -34,11 +34,12 @@ from rapport.campaigns.occurrences import plan_next_run
 from rapport.campaigns.runs import processing
 from rapport.channels import opening
 from rapport.channels import service as channels
-from rapport.channels.kinds.base import AddressForm, Bounce, ChannelKind, Secret
+from rapport.channels.kinds.base import AddressForm, ChannelKind, Secret
 from rapport.channels.kinds.registry import KINDS
 from rapport.channels.messages import Content, Message, Receipt, Transport
 from rapport.channels.messages import Sender as MailSender
 from rapport.channels.models import Channel
+from rapport.channels.returned import ReturnKind
 from rapport.delivery import transports
 from rapport.errors import Invalid
 from rapport.messaging.contactability import suppressions
@@ -107,8 +108,8 @@ class PigeonKind(ChannelKind):
     def write(self, message_id: str, customer_id: str, to: str, content: Content, unsubscribe_url: str = "") -> Message:
         return Message(message_id, customer_id, to, text=content.text)
 
-    def bounce(self, reason: str) -> Bounce | None:
-        return Bounce.HARD if reason == "pigeon lost" else None
+    def returned(self, reason: str) -> ReturnKind | None:
+        return ReturnKind.PERMANENT if reason == "pigeon lost" else None
 
     def sending_attributes(
         self, scope: Scope, settings: Mapping[str, Any], subject: str, sender: MailSender

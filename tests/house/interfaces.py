@@ -51,6 +51,8 @@ INTERFACES: dict[str, frozenset[str]] = {
             "messages",
             "models",
             "opening",
+            "provider_headers",
+            "returned",
             "senders",
             "service",
             "transactional",
@@ -94,6 +96,7 @@ INTERFACES: dict[str, frozenset[str]] = {
             "pacing",
             "personal",
             "reading",
+            "returns.events",
             "sources",
             "transports",
             "worker",
@@ -132,6 +135,8 @@ INTERFACES: dict[str, frozenset[str]] = {
             "tags.language",
             "template_senders",
             "templates",
+            "tracking.links",
+            "tracking.tokens",
         }
     ),
     "notifications": frozenset(

@@ -34,6 +34,7 @@ RECORDS = {
         "template_folders",
         "template_versions",
         "templates",
+        "tracked_links",
     ),
     "channels": ("brand_addresses", "brands", "channel_apps", "channels", "dkim_keys"),
     "notifications": ("deliveries", "listeners"),
@@ -45,7 +46,7 @@ RECORDS = {
         "target_group_snapshots",
         "target_groups",
     ),
-    "delivery": ("firing_addresses", "mail_lanes", "messages"),
+    "delivery": ("firing_addresses", "link_clicks", "mail_events", "mail_lanes", "messages"),
     "campaigns": (
         "actions",
         "campaign_channels",

@@ -10,7 +10,7 @@ from rapport.errors import Conflict, TooLarge
 Described = dict[str, Any]
 FAMILIES = {"Management": PROBLEMS, "Wire": ERRORS}
 # Whoever calls these shows no key: who it is stands in the path, in a token of its own, or does not matter.
-KEYLESS = {"Events", "Unsubscribe", "operations"}
+KEYLESS = {"Events", "Unsubscribe", "Mail", "operations"}
 LOGIN = "Login"
 KEY = {
     "type": "apiKey",

@@ -11,6 +11,7 @@ from rapport.campaigns.models import ORDERS, Series
 from rapport.campaigns.plans import Plan, channels_in
 from rapport.campaigns.schemas import Goal, PlainGoal
 from rapport.channels import service as channels
+from rapport.channels.models import Channel
 from rapport.conditions.purchases import IN_FORCE, IS_PURCHASE
 from rapport.errors import Invalid
 
@@ -122,10 +123,16 @@ def warnings(scope: Scope, series: Series) -> list[str]:
     channel_ids = channels_in(series.groups)
     return [
         f"goal click: clicks in {channel.behaviour.message_noun} of channel {channel.id} ({channel.name}) are not "
-        "measured, since Rapport sends it itself. The goal shows nothing of it: choose another one, such as orders."
+        "measured: Rapport sends it itself, and does not track its links. The goal shows nothing of it: turn tracking "
+        "on, or choose another goal, such as orders."
         for channel in channels.channels(scope)
-        if channel.id in channel_ids and not channel.behaviour.measures_clicks
+        if channel.id in channel_ids and not _measures_clicks(scope, channel)
     ]
+
+
+def _measures_clicks(scope: Scope, channel: Channel) -> bool:
+    kind = channel.behaviour
+    return kind.measures_clicks or kind.tracks(scope, channel.settings)
 
 
 def check_goal(scope: Scope, goal: Goal, groups: int) -> None:

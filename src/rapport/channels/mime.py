@@ -14,6 +14,7 @@ from email.policy import SMTP
 from email.utils import format_datetime, formataddr
 
 from rapport.channels.messages import AttachedFile, Message
+from rapport.channels.provider_headers import token_headers
 from rapport.channels.settings import EmailSettings
 
 SAFE_ID = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,200}")
@@ -69,6 +70,7 @@ def compose(message: Message, settings: EmailSettings, now: datetime, sign: Sign
     }
     if settings.reply_to:
         headers["Reply-To"] = settings.reply_to
+    headers |= token_headers(settings.provider, message.return_token)
     for name, value in message.headers.items():
         if HEADER_NAME.fullmatch(name) and name.lower() not in OURS and not name.lower().startswith(OURS_BEGINNING):
             headers[name] = _encoded(name, _line(value))

@@ -4,6 +4,7 @@ import re
 from enum import Enum
 
 from rapport.channels.messages import Receipt
+from rapport.channels.returned import ReturnKind, classify
 
 ENHANCED = re.compile(rb"^\s*([245]\.\d{1,3}\.\d{1,3})\b")
 PERMANENT, SERVICE_CLOSING = 500, 421
@@ -70,18 +71,16 @@ def receipt_of(message_id: str, refused: Refused) -> Receipt:
     return Receipt(message_id, "failed", reason, permanent, retry_after=refused.retry_after)
 
 
-# A reason of receipt_of that says that there is no such address, or no longer; only with an enhanced status, since a
-# bare 550 may as well be about the sender. Read the same by Python and by the warehouse.
-NO_SUCH_ADDRESS = "^recipient rejected [0-9]{3} 5[.](1[.](1|2|3|6|10)|2[.]1)$"
-# Any other answer about the recipient, which may pass.
-NOT_TAKEN = "^recipient (rejected|deferred) "
+# A reason of receipt_of about the recipient.
+ABOUT_RECIPIENT = re.compile(r"recipient (?:rejected|deferred) (?P<code>\d{3})(?: (?P<status>\S+))?\Z")
 
 
-def is_hard_bounce(reason: str) -> bool:
-    """Whether a failed message's reason says that its address does not exist."""
-    return re.match(NO_SUCH_ADDRESS, reason) is not None
+def returned(reason: str) -> ReturnKind | None:
+    """What the reason of a message that failed says of its address; None for nothing, as of an answer to the content.
 
-
-def is_soft_bounce(reason: str) -> bool:
-    """Whether a failed message's reason is about its address, for now."""
-    return re.match(NOT_TAKEN, reason) is not None and not is_hard_bounce(reason) and UNSUPPORTED not in reason
+    The text of a reply is not kept, so only its enhanced status can say that there is no such address.
+    """
+    answer = ABOUT_RECIPIENT.match(reason)
+    if answer is None or answer["status"] == UNSUPPORTED:
+        return None
+    return classify(answer["status"] or "", int(answer["code"]))

@@ -40,6 +40,8 @@ class MailSettings(BaseModel):
     connections: int = Field(8, ge=1, le=64)
     timeout_seconds: float = Field(30, gt=0, le=300)
     rate_plan: RatePlan | None = None
+    provider: Literal["", "ses", "sendgrid", "mailgun", "postmark", "sparkpost"] = ""
+    events_key: Secret = Field("", max_length=2000)
 
     @field_validator("from_address", "reply_to")
     @classmethod
@@ -53,6 +55,7 @@ class EmailSettings(MailSettings):
     """How e-mail leaves on a channel. What it does not set is as its brand has it."""
 
     brand_id: int | None = Field(None, ge=1, le=2**31 - 1)
+    tracking: bool | None = None
 
 
 class SettingsForm(Protocol):

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from rapport.access.scope import Scope
 from rapport.channels import service as channels
-from rapport.channels.kinds.base import Bounce
+from rapport.channels.returned import ReturnKind
 from rapport.messaging.contactability import soft_bounces, suppressions
 from rapport.messaging.contactability.soft_bounces import DeliveryReport
 
@@ -14,12 +14,14 @@ def note_failed(scope: Scope, channel_id: int, failed: Iterable[tuple[str, str]]
     count those that took nothing for now. May be repeated.
     """
     kind = channels.kind_at(scope, channel_id)
-    bounces = [(customer_id, kind.bounce(reason)) for customer_id, reason in failed] if kind else []
-    hard = sorted({customer_id for customer_id, bounce in bounces if bounce is Bounce.HARD})
-    if hard:
+    returned = [(customer_id, kind.returned(reason)) for customer_id, reason in failed] if kind else []
+    gone = sorted({customer_id for customer_id, said in returned if said is ReturnKind.PERMANENT})
+    if gone:
         with scope.records() as session:
-            suppressions.suppress_many(scope, session, channel_id, "bounced", hard)
+            suppressions.suppress_many(scope, session, channel_id, "bounced", gone)
     now = scope.clock.now()
-    soft = [DeliveryReport(channel_id, customer_id, now) for customer_id, bounce in bounces if bounce is Bounce.SOFT]
+    soft = [
+        DeliveryReport(channel_id, customer_id, now) for customer_id, said in returned if said is ReturnKind.TEMPORARY
+    ]
     if soft:
         soft_bounces.soft_bounced(scope, soft)

@@ -3,9 +3,10 @@
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import BigInteger, DateTime, Index, Integer, String, Text, text
+from sqlalchemy import BigInteger, Boolean, DateTime, Index, Integer, SmallInteger, String, Text, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from rapport.channels.returned import ReturnKind
 from rapport.conditions.outcomes import Outcome
 from rapport.stores.records import Base
 
@@ -28,6 +29,19 @@ class State(StrEnum):
     SUPPRESSED = Outcome.SUPPRESSED
     SKIPPED = Outcome.SKIPPED
     NO_ADDRESS = Outcome.NO_ADDRESS
+
+
+class MailEventKind(StrEnum):
+    """What became of a message after it had left, or what its recipient did with it."""
+
+    DELIVERED = "delivered"
+    OPENED = "opened"
+    CLICKED = "clicked"
+    UNSUBSCRIBED = "unsubscribed"
+    PERMANENT = ReturnKind.PERMANENT
+    TEMPORARY = ReturnKind.TEMPORARY
+    BLOCK = ReturnKind.BLOCK
+    COMPLAINT = ReturnKind.COMPLAINT
 
 
 OPEN = (State.PENDING, State.CLAIMED)
@@ -124,3 +138,45 @@ class TakenAddress(Base):
     channel_id: Mapped[int] = mapped_column(Integer, primary_key=True)
     mark: Mapped[str] = mapped_column(String(32), primary_key=True)
     holder: Mapped[str] = mapped_column(String(64))
+
+
+class MailEvent(Base):
+    """What came back about a message, from when it was accepted until what it was sent for has it.
+
+    sent_for is a SentFor of tokens and source_id its campaign or send; message_key is the beginning of the message id.
+    customer_id is empty where the token does not say it. at is when it happened, received_at when it was accepted.
+    """
+
+    __tablename__ = "mail_events"
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    tenant_id: Mapped[int] = mapped_column(Integer)
+    kind: Mapped[str] = mapped_column(String(20))
+    sent_for: Mapped[int] = mapped_column(SmallInteger)
+    source_id: Mapped[int] = mapped_column(BigInteger)
+    channel_id: Mapped[int] = mapped_column(Integer)
+    template_id: Mapped[int] = mapped_column(Integer)
+    message_key: Mapped[str] = mapped_column(String(16))
+    customer_id: Mapped[str] = mapped_column(Text, default="")
+    link_id: Mapped[int] = mapped_column(Integer, default=0)
+    by_machine: Mapped[bool] = mapped_column(Boolean, default=False)
+    detail: Mapped[str] = mapped_column(Text, default="")  # the status that was told, without addresses
+    at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    received_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+
+    __table_args__ = (Index("ix_mail_events_message", "tenant_id", "message_key"),)
+
+
+class LinkClicks(Base):
+    """How often a tracked link was followed in the messages of a campaign or send, repetitions included."""
+
+    __tablename__ = "link_clicks"
+
+    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    sent_for: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    source_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    channel_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    template_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    link_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    clicks: Mapped[int] = mapped_column(BigInteger)
+    machine_clicks: Mapped[int] = mapped_column(BigInteger)

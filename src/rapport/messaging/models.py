@@ -116,6 +116,20 @@ class SuppressedAddress(Base):
     )
 
 
+class TrackedLink(Base):
+    """An address that links in messages lead to, which never changes; with the placeholders of the template."""
+
+    __tablename__ = "tracked_links"
+
+    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    url: Mapped[str] = mapped_column(Text)
+    digest: Mapped[str] = mapped_column(String(64))  # of the address, SHA-256 in hexadecimal
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+    __table_args__ = (Index("uq_tracked_links_digest", "tenant_id", "digest", unique=True),)
+
+
 class SoftBounce(Base):
     """That messages to an address (or a customer without one), as a mark, came back for now on a day of the tenant."""
 

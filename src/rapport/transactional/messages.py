@@ -10,9 +10,9 @@ from sqlalchemy.orm import Session
 from rapport.access.scope import Scope
 from rapport.access.tenant_settings import settings_or_defaults
 from rapport.channels import service as channels
-from rapport.channels.kinds.base import Bounce
 from rapport.channels.messages import AttachedFile, Receipt
 from rapport.channels.models import Channel
+from rapport.channels.returned import ReturnKind
 from rapport.delivery.content import Written
 from rapport.delivery.models import Source
 from rapport.delivery.outbox import Claim, Settled
@@ -67,7 +67,7 @@ class TransactionalMessages(MessageSource):
     def note_failed(self, scope: Scope, channel_id: int, failed: Sequence[Settled]) -> None:
         """Suppress the addresses that do not exist on the brand's channel."""
         kind = channels.kind_at(scope, channel_id)
-        hard = [ended.claim for ended in failed if kind and kind.bounce(ended.reason) is Bounce.HARD]
+        hard = [ended.claim for ended in failed if kind and kind.returned(ended.reason) is ReturnKind.PERMANENT]
         if hard:
             marks = [recipient.mark for recipient in _recipients(scope, hard).values()]
             with scope.records() as session:

@@ -14,7 +14,12 @@ TRANSACTIONAL_MAIL = {
     "/current/transactionalmail/SendFinalizedTransactionalMail": 20 * MIB,
 }
 # What anybody may send without a key.
-KEYLESS = (("/unsubscribe/", KIB), ("/current/general/login", 4 * KIB), ("/report/log", 64 * KIB))
+KEYLESS = (
+    ("/unsubscribe/", KIB),
+    ("/current/general/login", 4 * KIB),
+    ("/report/log", 64 * KIB),
+    ("/mail-events/", 4 * MIB),
+)
 # Events bound themselves once their sender is known, also when they are unpacked.
 EVENTS = re.compile(r"/v1/(events|optistream/|realtime/|metrics/)|/api/saveEvent")
 # Calls that name tens of thousands of customers, or hold their values: as much as the server takes of anything.

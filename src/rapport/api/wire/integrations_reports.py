@@ -174,6 +174,7 @@ def update_campaign_interactions(
     on the channel.
     """
     report = parse(InteractionsBody, body)
+    interactions.check_event(report.event_id)
     at = _instant(principal.scope, report.campaign_id, report.day)
     key = (report.campaign_id, report.channel_id, report.template_id, report.event_id)
     rows = [

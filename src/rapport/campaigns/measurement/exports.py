@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from rapport.access.scope import Scope
-from rapport.campaigns.measurement.interactions import INTERACTIONS
+from rapport.campaigns.measurement.interactions import RECORDED
 from rapport.errors import Invalid
 
 AT_ONCE = 50_000
@@ -117,7 +117,7 @@ def export_outcomes(scope: Scope, period: Period) -> Export:
 
 def export_interactions(scope: Scope, period: Period) -> Export:
     """What recipients did with campaigns: all that a period has. The audit log has it."""
-    words = {"numbers": list(INTERACTIONS), "words": list(INTERACTIONS.values())}
+    words = {"numbers": list(RECORDED), "words": list(RECORDED.values())}
     after = [f"{FIRST_DAY}", 0, 0, "", 0]
     return _export(scope, "interactions", INTERACTED, INTERACTION_COLUMNS, after, period, **words)
 

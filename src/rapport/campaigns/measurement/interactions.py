@@ -24,6 +24,8 @@ from rapport.conditions.interaction_codes import (
     CLICKED,
     DELIVERED,
     DROPPED,
+    MACHINE_CLICKED,
+    MACHINE_OPENED,
     OPENED,
     SENT,
     SPAM_REPORT,
@@ -47,6 +49,9 @@ INTERACTIONS = {
     SPAM_REPORT: "spam report",
     BOUNCED: "bounced",
 }
+# What scanners and proxies did: counted apart from what people did, and reported by nobody but Rapport itself.
+BY_MACHINES = {MACHINE_OPENED: "machine opened", MACHINE_CLICKED: "machine clicked"}
+RECORDED = INTERACTIONS | BY_MACHINES
 # Interactions after which a customer must not be written to on the channel any more.
 SUPPRESSING = {UNSUBSCRIBED: "unsubscribed", SPAM_REPORT: "complaint", BOUNCED: "bounced"}
 # Interactions that only a message that arrived makes possible.
@@ -132,10 +137,16 @@ def reported_on(scope: Scope, rows: Iterable[ReportedInteraction]) -> dict[int, 
     for campaign, channel, template, group, event, day in places:
         check_place(channel_rows, campaign, channel, template)
         _check_group(channel_rows, campaign, channel, template, group)
-        if event not in INTERACTIONS:
-            raise Invalid(f"EventID must be one of {', '.join(map(str, INTERACTIONS))}, not {event}.")
+        if event not in BY_MACHINES:
+            check_event(event)
         _check_day(scope, campaigns[campaign], day)
     return campaigns
+
+
+def check_event(event: int) -> None:
+    """Whether a number is that of something a person did, which others may report. Raises Invalid."""
+    if event not in INTERACTIONS:
+        raise Invalid(f"EventID must be one of {', '.join(map(str, INTERACTIONS))}, not {event}.")
 
 
 def check_interaction_date(scope: Scope, campaign_id: int, day: date) -> None:

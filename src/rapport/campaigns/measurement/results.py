@@ -8,7 +8,7 @@ from rapport.access.scope import Scope
 from rapport.campaigns.goals import WORDS, goal_of, is_amount, is_click
 from rapport.campaigns.measurement.between import Between, between, with_reactions
 from rapport.campaigns.measurement.checks import BalanceCheck, check
-from rapport.campaigns.measurement.interactions import INTERACTIONS
+from rapport.campaigns.measurement.interactions import RECORDED
 from rapport.campaigns.measurement.metrics import PlaceMetrics, metrics_of
 from rapport.campaigns.measurement.responses import Reacted, Response, Responses, classes, clicked, reactions, responses
 from rapport.campaigns.measurement.statistics import (
@@ -168,9 +168,7 @@ def _result(number: int, action_id: int, response: Response, reacted: Reacted) -
         value=response.value,
         mean_value=mean_value(response),
         cost=response.cost,
-        interactions={
-            name: reacted[number, event] for event, name in INTERACTIONS.items() if (number, event) in reacted
-        },
+        interactions={name: reacted[number, event] for event, name in RECORDED.items() if (number, event) in reacted},
         against_control=None,
         check=None,
         verdict="",

@@ -18,7 +18,7 @@ from rapport.access.scope import Scope
 from rapport.campaigns.goals import WORDS, goal_of, is_amount, is_click
 from rapport.campaigns.measurement.between import Between, between, with_reactions
 from rapport.campaigns.measurement.checks import BalanceCheck, check
-from rapport.campaigns.measurement.interactions import INTERACTIONS
+from rapport.campaigns.measurement.interactions import RECORDED
 from rapport.campaigns.measurement.power import Detectable, detectable
 from rapport.campaigns.measurement.responses import (
     Reacted,
@@ -206,5 +206,5 @@ def _groups(
 
 def _interactions(clicks: Sequence[Reacted], group: int) -> dict[str, int]:
     """Customers of a group by what they did with a message, in each draw that they were in."""
-    counts = {name: sum(draw[group, event] for draw in clicks) for event, name in INTERACTIONS.items()}
+    counts = {name: sum(draw[group, event] for draw in clicks) for event, name in RECORDED.items()}
     return {name: customers for name, customers in counts.items() if customers}

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 
 from rapport.access.audit import AuditCount, AuditFilter, audit_counts
 from rapport.access.scope import Scope
-from rapport.campaigns.measurement.interactions import INTERACTIONS
+from rapport.campaigns.measurement.interactions import RECORDED
 from rapport.campaigns.models import Occurrence
 from rapport.conditions.outcomes import Outcome
 from rapport.conditions.purchases import IS_PURCHASE
@@ -150,4 +150,4 @@ def _outcomes(scope: Scope, first: date, last: date) -> tuple[dict[str, int], di
 
 def _interactions(scope: Scope, first: date, last: date) -> dict[str, int]:
     rows = scope.warehouse.rows(REACTIONS, first=first, last=last)
-    return {INTERACTIONS[event]: int(count) for event, count in rows if event in INTERACTIONS}
+    return {RECORDED[event]: int(count) for event, count in rows if event in RECORDED}

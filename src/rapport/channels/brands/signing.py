@@ -17,6 +17,8 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from rapport.channels.provider_headers import OF_PROVIDERS
+
 Headers = Sequence[tuple[str, str]]
 PrivateKey = RSAPrivateKey | Ed25519PrivateKey
 NAME = "DKIM-Signature"
@@ -37,8 +39,10 @@ SINGLE = (
     "list-unsubscribe",
     "list-unsubscribe-post",
 )
-# What servers on the way write or take out.
-NOT_SIGNED = frozenset({"return-path", "received", "bcc", "dkim-signature"})
+# What servers on the way write or take out, such as a provider its own headers.
+NOT_SIGNED = frozenset({"return-path", "received", "bcc", "dkim-signature"}) | frozenset(
+    name.lower() for name, _ in OF_PROVIDERS.values()
+)
 FOLDED_AT = 72
 
 

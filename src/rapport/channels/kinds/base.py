@@ -3,7 +3,6 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import Enum
 from typing import Annotated, Any, ClassVar, Protocol
 
 from pydantic import BaseModel
@@ -12,6 +11,7 @@ from sqlalchemy.orm import Session
 from rapport.access.scope import Scope
 from rapport.channels.messages import Content, Message, Sender, Transport
 from rapport.channels.rate_plans import RatePlan
+from rapport.channels.returned import ReturnKind
 
 
 class _Secret:
@@ -61,13 +61,6 @@ class AddressForm:
 ANY_ADDRESS = AddressForm("address", "addresses", "an", bool)
 
 
-class Bounce(Enum):
-    """What a message that failed says of its address: that there is none, or that it takes nothing for now."""
-
-    HARD = "hard"
-    SOFT = "soft"
-
-
 class ChannelKind(ABC):
     """One kind of channel. Other packages ask it; none of them knows which kinds there are.
 
@@ -76,6 +69,7 @@ class ChannelKind(ABC):
     address_attribute and permission_attribute are what a channel gets that names none.
     is_pulled: outside systems pull the lists and keep the templates; otherwise Rapport sends the messages.
     measures_clicks: whether it becomes known who clicked in its messages, which are called message_noun.
+    has_returns: whether messages may come back, or complaints about them, and say by a token which message it was.
     fault: why channels of the kind can send nothing whatever, in a sentence; empty where they can.
     """
 
@@ -89,6 +83,7 @@ class ChannelKind(ABC):
     address_form: ClassVar[AddressForm] = ANY_ADDRESS
     is_pulled: ClassVar[bool] = False
     measures_clicks: ClassVar[bool] = False
+    has_returns: ClassVar[bool] = False
     message_noun: ClassVar[str] = "any message"
     fault: str = ""
 
@@ -140,9 +135,13 @@ class ChannelKind(ABC):
         """How much may leave for each provider on a channel with these settings; None for as much as it takes."""
         return None
 
-    def bounce(self, reason: str) -> Bounce | None:
+    def returned(self, reason: str) -> ReturnKind | None:
         """What the reason on the receipt of a message that failed says of its address; None for nothing."""
         return None
+
+    def tracks(self, scope: Scope, settings: Mapping[str, Any]) -> bool:
+        """Whether opens and clicks of the messages of a channel with these settings are tracked."""
+        return False
 
     def sending_attributes(self, scope: Scope, settings: Mapping[str, Any], subject: str, sender: Sender) -> list[str]:
         """What GetChannelTemplateDetails tells, beside the content, of a template with this subject and sender."""

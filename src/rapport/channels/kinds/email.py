@@ -11,10 +11,11 @@ from rapport.channels.addresses import email_sql, is_email_address
 from rapport.channels.brands import brands
 from rapport.channels.brands.outgoing import outgoing
 from rapport.channels.email import EmailTransport
-from rapport.channels.kinds.base import AddressForm, Bounce, ChannelKind
+from rapport.channels.kinds.base import AddressForm, ChannelKind
 from rapport.channels.messages import Content, Message, Sender, Transport
 from rapport.channels.rate_plans import RatePlan
-from rapport.channels.replies import is_hard_bounce, is_soft_bounce
+from rapport.channels.replies import returned
+from rapport.channels.returned import ReturnKind
 from rapport.channels.senders import require_allowed_sender
 from rapport.channels.settings import MAIL_PLACE, EmailSettings
 from rapport.errors import Invalid
@@ -32,6 +33,7 @@ class EmailKind(ChannelKind):
     permission_attribute = "ALLOW_EMAIL"
     address_form = AddressForm("e-mail address", "e-mail addresses", "an", is_email_address, email_sql)
     message_noun = "mail"
+    has_returns = True
 
     def open(self, scope: Scope, settings: Mapping[str, Any], longest: float) -> Transport:
         """Connections to the mail server of the channel, its brand or the server; the sender must be allowed still."""
@@ -80,11 +82,17 @@ class EmailKind(ChannelKind):
         """That of the channel, or of its brand."""
         return brands.mail_settings(settings, brands.brand_of(scope, settings)).rate_plan
 
-    def bounce(self, reason: str) -> Bounce | None:
+    def returned(self, reason: str) -> ReturnKind | None:
         """By what the recipient's mail server answered."""
-        if is_hard_bounce(reason):
-            return Bounce.HARD
-        return Bounce.SOFT if is_soft_bounce(reason) else None
+        return returned(reason)
+
+    def tracks(self, scope: Scope, settings: Mapping[str, Any]) -> bool:
+        """As the channel's settings say, otherwise as its brand's do where the server has a public URL."""
+        wish = EmailSettings.model_validate(settings).tracking
+        if wish is not None:
+            return wish
+        brand = brands.brand_of(scope, settings)
+        return bool(scope.stores.settings.public_url) and (brand is None or brand.settings.get("tracking", True))
 
     def sending_attributes(self, scope: Scope, settings: Mapping[str, Any], subject: str, sender: Sender) -> list[str]:
         """From name, from address and subject."""

@@ -4,11 +4,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from rapport.conditions.histories.base import OF_CUSTOMERS, Happening, History, Reading
+from rapport.conditions.histories.base import OF_CUSTOMERS, Happening, History, Query, Reading
 from rapport.conditions.histories.campaign_filters import CAMPAIGN_FILTERS
 from rapport.conditions.histories.filters import Choices, Filter
 from rapport.conditions.histories.times import instant
-from rapport.conditions.interaction_codes import BOUNCED, CLICKED, DROPPED, OPENED, SPAM_REPORT, UNSUBSCRIBED
+from rapport.conditions.interaction_codes import (
+    BOUNCED,
+    CLICKED,
+    DROPPED,
+    FIRST_OF_MACHINES,
+    OPENED,
+    SPAM_REPORT,
+    UNSUBSCRIBED,
+)
 from rapport.conditions.language.nodes import HistoryIs
 from rapport.conditions.schema import Kind
 
@@ -21,11 +29,13 @@ INTERACTIONS = {
     "reported_spam": SPAM_REPORT,
     "bounced": BOUNCED,
 }
+# What machines did is nothing that a customer did.
+BY_PERSONS = f"event_id < {FIRST_OF_MACHINES}"
 READ = f"""
     SELECT customer_id, toUnixTimestamp64Milli(interaction_at), event_id, campaign_id, action_id, channel_id,
         template_id
     FROM campaign_interactions
-    WHERE {OF_CUSTOMERS} AND interaction_at >= {{since:DateTime('UTC')}}
+    WHERE {OF_CUSTOMERS} AND interaction_at >= {{since:DateTime('UTC')}} AND {BY_PERSONS}
 """  # noqa: S608 - of constants
 
 
@@ -57,6 +67,10 @@ class Interactions(History[Interaction]):
             "event", Choices(INTERACTIONS), "What happened to the message", "event_id", lambda row: row.event
         ),
     )
+
+    def rules_sql(self, query: Query) -> Iterable[str]:
+        """Only what people did counts."""
+        return (BY_PERSONS,)
 
     def happening(self, node: HistoryIs, row: Interaction) -> Happening:
         """Every interaction counts."""

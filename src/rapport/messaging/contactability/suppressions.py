@@ -224,7 +224,8 @@ def _pseudonymous(scope: Scope, keys: Iterable[str]) -> list[str]:
 class Origin:
     """The message that a link stands in; delivery_date is the campaign's execution date (YYYY-MM-DD).
 
-    address is the mark of where the message went, which later may not be the customer's address any more.
+    address is the mark of where the message went, which later may not be the customer's address any more. send_id is
+    the number of a transactional send, of a message that belongs to no campaign.
     """
 
     channel_id: int
@@ -234,6 +235,7 @@ class Origin:
     action_id: int = 0
     delivery_date: str = ""
     address: str = ""
+    send_id: int = 0
 
 
 def _signer(secret: str, digest: Callable[[], Any]) -> URLSafeSerializer:

@@ -48,6 +48,7 @@ class Leadership(IntEnum):
 
     PROCESSOR = 1
     FILER = 2
+    MAIL_EVENTS = 3
 
 
 HOLDERS = """

@@ -22,6 +22,8 @@ from rapport.campaigns.runs import clearance as campaign_clearance
 from rapport.campaigns.runs.clearance import Clearance
 from rapport.campaigns.runs.explanations import Answer, CustomerOutcome
 from rapport.campaigns.schemas import OneTimeBody, PlainGoal
+from rapport.delivery.returns.link_clicks import FollowedLink, followed_links
+from rapport.messaging.tracking.tokens import SentFor
 from rapport.stores.parts import Part
 
 router = SectionRouter("Management: campaigns", "/manage/v1/campaigns", JsonRoute)
@@ -200,6 +202,17 @@ def get_results(
 ) -> Results:
     """Every recipient group against control over the measurement window so far; 409 before execution."""
     return results.results(principal.scope, campaign_id, goal and PlainGoal(kind=goal))
+
+
+@router.get("/{campaign_id}/links", summary="List the links that were followed in a campaign's mail")
+def list_links(campaign_id: CampaignId, principal: Principal = Depends(admin)) -> list[FollowedLink]:  # noqa: B008
+    """How often each tracked link was followed, the most followed first.
+
+    Repeated clicks of one customer count each time; clicks of scanners and proxies are counted separately. A link with
+    placeholders is shown as it is in the template.
+    """
+    campaign_occurrences.occurrence(principal.scope, campaign_id)
+    return followed_links(principal.scope, SentFor.CAMPAIGN, campaign_id)
 
 
 @router.post("/{campaign_id}/cancel", summary="Cancel a campaign")

@@ -20,6 +20,7 @@ from rapport.channels import settings as channel_settings
 from rapport.channels.kinds import registry
 from rapport.channels.messages import Content
 from rapport.channels.models import Channel
+from rapport.delivery.returns import webhooks
 from rapport.errors import Invalid, Unavailable
 from rapport.messaging import templates
 
@@ -101,6 +102,16 @@ class AppOut(BaseModel):
     updated_at: datetime
 
 
+class MailEventsOut(BaseModel):
+    """Where the mail provider of a channel reports to."""
+
+    provider: str = Field(examples=["postmark"], description="As the channel's settings name it; empty: none")
+    url: str = Field(
+        examples=["https://rapport.example.com/mail-events/postmark/3.504.0123456789abcdef0123456789abcdef"],
+        description="The address to enter at the provider. Whoever knows it can report, so it is a secret",
+    )
+
+
 class CheckOut(BaseModel):
     """Whether messages could be sent now."""
 
@@ -168,6 +179,19 @@ def list_apps(channel_id: ChannelId, principal: Principal = Depends(admin)) -> l
     """Apps by id, as AddChannelApps left them."""
     service.channel(principal.scope, channel_id)
     return [AppOut.model_validate(app) for app in apps.apps(principal.scope, channel_id)]
+
+
+@router.get("/{channel_id}/mail-events", summary="Get the webhook address of a channel's mail provider")
+def get_mail_events(channel_id: ChannelId, principal: Principal = Depends(admin)) -> MailEventsOut:  # noqa: B008
+    """The mail provider reports deliveries, bounces and complaints to this address.
+
+    The channel's setting `provider` says which provider it is (ses, sendgrid, mailgun, postmark, sparkpost), and
+    `events_key` how its calls are checked: SendGrid's verification key, Mailgun's signing key, the ARN of the SNS topic
+    of SES, or the password that Postmark and SparkPost send.
+    """
+    channel = service.channel(principal.scope, channel_id)
+    url = webhooks.webhook_url(principal.scope, channel)
+    return MailEventsOut(provider=webhooks.provider_of(principal.scope, channel)[0], url=url)
 
 
 @router.post("/{channel_id}/check", summary="Test the connection of a channel")

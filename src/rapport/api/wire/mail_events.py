@@ -1,0 +1,129 @@
+"""What comes back about mail over HTTP: the pixel, tracked links, and reports of mail providers.
+
+A link leads where its template says, or where the message that has it was signed to lead, and nowhere else. Whoever
+repeats a call over and over makes no work.
+"""
+
+from base64 import b64decode
+from collections.abc import Mapping
+from contextlib import suppress
+
+import structlog
+from fastapi import Depends, Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from rapport.access.limits import RateLimiter
+from rapport.access.scope import scope_of
+from rapport.api.sections import SectionRouter
+from rapport.delivery.models import MailEventKind
+from rapport.delivery.returns import webhooks
+from rapport.delivery.returns.events import Happening, accept
+from rapport.delivery.returns.machines import is_machine
+from rapport.errors import NotFound, TooManyRequests
+from rapport.messaging.tracking import links
+from rapport.messaging.tracking.tokens import MessageToken, TokenReader
+from rapport.stores.workers.leader import FAULTS
+
+log = structlog.get_logger("rapport.delivery")
+router = SectionRouter("Mail")
+
+# What happened so often to a message within so many seconds is not recorded again within them.
+MOST_TIMES, WITHIN_SECONDS = 5, 10
+IMAGE = b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
+HEADERS = {
+    "Cache-Control": "no-store, private",
+    "Referrer-Policy": "no-referrer",
+    "X-Robots-Tag": "noindex",
+    "X-Content-Type-Options": "nosniff",
+}
+LARGEST_LINK = 2**31 - 1
+NOT_VALID = "This link is not valid"
+PAGE = (
+    f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{NOT_VALID}</title></head>'
+    f"<body><h1>{NOT_VALID}</h1></body></html>"
+)
+
+
+async def _body(request: Request) -> bytes:
+    """The body as it is signed, whatever its Content-Type: SNS sends JSON as plain text."""
+    return await request.body()
+
+
+@router.api_route("/o/{token}", methods=["GET", "HEAD"], summary="Get the pixel of a message", include_in_schema=False)
+def opened(token: str, request: Request) -> Response:
+    """An image of one pixel, whatever the token. An open is recorded for a token that Rapport made."""
+    reader: TokenReader = request.app.state.mail_tokens
+    with suppress(NotFound, *FAULTS):
+        _record(request, reader.read(token.removesuffix(".gif")), MailEventKind.OPENED)
+    return Response(IMAGE, media_type="image/gif", headers=HEADERS)
+
+
+@router.api_route("/l/{token}/{link}", methods=["GET", "HEAD"], include_in_schema=False)
+def clicked(token: str, link: str, request: Request) -> Response:
+    """Leads to the link's address, which the template says. 404 for a link that Rapport did not make."""
+    try:
+        message = _message(request, token)
+        number = _number(link)
+        scope = scope_of(request.app.state.stores, message.tenant_id, actor="link")
+        return _lead(request, message, number, links.destination(scope, number))
+    except NotFound:
+        return HTMLResponse(PAGE, 404, HEADERS)
+
+
+@router.api_route("/l/{token}/{link}/{signed}", methods=["GET", "HEAD"], include_in_schema=False)
+def clicked_own(token: str, link: str, signed: str, request: Request) -> Response:
+    """Leads to the address that was signed for this message. 404 for a link that Rapport did not make."""
+    try:
+        reader: TokenReader = request.app.state.mail_tokens
+        number = _number(link)
+        return _lead(request, _message(request, token), number, reader.destination(token, number, signed))
+    except NotFound:
+        return HTMLResponse(PAGE, 404, HEADERS)
+
+
+@router.post("/mail-events/{provider}/{address}", status_code=204, summary="Report what became of messages")
+def reported(provider: str, address: str, request: Request, body: bytes = Depends(_body)) -> Response:
+    """Mail providers call this: ses (by SNS), sendgrid, mailgun, postmark and sparkpost.
+
+    `GET /manage/v1/channels/{channel_id}/mail-events` returns the address of a channel. The call must be signed as the
+    provider does, or have the password that the channel has as events_key. Events of other messages and events that say
+    nothing of a message are ignored. 401 for a wrong signature, 404 for an unknown address.
+    """
+    tokens: TokenReader = request.app.state.mail_tokens
+    webhooks.take(request.app.state.stores, tokens, provider, address, _headers(request), body)
+    return Response(status_code=204)
+
+
+def _message(request: Request, token: str) -> MessageToken:
+    reader: TokenReader = request.app.state.mail_tokens
+    return reader.read(token)
+
+
+def _number(link: str) -> int:
+    if not (link.isascii() and link.isdigit()) or int(link[:11]) > LARGEST_LINK:
+        raise NotFound(NOT_VALID)
+    return int(link)
+
+
+def _lead(request: Request, message: MessageToken, number: int, destination: str) -> Response:
+    with suppress(*FAULTS):  # whoever follows a link gets there, also while the records are away
+        _record(request, message, MailEventKind.CLICKED, number)
+    return RedirectResponse(destination, 302, HEADERS)
+
+
+def _record(request: Request, message: MessageToken, kind: MailEventKind, link_id: int = 0) -> None:
+    """Accept an event, unless the same was accepted several times just now."""
+    recorded: RateLimiter = request.app.state.mail_events
+    event = f"{kind}/{message.tenant_id}/{message.source_id}/{message.message_key}/{message.customer_id}/{link_id}"
+    if not recorded.has_room(event):
+        return
+    stores = request.app.state.stores
+    at = stores.clock.now()
+    machine = is_machine(_headers(request), request.method, message.written_at, at)
+    accept(stores, [Happening(message, kind, at, link_id, machine)])
+    with suppress(TooManyRequests):  # several at once
+        recorded.hit(event)
+
+
+def _headers(request: Request) -> Mapping[str, str]:
+    return {name.lower(): value for name, value in request.headers.items()}

@@ -1,0 +1,1 @@
+"""What comes back about messages that have left: opens, clicks, bounces, complaints, and what mail providers report."""

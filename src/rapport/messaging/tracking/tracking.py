@@ -1,0 +1,55 @@
+"""What is put into the messages of a template so that it is known who opens and clicks, and what comes back."""
+
+from rapport.access.scope import Scope
+from rapport.channels.messages import Content
+from rapport.messaging.content import text_of
+from rapport.messaging.models import Template
+from rapport.messaging.tracking import rewriting
+from rapport.messaging.tracking.links import link_ids
+from rapport.messaging.tracking.rewriting import CLICK, PIXEL
+from rapport.messaging.tracking.tokens import TokenWriter
+
+CLICK_PATH, OPEN_PATH = "/l", "/o"
+LONGEST_DESTINATION = 4000
+
+
+class Tracking:
+    """The tracking of the messages of one template; template is what is filled in place of the original."""
+
+    def __init__(self, scope: Scope, template: Template, tokens: TokenWriter) -> None:
+        self._base = scope.stores.settings.links_url
+        self._tokens = tokens
+        plain = template.text or text_of(template.html)
+        self._content = rewriting.tracked(template.html, plain, lambda urls: link_ids(scope, urls))
+        self.template = Template(
+            tenant_id=template.tenant_id,
+            channel_id=template.channel_id,
+            id=template.id,
+            name=template.name,
+            subject=template.subject,
+            html=self._content.html,
+            text=self._content.text,
+        )
+
+    def token(self, message_id: str, customer_id: str) -> str:
+        """What the links of a message to a customer say of it."""
+        return self._tokens.link_token(message_id, customer_id)
+
+    def values(self, link_token: str) -> dict[str, str]:
+        """What the placeholders of tracking stand for in one message."""
+        click, pixel = f"{self._base}{CLICK_PATH}/{link_token}", f"{self._base}{OPEN_PATH}/{link_token}.gif"
+        return {CLICK: click, PIXEL: pixel}
+
+    def signed(self, content: Content, link_token: str) -> Content:
+        """A filled message with the addresses signed that are of this customer only."""
+        if not self._content.signs:
+            return content
+
+        def address(link_id: int, destination: str) -> str:
+            if destination.startswith(f"{self._base}/") or len(destination) > LONGEST_DESTINATION:
+                return destination  # Rapport's own, to unsubscribe for instance, or too long to be signed in a path
+            signed = self._tokens.signed_destination(link_token, link_id, destination)
+            return f"{self._base}{CLICK_PATH}/{link_token}/{link_id}/{signed}"
+
+        text, page = rewriting.signed_text(content.text, address), rewriting.signed_page(content.html, address)
+        return Content(content.subject, text, page)
