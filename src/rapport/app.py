@@ -32,7 +32,7 @@ from rapport.api.http.protection import policy_of
 from rapport.api.http.responses import error_response, json_response
 from rapport.api.http.shares import Places, Shares
 from rapport.api.http.unmatched import unmatched
-from rapport.api.wire import mail_events, unsubscribe
+from rapport.api.wire import mail_events, optimail_unsubscribers, preference_page, unsubscribe
 from rapport.api.wire.event_senders import THREADS
 from rapport.campaigns.cycle.scheduler import Scheduler
 from rapport.campaigns.delivery.engagements import SECRET_MEMBERS
@@ -40,6 +40,7 @@ from rapport.campaigns.delivery.mail_events import CampaignMailEvents
 from rapport.customers import consent_marks
 from rapport.customers.privacy import tasks
 from rapport.customers.writes import writer
+from rapport.delivery.preference_mail import PreferenceLinkSender
 from rapport.delivery.returns.inbound import InboundMail
 from rapport.delivery.returns.recorder import MailEventRecorder, Sinks
 from rapport.errors import Away, Invalid, NotFound, RapportError, Withheld, WrongMethod
@@ -75,6 +76,7 @@ def workers_of(stores: Stores, roles: frozenset[str]) -> list[Worker]:
         workers += [
             Deliverer(stores, SECRET_MEMBERS),
             TransactionalSender(stores),
+            PreferenceLinkSender(stores),
             *realtime.workers(stores),
             MailEventRecorder(stores, mail_event_sinks()),
         ]
@@ -133,6 +135,8 @@ def create_app(stores: Stores, operator_token: str = "") -> FastAPI:
     app.state.unsubscribed = RateLimiter(unsubscribe.MOST_TIMES, unsubscribe.WITHIN_SECONDS)
     app.state.mail_tokens = TokenReader(stores)
     app.state.mail_events = RateLimiter(mail_events.MOST_TIMES, mail_events.WITHIN_SECONDS)
+    app.state.preference_links = RateLimiter(preference_page.LINKS_OF_TENANT, preference_page.LINK_SECONDS)
+    app.state.unsubscriber_calls = optimail_unsubscribers.CallLimits()
     _errors(app)
     app.user_middleware = [
         Middleware(WirePaths, routes=[route for router in WIRE for route in router.routes]),

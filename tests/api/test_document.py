@@ -14,7 +14,8 @@ from rapport.app import openapi_document
 from rapport.wording import WORDS
 
 Operation = dict[str, Any]
-OWN_FORM = {"Events", "Unsubscribe", "operations"}
+PAGES = ("/unsubscribe/", "/preferences/", "/preference-link/")
+OWN_FORM = {"Events", "Unsubscribe", "Preference Center", "Preference page", "operations"}
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +69,7 @@ def test_every_error_has_the_form_of_its_family(document: dict[str, Any]) -> Non
             assert ("413" in errors) == ("requestBody" in operation), where
         for status, found in errors.items():
             form = "application/problem+json" if path.startswith("/manage/") else "application/json"
-            form = "text/html" if path.startswith("/unsubscribe/") else form
+            form = "text/html" if path.startswith(PAGES) else form
             assert form in found["content"], f"{where} {status}"
             assert ("Retry-After" in found.get("headers", {})) == (status in ("429", "503")), f"{where} {status}"
             seen += 1

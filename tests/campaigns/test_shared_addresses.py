@@ -28,7 +28,7 @@ from campaign_tenant import (
 )
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope, scope_of
@@ -186,11 +186,11 @@ def test_who_takes_an_address_that_is_kept_off_between_processing_and_sending_ge
     company = Company(tenant, ["before@example.com", "calm@example.com"])
     number = company.process()
     stood = occurrences.occurrence(tenant, number).plan.kept_off[f"{EMAIL}/1"]
-    assert stand(tenant, KeptOff(0, EMAIL, ""), DATA_DATE) == stood
+    assert stand(tenant, KeptOff(0, EMAIL), DATA_DATE) == stood
     # As single values are written: without new parts of the whole table.
     taking = "UPDATE profiles SET EMAIL = 'Taken@example.com' WHERE customer_id = {c:String}"
     tenant.warehouse.execute(taking, c=company.ids[0])
-    assert stand(tenant, KeptOff(0, EMAIL, ""), DATA_DATE) != stood
+    assert stand(tenant, KeptOff(0, EMAIL), DATA_DATE) != stood
     assert company.send(number) == {company.ids[0]: LISTED, company.ids[1]: ("sent", "")}
     assert set(box.to) == {"calm@example.com"}
 
@@ -347,14 +347,18 @@ def test_numbers_that_were_kept_by_their_digits_alone_still_get_nothing(tenant: 
     """As suppressions of numbers without a plus were kept before these had the key of those with one."""
     digits = "4917012345678"
     mark = hashlib.sha256((suppressed_addresses.address_secret(tenant) + digits).encode()).hexdigest()[:32]
+    sql = """
+        INSERT INTO suppressed_addresses (tenant_id, mark, channel_id, app_key, customer_key, listed, added_at)
+        VALUES (:tenant, :mark, :channel, '', 'address:' || :mark, 'suppression list', now())
+    """
     with tenant.records() as session:
-        suppressed_addresses.keep_addresses(tenant, session, TEXTS, [mark])
+        session.execute(text(sql), {"tenant": tenant.tenant_id, "mark": mark, "channel": TEXTS})
     company = Company(tenant, [None] * 3, ["+49 170 12345678", digits, "+4917012345679"])
     number = company.process([group(2, (TEXTS, 1))])
     company.send(number)
     assert list(company.told(number, TEXTS).values()) == [LISTED, LISTED, ("sent", "listed")]
     assert preferences.unreachable(tenant, TEXTS, ["Somebody"], addresses={"Somebody": "0049170 12345678"})
-    assert [channel for channel, _, _ in suppressed_addresses.of_address(tenant, digits)] == [TEXTS]
+    assert [entry.channel_id for entry in suppressed_addresses.of_address(tenant, digits)] == [TEXTS]
     suppressions.allow_address(tenant, digits, TEXTS)
     assert not preferences.unreachable(tenant, TEXTS, ["Somebody"], addresses={"Somebody": digits})
 
@@ -389,7 +393,7 @@ def test_who_shares_an_address_is_on_one_side_of_every_split(
         (EMAIL, [email for email, _ in rows]),
         (TEXTS, [phone for _, phone in rows] if both else []),
     ):
-        for key in {addresses.address_key(text) for text in texts} - {""}:
+        for key in {addresses.address_key(spelling) for spelling in texts} - {""}:
             assert (key, channel) in sent or sides[key] == {0}
     if occurrences.occurrence(tenant, number).state == "scheduled":
         by_hand.cancel(tenant, number)

@@ -10,6 +10,7 @@ from rapport.customers.consent import Consents
 from rapport.errors import Invalid
 from rapport.messaging import erasure, registration
 from rapport.messaging.contactability import preferences, suppressions
+from rapport.messaging.contactability.purposes import Purpose
 from rapport.messaging.models import ChannelPreference
 from rapport.messaging.registration import Registered
 from rapport.realtime.matching.reachability import Reach
@@ -50,10 +51,10 @@ def test_the_last_report_counts(scope: Scope) -> None:
 def test_an_app_is_a_part_of_its_channel(scope: Scope) -> None:
     preferences.set_preference(scope, OTHER, ["Half"], 2, "ios")
     assert preferences.unreachable(scope, OTHER, ["half"]) == {}
-    assert preferences.unreachable(scope, OTHER, ["half"], "droid") == {}
-    assert preferences.unreachable(scope, OTHER, ["half"], "ios") == {"half": "channel preference"}
+    assert preferences.unreachable(scope, OTHER, ["half"], Purpose("droid")) == {}
+    assert preferences.unreachable(scope, OTHER, ["half"], Purpose("ios")) == {"half": "channel preference"}
     preferences.set_preference(scope, OTHER, ["Whole"], 2)
-    assert preferences.unreachable(scope, OTHER, ["Whole"], "droid") == {"Whole": "channel preference"}
+    assert preferences.unreachable(scope, OTHER, ["Whole"], Purpose("droid")) == {"Whole": "channel preference"}
 
 
 def on_other(template: int) -> PlannedGroup:
@@ -78,14 +79,14 @@ def test_triggers_mind_the_app_of_a_template(scope: Scope) -> None:
 def test_ids_of_apps_compare_ignoring_case(scope: Scope) -> None:
     preferences.set_preference(scope, CHANNEL, ["Cased"], 2, "iOS")
     for app in ("ios", "IOS", "iOS"):
-        assert preferences.unreachable(scope, CHANNEL, ["cased"], app) == {"cased": "channel preference"}
-        assert "Cased" in preferences.suppressions(scope, CHANNEL, app)["customer_id"].to_pylist()
-    assert preferences.unreachable(scope, CHANNEL, ["cased"], "droid") == {}
+        assert preferences.unreachable(scope, CHANNEL, ["cased"], Purpose(app)) == {"cased": "channel preference"}
+        assert "Cased" in preferences.suppressions(scope, CHANNEL, Purpose(app))["customer_id"].to_pylist()
+    assert preferences.unreachable(scope, CHANNEL, ["cased"], Purpose("droid")) == {}
     assert [(one.app_id, one.mode) for one in preferences.preferences(scope, "cased")] == [("iOS", 2)]
     erasure.forget(scope, "cased")
-    assert preferences.unreachable(scope, CHANNEL, ["Cased"], "ioS") == {"Cased": "channel preference"}
+    assert preferences.unreachable(scope, CHANNEL, ["Cased"], Purpose("ioS")) == {"Cased": "channel preference"}
     preferences.set_preference(scope, CHANNEL, ["Cased"], 1, "IOS")
-    assert preferences.unreachable(scope, CHANNEL, ["Cased"], "ios") == {}
+    assert preferences.unreachable(scope, CHANNEL, ["Cased"], Purpose("ios")) == {}
     assert [one.mode for one in preferences.preferences(scope, "cased")] == [1]
 
 

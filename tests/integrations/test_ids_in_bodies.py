@@ -8,6 +8,7 @@ from vendor_world import SMS, fill
 
 from rapport.access.scope import Scope
 from rapport.messaging.contactability import preferences
+from rapport.messaging.contactability.purposes import Purpose
 
 PREFERENCE = {"ChannelID": SMS, "CommunicationMode": 2}
 
@@ -83,7 +84,7 @@ def test_what_is_a_customer_id(api: httpx.Client, call: Any, customer: Any) -> N
 
 def test_blanks_at_the_edges_are_no_part_of_an_id(world: Scope, api: httpx.Client) -> None:
     assert prefer(api, [" Edge\n", 18446744073709551615, 5], AppID=" App ").status_code == 200
-    out = preferences.unreachable(world, SMS, ["edge", "18446744073709551615", "5", " Edge\n"], "app")
+    out = preferences.unreachable(world, SMS, ["edge", "18446744073709551615", "5", " Edge\n"], Purpose("app"))
     assert out.keys() == {"edge", "18446744073709551615", "5"}
     assert [one.app_id for one in preferences.preferences(world, "EDGE")] == ["App"]
 

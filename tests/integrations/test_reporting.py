@@ -14,6 +14,7 @@ from rapport.access.models import AuditEntry
 from rapport.access.scope import Scope
 from rapport.campaigns.models import CampaignMetric
 from rapport.messaging.contactability import preferences
+from rapport.messaging.contactability.purposes import Purpose
 from rapport.messaging.models import ChannelPreference, Suppression
 
 HOME = "/current/integrations"
@@ -258,7 +259,7 @@ def test_preferences_overwrite_and_ignore_case(world: Scope, integrations_api: h
     assert set(preferences.unreachable(world, SMS, asked)) == {"7", "Later"}
     done(post(integrations_api, "SetCustomerChannelPreference", {**PREFERENCE, "ChannelID": PUSH, "AppID": 12}))
     assert preferences.unreachable(world, PUSH, asked) == {}
-    assert set(preferences.unreachable(world, PUSH, asked, "12")) == {"C00"}
+    assert set(preferences.unreachable(world, PUSH, asked, Purpose("12"))) == {"C00"}
     done(post(integrations_api, "SetCustomerChannelPreference", {**PREFERENCE, "CustomerIDs": None}))
 
 

@@ -20,8 +20,10 @@ from rapport.customers import attributes, consent_marks
 from rapport.customers.attributes import AttributeInfo
 from rapport.messaging import registration, templates
 from rapport.messaging.contactability import preferences, suppressions
-from rapport.messaging.models import EVERY_CHANNEL
+from rapport.messaging.models import EVERY_CHANNEL, WishSource
 from rapport.messaging.registration import Registered
+from rapport.messaging.topics import brand_groups, subscriptions, topics
+from rapport.messaging.topics.topics import TopicContent
 from rapport.realtime.matching.background import Background
 from rapport.realtime.matching.candidates import Candidate
 from rapport.realtime.matching.catalogue import compiled
@@ -30,6 +32,9 @@ from rapport.realtime.matching.eligibility import eligibility
 
 TEXT, PUSH, MAIL, PHONE, NUMBERED = 505, 506, 504, 507, 508
 PLAIN, OF_APP = world.TEMPLATE, 12
+# Of a topic that everybody gets who has not left it, of one that must be chosen, and of one that nobody can leave.
+OF_TOPIC, OF_CHOSEN_TOPIC, OF_MANDATORY_TOPIC = 13, 14, 15
+WIRE_MAIL, WIRE_PHONE = 15, 493
 TODAY = date(2026, 3, 14)
 PEOPLE = 48
 CONSENTS = [
@@ -72,6 +77,7 @@ def made(scope: Scope) -> Scope:
         templates.save_template(scope, number, "Offer", id=PLAIN, subject="Offer", html="<p>Offer</p>")
     registration.register_apps(scope, PUSH, {"App-1": "App"})
     registration.register_templates(scope, PUSH, [Registered(OF_APP, "Of the app", "App-1")])
+    add_topics(scope)
     for country in ("XA", "XB"):
         definition = {"attribute": "COUNTRY", "operator": "equals", "value": country}
         audience_groups.create_target_group(scope, f"Excluded {country}", definition)
@@ -80,11 +86,29 @@ def made(scope: Scope) -> Scope:
     )
 
 
+def add_topics(scope: Scope) -> None:
+    """Topics of a brand group on Mail and Phone, each with a template on both."""
+    group = brand_groups.create_brand_group(scope, "Shop", {WIRE_MAIL: [MAIL], WIRE_PHONE: [PHONE]})
+    contents = {
+        OF_TOPIC: TopicContent("Offers"),
+        OF_CHOSEN_TOPIC: TopicContent("News", subscribed_by_default=False),
+        OF_MANDATORY_TOPIC: TopicContent("Notices", mandatory=True),
+    }
+    for template_id, content in contents.items():
+        topic = topics.create_topic(scope, group.id, content)
+        for number in (MAIL, PHONE):
+            templates.save_template(
+                scope, number, content.name, id=template_id, subject=content.name, html="<p>Offer</p>"
+            )
+        topics.set_templates(scope, topic.id, [(MAIL, template_id), (PHONE, template_id)])
+
+
 class People:
     """Customers of one seed, which names them; drawn by it, or by another source of chance."""
 
     def __init__(self, scope: Scope, seed: int, random: Random | None = None) -> None:
         self.scope, self.seed, self.random = scope, seed, random or Random(seed)
+        self.of_topics = Random(f"topics {seed}")  # a source of its own, which leaves the other draws as they are
         self.ids = [f"S{seed}P{n}" for n in range(PEOPLE)]
         world.add_customers(scope, [self._attributes(one) for one in self.ids])
         self.ids.append(f"S{seed}Nobody")
@@ -127,12 +151,23 @@ class People:
             suppressions.suppress_addresses(self.scope, [family], self.random.choice([MAIL, EVERY_CHANNEL]))
         else:
             preferences.set_preference(self.scope, MAIL, [who], 2)
+        self.choose()
+
+    def choose(self) -> None:
+        """Somebody chooses the channels of a topic, or leaves it."""
+        [group] = brand_groups.brand_groups(self.scope)
+        pick, who = self.of_topics.choice, self.of_topics.choice(self.ids).upper()
+        free = [topic for topic in topics.topics(self.scope, group.id) if not topic.mandatory]
+        chosen = {pick(free).id: pick([[], [WIRE_MAIL], [WIRE_MAIL, WIRE_PHONE]])}
+        subscriptions.set_subscriptions(self.scope, group.id, who, chosen, WishSource.SDK)
 
     def groups(self) -> list[dict[str, Any]]:
         """One recipient group on some of the channels."""
         number = self.random.randint(1, 5)
         used = sorted(self.random.sample([TEXT, PUSH, MAIL, PHONE, NUMBERED], number))
-        return [{"channel_id": one, "template_id": OF_APP if one == PUSH else PLAIN} for one in used]
+        of_topics = [PLAIN, PLAIN, OF_TOPIC, OF_CHOSEN_TOPIC, OF_MANDATORY_TOPIC]
+        template = {PUSH: OF_APP} | {number: self.of_topics.choice(of_topics) for number in (MAIL, PHONE)}
+        return [{"channel_id": one, "template_id": template.get(one, PLAIN)} for one in used]
 
     def rules(self) -> dict[str, Any]:
         """Rules of a campaign."""

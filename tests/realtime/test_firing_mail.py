@@ -26,7 +26,7 @@ from rapport.delivery.models import OutboxMessage, Source, State
 from rapport.delivery.outbox import Claim, Settled
 from rapport.delivery.transports import Transports
 from rapport.messaging import rendering, templates
-from rapport.messaging.contactability import preferences, suppressions
+from rapport.messaging.contactability import preferences, suppressions, unsubscribers
 from rapport.messaging.contactability.suppressions import Origin
 from rapport.realtime.matching import releasing
 from rapport.realtime.sending import Sender
@@ -166,20 +166,22 @@ def test_refused_for_good_for_now_and_for_too_long(world: Scope, of: Occurrence,
 
 
 def test_who_said_no_after_the_firing_gets_nothing(world: Scope, of: Occurrence, box: Mailbox, stores: Stores) -> None:
-    suppressed, opted_out, well = let_out(world, of, "C00020", "C00021", "C00022")
+    suppressed, opted_out, well, by_address = let_out(world, of, "C00020", "C00021", "C00022", "C00023")
     suppressions.suppress(world, "c00020", EMAIL)
+    unsubscribers.add_unsubscribers(world, EMAIL, ["C00023@example.com"])
     preferences.set_preference(world, EMAIL, ["C00021"], 2)
     sender = Sender(stores)
     sender.start()
     try:
-        assert ended(world, suppressed, opted_out, well) == [
+        assert ended(world, suppressed, opted_out, well, by_address) == [
             ("done", "suppressed", "suppression list"),
             ("done", "suppressed", "channel preference"),
             SENT,
+            ("done", "suppressed", "suppression list"),
         ]
     finally:
         sender.stop()
-    assert not mails_to(box, "c00020@example.com") and not mails_to(box, "c00021@example.com")
+    assert not any(mails_to(box, f"c0002{number}@example.com") for number in (0, 1, 3))
 
 
 def test_an_address_that_is_gone(world: Scope, of: Occurrence, stores: Stores) -> None:

@@ -16,6 +16,7 @@ from rapport.errors import Unavailable
 ERASE, ANONYMISE = "erase", "anonymise"
 END = "end"  # of keys, users and tokens, by hashes
 SUPPRESS, ALLOW, ADDRESSES, PREFERENCE, CONSENT = "suppress", "allow", "addresses", "preference", "consent"
+TOPIC = "topic"
 AT_ONCE = 1000
 log = structlog.get_logger("rapport.kept")
 

@@ -34,13 +34,15 @@ class Anonymised:
 class Erased:
     """A person who is taken out.
 
-    tables are those of the warehouse whose rows of a customer go, of all packages. follow begins the durable work that
-    runs the declarations' `clear` for an id: the customer's, or another under which accounts have the person.
+    tables are those of the warehouse whose rows of a customer go, of all packages. address_marks are the keyed hashes
+    of the person's addresses, by which lists of addresses have them. follow begins the durable work that runs the
+    declarations' `clear` for an id: the customer's, or another under which accounts have the person.
     """
 
     customer_id: str
     tables: list[str]
     follow: Callable[[str], None]
+    address_marks: Sequence[str] = ()
 
 
 def _none_made(scope: Scope) -> list[str]:

@@ -27,8 +27,10 @@ from rapport.api.manage.marketing import (
     triggers,
 )
 from rapport.api.manage.messaging import (
+    brand_groups,
     brands,
     channels,
+    consent_log,
     gateway,
     listeners,
     suppressions,
@@ -36,6 +38,7 @@ from rapport.api.manage.messaging import (
     template_folders,
     template_versions,
     templates,
+    topics,
     transactional,
     unsubscribe_links,
     webhooks,
@@ -59,6 +62,9 @@ from rapport.api.wire import (
     model,
     optimail,
     optimail_templates,
+    optimail_unsubscribers,
+    preference_center,
+    preference_page,
     sdk_config,
     segments,
     transactional_mail,
@@ -90,6 +96,9 @@ WIRE: tuple[APIRouter, ...] = (
     gateways.router,
     optimail.router,
     optimail_templates.router,
+    optimail_unsubscribers.router,
+    preference_center.router,
+    preference_page.router,
 )
 MANAGEMENT: tuple[APIRouter, ...] = (
     tenants.router,
@@ -114,6 +123,9 @@ MANAGEMENT: tuple[APIRouter, ...] = (
     listeners.router,
     suppressions.router,
     unsubscribe_links.router,
+    brand_groups.router,
+    topics.router,
+    consent_log.router,
     transactional.router,
     target_groups.router,
     users.router,

@@ -10,7 +10,7 @@ from rapport.errors import Conflict, TooLarge
 Described = dict[str, Any]
 FAMILIES = {"Management": PROBLEMS, "Wire": ERRORS}
 # Whoever calls these shows no key: who it is stands in the path, in a token of its own, or does not matter.
-KEYLESS = {"Events", "Unsubscribe", "Mail", "operations"}
+KEYLESS = {"Events", "Unsubscribe", "Mail", "Preference Center", "Preference page", "operations"}
 LOGIN = "Login"
 KEY = {
     "type": "apiKey",
@@ -56,6 +56,9 @@ management API take `limit` and `offset`; the header `X-Total-Count` gives the t
 PARAMETERS = {
     "tenantToken": "The tenant's public SDK token, see GET /manage/v1/event-intake",
     "tenantID": "The tenant's number, see GET /manage/v1/event-intake",
+    "brandGroupID": "A brand group, see GET /manage/v1/brand-groups",
+    "brand_group_id": "A brand group, see GET /manage/v1/brand-groups",
+    "topic_id": "A topic, see GET /manage/v1/brand-groups/{brand_group_id}/topics",
     "token": "The token of the address in the message",
     "CustomerID": "The CustomerID, in any case",
     "configName": "Any name, such as mobile.1.0.0.json",

@@ -98,3 +98,14 @@ def _fill(scope: Scope, info: AttributeInfo, default: Any) -> None:
         scope.warehouse.execute(
             f"ALTER TABLE profiles UPDATE {column} = {value} IN PARTITION '{data_date}' WHERE 1", value=str(default)
         )
+
+
+def fill_empty(scope: Scope, info: AttributeInfo, text: str) -> None:
+    """Give a text to customers who have no value of an attribute. Call it under locks.writing."""
+    column = identifier(info.real_field_name)
+    change = f"UPDATE {column} = {{text:String}}"
+    if scope.warehouse.value(f"SELECT count() FROM customers WHERE {column} IS NULL"):  # noqa: S608 - ours
+        scope.warehouse.execute(f"ALTER TABLE customers {change} WHERE {column} IS NULL", text=text)
+    if (data_date := scope.data_date()) is not None:
+        partition = f"IN PARTITION '{data_date}' WHERE {column} IS NULL"
+        scope.warehouse.execute(f"ALTER TABLE profiles {change} {partition}", text=text)

@@ -19,7 +19,7 @@ from rapport.channels.models import Channel
 from rapport.delivery import once
 from rapport.delivery.values import Values, attribute_values
 from rapport.messaging import rendering, templates
-from rapport.messaging.contactability import preferences
+from rapport.messaging.contactability import preferences, purposes
 from rapport.messaging.contactability.suppressions import Origin
 from rapport.messaging.message_writer import MessageWriter
 from rapport.messaging.models import Template
@@ -83,7 +83,8 @@ def _refused(
             customer_id: attributes.get(channel.address_attribute) or "" for customer_id, attributes in values.items()
         }
     )
-    unreachable = preferences.unreachable(scope, channel.id, ids, template.app_id, addresses)
+    purpose = purposes.purpose_of(scope, channel.id, template.id)
+    unreachable = preferences.unreachable(scope, channel.id, ids, purpose, addresses)
     recipients = [
         once.Recipient(campaign_id, customer_id, {channel.id: address})
         for customer_id, address in addresses.items()

@@ -1,5 +1,6 @@
 """Erased persons: their wishes stay, under a pseudonym in place of the id."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import delete, select, text
@@ -8,24 +9,41 @@ from sqlalchemy.orm import Session
 
 from rapport.access.pseudonyms import pseudonym
 from rapport.access.scope import Scope
-from rapport.messaging.models import ERASED, ChannelPreference, Suppression
+from rapport.messaging.contactability import consent_log, suppressed_addresses
+from rapport.messaging.models import ERASED, ChannelPreference, Suppression, TopicSubscription
 
 KEEP_ADDRESSES = text("""
-    INSERT INTO suppressed_addresses (tenant_id, mark, channel_id, app_key, customer_key, listed, added_at)
-    SELECT tenant_id, mark, channel_id, app_key, :pseudonym, listed, added_at FROM suppressed_addresses
+    INSERT INTO suppressed_addresses
+        (tenant_id, mark, channel_id, app_key, customer_key, listed, added_at, reason, source)
+    SELECT tenant_id, mark, channel_id, app_key, :pseudonym, listed, added_at, reason, source FROM suppressed_addresses
     WHERE tenant_id = :tenant_id AND customer_key = :key
     ON CONFLICT DO NOTHING
 """)
 DROP_NAMED = text("DELETE FROM suppressed_addresses WHERE tenant_id = :tenant_id AND customer_key = :key")
 
 
-def forget(scope: Scope, customer_id: str) -> int:
-    """Keep what a person said about being written to, but not who it is; how many wishes those are. May be repeated."""
+# A yes to a topic ends with the person: whoever comes back under the id has to say it again.
+DROP_YES = text("DELETE FROM topic_subscriptions WHERE tenant_id = :tenant_id AND customer_key = :key AND subscribed")
+DROP_REQUESTS = text("""
+    DELETE FROM preference_link_requests WHERE tenant_id = :tenant_id AND mark = ANY(CAST(:marks AS text[]))
+""")
+
+
+def forget(scope: Scope, customer_id: str, marks: Sequence[str]) -> int:
+    """Keep what a person said about being written to, but not who it is; how many wishes those are. May be repeated.
+
+    marks are those of the person's addresses, of which nothing else is kept.
+    """
     mark = pseudonym(scope, customer_id)
     with scope.records() as session:
-        wishes = _rename(scope, session, Suppression, customer_id, mark, ["created_at", "reason"])
+        wishes = _rename(scope, session, Suppression, customer_id, mark, ["created_at", "reason", "source"])
         wishes += _rename(scope, session, ChannelPreference, customer_id, mark, ["updated_at", "mode", "app_id"])
-        parameters = {"tenant_id": scope.tenant_id, "key": customer_id.lower(), "pseudonym": mark}
+        parameters = {"tenant_id": scope.tenant_id, "key": customer_id.lower(), "pseudonym": mark, "marks": list(marks)}
+        session.execute(DROP_YES, parameters)
+        wishes += _rename(scope, session, TopicSubscription, customer_id, mark, ["updated_at", "subscribed"])
+        consent_log.forget(scope, session, customer_id)
+        suppressed_addresses.forget_addresses(scope, session, marks)
+        session.execute(DROP_REQUESTS, parameters)
         session.execute(KEEP_ADDRESSES, parameters)
         session.execute(DROP_NAMED, parameters)
     return wishes
@@ -34,7 +52,7 @@ def forget(scope: Scope, customer_id: str) -> int:
 def _rename(
     scope: Scope,
     session: Session,
-    table: type[Suppression] | type[ChannelPreference],
+    table: type[Suppression] | type[ChannelPreference] | type[TopicSubscription],
     customer_id: str,
     mark: str,
     kept_columns: list[str],

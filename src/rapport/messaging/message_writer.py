@@ -11,10 +11,12 @@ from rapport.messaging.contactability.suppressions import Origin, unsubscribe_li
 from rapport.messaging.models import Template
 from rapport.messaging.rendering import render
 from rapport.messaging.template_senders import sender_of
+from rapport.messaging.topics.preference_links import preference_links
 from rapport.messaging.tracking.tokens import SentFor, TokenWriter
 from rapport.messaging.tracking.tracking import Tracking
 
 NOBODY = Sender()
+PREFERENCE_CENTER = "PREFERENCE_CENTER"  # the tag of the link to the page of preferences
 
 
 class MessageWriter:
@@ -30,6 +32,8 @@ class MessageWriter:
         self._tokens = _tokens(scope, channel, origin)
         tracks = self._kind.tracks(scope, channel.settings)
         self._tracking = Tracking(scope, template, self._tokens) if tracks and self._tokens else None
+        has_tag = any(PREFERENCE_CENTER in text for text in (template.subject, template.html, template.text))
+        self._preferences = preference_links(scope, channel.id, template.topic_id) if has_tag else None
 
     def write(
         self, message_id: str, customer_id: str, to: str, values: Mapping[str, str | None], extra: Mapping[str, Any]
@@ -38,6 +42,7 @@ class MessageWriter:
         url = self._link(customer_id, self._origin, to)
         own = {
             "unsubscribe_url": url,
+            "preference_center": self._preferences(customer_id) if self._preferences and customer_id else url,
             "campaign_id": str(self._origin.campaign_id),
             "template_id": str(self._origin.template_id),
         }

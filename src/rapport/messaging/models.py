@@ -1,16 +1,32 @@
-"""Records of messaging: templates, and who must not be written to."""
+"""Records of messaging: templates, topics, and who must not be written to."""
 
 from datetime import date, datetime
 from enum import StrEnum
 
-from sqlalchemy import Date, DateTime, Index, Integer, String, Text, text
+from sqlalchemy import BigInteger, Boolean, Date, DateTime, Index, Integer, String, Text, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from rapport.stores.records import Base
+from rapport.stores.records.sealing import Sealed
 
 EVERY_CHANNEL = 0
 # The customer_id of an erased person's suppression; customer_key is the pseudonym then.
 ERASED = ""
+
+
+class WishSource(StrEnum):
+    """By what a wish about being written to came."""
+
+    LINK = "link"  # to unsubscribe, in a message
+    PAGE = "page"  # of preferences
+    SDK = "sdk"  # the preference centre of an app, a site or another system
+    API = "api"  # functions of the wire
+    MANAGEMENT = "management"
+    FILE = "file"
+    BOUNCE = "bounce"
+    COMPLAINT = "complaint"
+    VENDOR = "vendor"  # reported by the provider of a channel
 
 
 class Template(Base):
@@ -36,6 +52,7 @@ class Template(Base):
     reply_to_address_id: Mapped[int | None] = mapped_column(Integer)
     folder_id: Mapped[int] = mapped_column(Integer, default=1, server_default="1")
     version: Mapped[int] = mapped_column(Integer, default=0, server_default="0")  # 0: nothing was ever saved
+    topic_id: Mapped[str] = mapped_column(String(36), default="", server_default="")  # what it is about; empty: none
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
@@ -87,6 +104,7 @@ class Suppression(Base):
     channel_id: Mapped[int] = mapped_column(Integer, primary_key=True)
     customer_id: Mapped[str] = mapped_column(String(300))
     reason: Mapped[str] = mapped_column(String(50))
+    source: Mapped[str] = mapped_column(String(30), default="", server_default="")  # a WishSource; empty: not known
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
 
@@ -98,7 +116,11 @@ class Undeliverable(StrEnum):
 
 
 class SuppressedAddress(Base):
-    """An address, as a mark, of a person who must not be written to on a channel (0: any), or of an app of it."""
+    """An address, as a mark, of a person who must not be written to on a channel (0: any), or of an app of it.
+
+    reason and source are those of the suppression, empty for one of before they were kept. address is the address
+    itself, sealed; null where it is not known, and once its person was erased.
+    """
 
     __tablename__ = "suppressed_addresses"
 
@@ -109,6 +131,9 @@ class SuppressedAddress(Base):
     customer_key: Mapped[str] = mapped_column(String(300), primary_key=True)  # the id in lower case, or a pseudonym
     listed: Mapped[str] = mapped_column(String(30), primary_key=True)  # as outcomes tell it
     added_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    reason: Mapped[str] = mapped_column(String(50), default="", server_default="")
+    source: Mapped[str] = mapped_column(String(30), default="", server_default="")
+    address: Mapped[str | None] = mapped_column(Sealed("suppressed_addresses.address", None))
 
     __table_args__ = (
         Index("ix_suppressed_addresses_channel", "tenant_id", "channel_id"),
@@ -155,3 +180,105 @@ class ChannelPreference(Base):
     customer_id: Mapped[str] = mapped_column(String(300))
     mode: Mapped[int] = mapped_column(Integer)
     updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class BrandGroup(Base):
+    """Brands that share topics; id is a GUID. channels are the tenant's channels by the number of a kind on the wire.
+
+    channels: number (as a text) -> ids of channels, such as {"15": [504]}.
+    """
+
+    __tablename__ = "brand_groups"
+
+    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    name: Mapped[str] = mapped_column(String(200))
+    channels: Mapped[dict[str, list[int]]] = mapped_column(JSONB)
+    requires_proof: Mapped[bool] = mapped_column(Boolean)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class Topic(Base):
+    """What messages may be about, in a brand group; id is a GUID.
+
+    mandatory: nobody can leave it. hidden: customers do not see it. frequency says in words how often it comes.
+    subscribed_by_default: whoever has said nothing is subscribed on every channel of the group.
+    """
+
+    __tablename__ = "topics"
+
+    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    brand_group_id: Mapped[str] = mapped_column(String(36))
+    name: Mapped[str] = mapped_column(String(200))
+    description: Mapped[str] = mapped_column(String(1000))
+    frequency: Mapped[str] = mapped_column(String(200))
+    mandatory: Mapped[bool] = mapped_column(Boolean)
+    hidden: Mapped[bool] = mapped_column(Boolean)
+    subscribed_by_default: Mapped[bool] = mapped_column(Boolean)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class TopicSubscription(Base):
+    """Whether a customer is subscribed to a topic on the channels of a number on the wire, where that was said."""
+
+    __tablename__ = "topic_subscriptions"
+
+    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    topic_id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    wire_channel_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    customer_key: Mapped[str] = mapped_column(String(300), primary_key=True)  # the id in lower case, or a pseudonym
+    customer_id: Mapped[str] = mapped_column(String(300))
+    subscribed: Mapped[bool] = mapped_column(Boolean)
+    updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+    __table_args__ = (Index("ix_topic_subscriptions_person", "tenant_id", "customer_key"),)
+
+
+class ConsentChange(Base):
+    """A change of what somebody agreed to, kept as it was made: who, when, by what, and in which words it was asked.
+
+    topic_id empty: all messages of a channel, or of all (channel_id 0). channel_id is a number on the wire where there
+    is a topic, else a channel of the tenant. customer_key is the id in lower case, a pseudonym, or names an address by
+    its mark.
+    """
+
+    __tablename__ = "consent_changes"
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    tenant_id: Mapped[int] = mapped_column(Integer)
+    customer_key: Mapped[str] = mapped_column(String(300))
+    customer_id: Mapped[str] = mapped_column(String(300))
+    topic_id: Mapped[str] = mapped_column(String(36))
+    channel_id: Mapped[int] = mapped_column(Integer)
+    agreed: Mapped[bool] = mapped_column(Boolean)
+    source: Mapped[str] = mapped_column(String(30))
+    actor: Mapped[str] = mapped_column(String(200))
+    wording: Mapped[str] = mapped_column(Text)
+    changed_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+    __table_args__ = (
+        Index("ix_consent_changes_person", "tenant_id", "customer_key", "id"),
+        Index("ix_consent_changes_time", "tenant_id", "changed_at"),
+    )
+
+
+class PreferenceLinkRequest(Base):
+    """That somebody asked to be sent a link to the page of preferences: to which address, of which brand group.
+
+    The message is written when it leaves; nobody is told whether some customer has the address.
+    """
+
+    __tablename__ = "preference_link_requests"
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    tenant_id: Mapped[int] = mapped_column(Integer)
+    brand_group_id: Mapped[str] = mapped_column(String(36))
+    mark: Mapped[str] = mapped_column(String(32))
+    address: Mapped[str] = mapped_column(Sealed("preference_link_requests.address", None))
+    language: Mapped[str] = mapped_column(String(10))
+    requested_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+    __table_args__ = (Index("ix_preference_link_requests_mark", "tenant_id", "mark", "requested_at"),)

@@ -73,13 +73,6 @@ def remove_templates(scope: Scope, pairs: Sequence[tuple[int, int]]) -> None:
             scope.audit(session, "delete", f"template {channel_id}/{template_id}")
 
 
-def apps_of_templates(scope: Scope, channel_ids: Iterable[int]) -> dict[tuple[int, int], str]:
-    """The app of every template of channels that is for one, in lower case as apps compare, by channel and template."""
-    with scope.reads() as session:
-        templates = session.execute(_with_app(scope, channel_ids))
-        return {(channel_id, number): app_id.lower() for channel_id, number, app_id in templates}
-
-
 def _with_app(scope: Scope, channel_ids: Iterable[int]) -> Select[int, int, str]:
     """Channel, id and app of the templates of channels that are for one."""
     return select(Template.channel_id, Template.id, Template.app_id).where(

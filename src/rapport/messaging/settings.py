@@ -9,6 +9,7 @@ from rapport.access.scope import Scope
 from rapport.access.tenant_settings import TenantSettings, tenant_settings
 from rapport.errors import Invalid
 from rapport.messaging.contactability.page_words import BUILT_IN, ENGLISH, PageWords
+from rapport.messaging.topics.page_words import PreferenceWords
 
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
 
@@ -30,6 +31,11 @@ class MessagingSettings(TenantSettings):
         default_factory=dict,
         max_length=100,
         description="Words by language, in place of the built-in ones or beside them",
+    )
+    preference_page: dict[Language, PreferenceWords] = Field(
+        default_factory=dict,
+        max_length=100,
+        description="The same of the page of preferences",
     )
 
 

@@ -4,6 +4,7 @@ from functools import partial
 
 from rapport.access.personal_data import Anonymised, Erased, Texts
 from rapport.access.scope import Scope
+from rapport.messaging.contactability import suppressed_addresses
 from rapport.persons.clearing import begin
 from rapport.persons.declared import DECLARED, going
 
@@ -13,7 +14,8 @@ def take_out(scope: Scope, customer_id: str) -> None:
 
     The audit log tells how many rows went, or are wishes that stay under a pseudonym, by package; not whose.
     """
-    erased = Erased(customer_id, going(scope), partial(begin, scope))
+    marks = suppressed_addresses.marks_of_person(scope, customer_id)
+    erased = Erased(customer_id, going(scope), partial(begin, scope), marks)
     rows = {declared.package: declared.erase(scope, erased) for declared in DECLARED}
     with scope.records() as session:
         scope.audit(session, "erase", "1 customers", rows={package: count for package, count in rows.items() if count})

@@ -44,6 +44,7 @@ WISHES: dict[str, Callable[[Scope, dict[str, Any]], None]] = {
     kept.ALLOW: messaging_kept.allow_again,
     kept.ADDRESSES: messaging_kept.keep_addresses_again,
     kept.PREFERENCE: messaging_kept.prefer_again,
+    kept.TOPIC: messaging_kept.subscribe_again,
     kept.CONSENT: restored.consent_again,
 }
 

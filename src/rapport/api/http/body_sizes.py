@@ -19,6 +19,9 @@ KEYLESS = (
     ("/current/general/login", 4 * KIB),
     ("/report/log", 64 * KIB),
     ("/mail-events/", 4 * MIB),
+    ("/preferences/", 256 * KIB),
+    ("/preference-link/", 4 * KIB),
+    ("/api/v1/preferences", 128 * KIB),
 )
 # Events bound themselves once their sender is known, also when they are unpacked.
 EVENTS = re.compile(r"/v1/(events|optistream/|realtime/|metrics/)|/api/saveEvent")

@@ -108,7 +108,11 @@ def unsubscribe(
     carried_out: RateLimiter = request.app.state.unsubscribed
     wish = repr((scope.tenant_id, customer_id, origin, everything))
     if carried_out.has_room(wish):
-        unsubscribing.unsubscribe(scope, customer_id, origin, everything=everything)
+        _, read = unsubscribe_pages.words_in(scope, form.get("language", [""])[0], _header(request))
+        choice = read.everything if everything else _channel_name(scope, origin.channel_id, read.similar)
+        unsubscribing.unsubscribe(
+            scope, customer_id, origin, everything=everything, wording=f"{read.question} {choice}"
+        )
         with suppress(TooManyRequests):  # several at once
             carried_out.hit(wish)
     asked_in = form.get("language", [""])[0]

@@ -31,7 +31,7 @@ from rapport.customers.importing.load_checks import LoadCheckFailed
 from rapport.errors import Away, Conflict, RapportError
 from rapport.insight import service as insight
 from rapport.insight import snapshot
-from rapport.messaging.contactability import suppressed_addresses
+from rapport.messaging.contactability import suppressed_addresses, unsubscribed_attribute
 from rapport.notifications import service as notifications
 from rapport.stores.workflows import work
 
@@ -102,6 +102,7 @@ def _publish(tenant_id: int, data_date: str) -> None:
 def _plan(tenant_id: int, data_date: str) -> list[int]:
     scope = current_scope(tenant_id)
     suppressed_addresses.keep_again(scope)
+    unsubscribed_attribute.refresh(scope)
     ids = plan_day(scope, cycles.execution_date(date.fromisoformat(data_date)))
     processing.reopen(scope, ids)
     return ids

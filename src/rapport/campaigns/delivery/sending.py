@@ -30,10 +30,10 @@ from rapport.delivery.content import Draft, Written
 from rapport.delivery.outbox import Claim
 from rapport.delivery.pacing import Pace
 from rapport.errors import Away
-from rapport.messaging import registration
 from rapport.messaging.contactability import kept_off as messaging_kept_off
-from rapport.messaging.contactability import rules
+from rapport.messaging.contactability import purposes
 from rapport.messaging.contactability.kept_off import KeptOff
+from rapport.messaging.contactability.purposes import Purpose
 from rapport.messaging.contactability.suppressions import Origin
 from rapport.notifications.deliverer import OUTSIDE_CLOCK
 from rapport.stores.warehouse import identifier
@@ -116,7 +116,7 @@ def plan_batches(scope: Scope, unit: Unit) -> list[str]:
 
 def _suppressed_since(scope: Scope, unit: Unit) -> KeptOff | None:
     """Whom a unit must not reach, when that may be others than at its processing; None when nothing has changed."""
-    kept_off, data_date = KeptOff(0, unit.channel_id, _app(scope, unit)), _data_date(scope, unit)
+    kept_off, data_date = KeptOff(0, unit.channel_id, _purpose(scope, unit)), _data_date(scope, unit)
     state = messaging_kept_off.stand(scope, kept_off, data_date)
     processed_state = unit.campaign.plan.kept_off.get(f"{unit.channel_id}/{unit.group}")
     return None if state in ("", processed_state) else kept_off
@@ -133,24 +133,22 @@ def _suppress_late(scope: Scope, unit: Unit, kept_off: KeptOff) -> None:
     scope.warehouse.execute(queries.NO_TABLE.format(table=table))
     messaging_kept_off.create_suppressed(scope, name)
     messaging_kept_off.load_suppressed(scope, name, kept_off, _data_date(scope, unit), AMONG_UNIT, **unit.bindings)
-    statement, listed_rule = queries.SUPPRESS_LATE.replace("SUPPRESSED", table), rules.LISTED
-    reasons = {"listed": listed_rule.reason, "preference": rules.PREFERENCE.reason}
-    parameters = {
-        "at": scope.clock.now(),
-        "listed_fault": messaging_kept_off.fault_of(listed_rule),
-        **reasons,
-        **unit.bindings,
+    statement = queries.SUPPRESS_LATE.replace("SUPPRESSED", table)
+    reasons = {
+        "faults": list(messaging_kept_off.KEPT_OFF.values()),
+        "reasons": list(messaging_kept_off.KEPT_OFF),
     }
+    parameters = {"at": scope.clock.now(), **reasons, **unit.bindings}
     for part in scope.warehouse.customer_slices(*queries.ACCOUNT):
         part.execute(statement, **parameters)
     scope.warehouse.execute(queries.NO_TABLE.format(table=table))
 
 
-def _app(scope: Scope, unit: Unit) -> str:
-    """The app that a unit's template is for; empty for none."""
+def _purpose(scope: Scope, unit: Unit) -> Purpose:
+    """What a unit's template is for."""
     with scope.reads() as session:
         template_id = row_of(scope, session, unit).template_id
-    return registration.apps_of_templates(scope, [unit.channel_id]).get((unit.channel_id, template_id), "")
+    return purposes.purpose_of(scope, unit.channel_id, template_id)
 
 
 def _withdraw(scope: Scope, unit: Unit) -> None:

@@ -9,7 +9,7 @@ from rapport.conditions.interaction_codes import UNSUBSCRIBED
 from rapport.customers.privacy import persons
 from rapport.messaging.contactability import suppressions
 from rapport.messaging.contactability.suppressions import Origin
-from rapport.messaging.models import EVERY_CHANNEL
+from rapport.messaging.models import EVERY_CHANNEL, WishSource
 
 # One row a customer, campaign and channel, however often the wish is repeated.
 RECORD = """
@@ -26,14 +26,16 @@ RECORD = """
 """
 
 
-def unsubscribe(scope: Scope, customer_id: str, origin: Origin, *, everything: bool = False) -> None:
+def unsubscribe(scope: Scope, customer_id: str, origin: Origin, *, everything: bool = False, wording: str = "") -> None:
     """Carry out a person's wish: nothing more on the message's channel, or on any. May be repeated freely.
+
+    wording is what the person read.
 
     The campaign of the message gets one interaction 4 (unsubscribed) a customer, also of clicks at the same time. Of a
     person who was erased since, neither names the CustomerID again.
     """
     channel_id = EVERY_CHANNEL if everything else origin.channel_id
-    suppressions.suppress(scope, customer_id, channel_id, mark=origin.address)
+    suppressions.suppress(scope, customer_id, channel_id, mark=origin.address, source=WishSource.LINK, wording=wording)
     if origin.campaign_id:
         with no_reports(scope):
             recorded_id = alias(scope, customer_id) if persons.is_erased(scope, customer_id) else customer_id

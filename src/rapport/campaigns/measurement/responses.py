@@ -26,7 +26,7 @@ from rapport.campaigns.schemas import Goal
 from rapport.campaigns.states import EXECUTED_STATES
 from rapport.conditions.interaction_codes import CLICKED
 from rapport.conditions.outcomes import Outcome
-from rapport.messaging import registration
+from rapport.messaging.contactability.purposes import purposes_of_templates
 
 # Past runs that a self-optimising split learns from, newest first; of those with few customers more are needed.
 REMEMBERED_RUNS, REMEMBERED_SMALL_RUNS = 20, 60
@@ -332,8 +332,7 @@ def classes(scope: Scope, run: Occurrence) -> list[list[int]]:
 
 def alike_groups(scope: Scope, groups: Sequence[PlannedGroup]) -> list[list[int]]:
     """The same of the groups of a series."""
-    apps = registration.apps_of_templates(scope, channels_in(groups))
-    return alike(groups, apps)
+    return alike(groups, purposes_of_templates(scope, channels_in(groups)))
 
 
 def past_responses(scope: Scope, run: Occurrence) -> list[Counts]:

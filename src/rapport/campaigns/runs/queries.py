@@ -261,9 +261,12 @@ SUPPRESS_LATE = named(
     """
     INSERT INTO campaign_outcomes (* EXCEPT (firing_id, written_at))
     SELECT execution_date, campaign_id, customer_id, channel_id, $SUPPRESSED,
-        if(
-            lowerUTF8(customer_id) IN (SELECT customer_id FROM SUPPRESSED WHERE fault = {listed_fault:UInt8}),
-            {listed:String}, {preference:String}
+        multiIf(
+            lowerUTF8(customer_id) IN (SELECT customer_id FROM SUPPRESSED WHERE fault = {faults:Array(UInt8)}[1]),
+            {reasons:Array(String)}[1],
+            lowerUTF8(customer_id) IN (SELECT customer_id FROM SUPPRESSED WHERE fault = {faults:Array(UInt8)}[2]),
+            {reasons:Array(String)}[2],
+            {reasons:Array(String)}[3]
         ),
         '', {start:UInt32}, {at:DateTime64(3, 'UTC')}, drawn_group
 """

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rapport.campaigns.plans import Plan, PlannedGroup
+from rapport.messaging.contactability.purposes import ANYTHING, Purpose
 
 # Shares are turned into cuts of this many parts; a customer's hash falls between two cuts.
 PARTS = 1_000_000
@@ -121,11 +122,12 @@ def cuts(shares: Sequence[float]) -> list[int]:
     return [*upper_cuts[:-1], PARTS]
 
 
-def alike(groups: Sequence[PlannedGroup], apps: Mapping[tuple[int, int], str]) -> list[list[int]]:
-    """For each group, those (itself too) whose members can be reached on the same channels, for the same apps."""
+def alike(groups: Sequence[PlannedGroup], purposes: Mapping[tuple[int, int], Purpose]) -> list[list[int]]:
+    """For each group, those (itself too) whose members can be reached on the same channels, for the same purposes."""
     reach = [
         sorted(
-            (channel.channel_id, apps.get((channel.channel_id, channel.template_id), "")) for channel in group.channels
+            (channel.channel_id, purposes.get((channel.channel_id, channel.template_id), ANYTHING))
+            for channel in group.channels
         )
         for group in groups
     ]

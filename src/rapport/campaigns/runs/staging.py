@@ -29,11 +29,11 @@ from rapport.channels import service as channels
 from rapport.channels.kinds.base import OWN_ID
 from rapport.channels.models import Channel
 from rapport.customers import attributes
-from rapport.messaging import registration
 from rapport.messaging.contactability import kept_off as messaging_kept_off
 from rapport.messaging.contactability import reaching, survey
 from rapport.messaging.contactability import rules as eligibility
 from rapport.messaging.contactability.kept_off import KeptOff
+from rapport.messaging.contactability.purposes import ANYTHING, Purpose, purposes_of_templates
 from rapport.messaging.contactability.reaching import Reading, profile_alias
 from rapport.stores.warehouse import identifier, literal
 
@@ -191,16 +191,15 @@ def drop_stage(scope: Scope, campaign_id: int) -> None:
 
 
 def _alike(scope: Scope, campaign: Occurrence, places: Sequence[Place]) -> list[list[int]]:
-    apps = registration.apps_of_templates(scope, {place.channel_id for place in places})
-    return alike(campaign.plan.groups, apps)
+    return alike(campaign.plan.groups, purposes_of_templates(scope, {place.channel_id for place in places}))
 
 
 def _lists(scope: Scope, places: Sequence[Place]) -> list[KeptOff]:
     """The lists that a run needs, each with the recipient groups that it is for."""
-    apps = registration.apps_of_templates(scope, {place.channel_id for place in places})
-    groups: dict[tuple[int, str], list[int]] = defaultdict(list)
+    purposes = purposes_of_templates(scope, {place.channel_id for place in places})
+    groups: dict[tuple[int, Purpose], list[int]] = defaultdict(list)
     for place in places:
-        groups[place.channel_id, apps.get((place.channel_id, place.template_id), "")].append(place.group)
+        groups[place.channel_id, purposes.get((place.channel_id, place.template_id), ANYTHING)].append(place.group)
     return [
         KeptOff(number, *key, tuple(sorted(group_numbers)))
         for number, (key, group_numbers) in enumerate(sorted(groups.items()))

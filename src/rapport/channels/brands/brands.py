@@ -45,6 +45,19 @@ def brand_of(scope: Scope, settings: Mapping[str, Any]) -> Brand | None:
         return session.get(Brand, (scope.tenant_id, brand_id))
 
 
+def channels_of(scope: Scope, brand_id: int) -> list[int]:
+    """The channels of a brand, by id. Raises NotFound for a brand that there is not."""
+    brand(scope, brand_id)
+    with scope.reads() as session:
+        parameters = {"tenant_id": scope.tenant_id, "brand_id": brand_id}
+        return [int(channel_id) for channel_id in session.scalars(CHANNELS_OF, parameters)]
+
+
+def marketing_brands(scope: Scope) -> set[int]:
+    """The brands whose mail is about campaigns, by id."""
+    return {each.id for each in brands(scope) if each.kind is BrandKind.MARKETING}
+
+
 def mail_settings(settings: Mapping[str, Any], brand: Brand | None) -> EmailSettings:
     """How mail of a channel leaves: by its own settings, and by its brand's where it has none."""
     return joined(EmailSettings.model_validate(settings), brand.settings if brand else {})

@@ -11,9 +11,8 @@ from rapport.channels import addresses as channel_addresses
 from rapport.channels import service as channels
 from rapport.channels.kinds.base import AddressForm
 from rapport.errors import Invalid
-from rapport.messaging.contactability import suppressed_addresses
-from rapport.messaging.contactability.suppressions import MAX_PLACES_TOLD, REASONS
-from rapport.messaging.models import EVERY_CHANNEL
+from rapport.messaging.contactability.suppressions import MAX_PLACES_TOLD, Why, audit_addresses, keep_checked
+from rapport.messaging.models import EVERY_CHANNEL, WishSource
 
 AT_ONCE = 10_000
 SEPARATORS = ",;\t|"
@@ -49,8 +48,7 @@ def suppress_file(
     has the reason. Raises Invalid for a file that is no text or has no address at all, a column that is not there and,
     unless allow_rejects, lines that have no address.
     """
-    if reason not in REASONS:
-        raise Invalid(f"reason must be one of {', '.join(REASONS)}.")
+    why = Why.of(reason, WishSource.FILE)
     form = _form(scope, channel_id)
     good, bad = _judged(file, column, form)
     if not good:
@@ -64,10 +62,8 @@ def suppress_file(
     added = 0
     with scope.records() as session:
         while batch := list(islice(cells, AT_ONCE)):
-            marks = suppressed_addresses.marks_of(scope, batch)
-            added += suppressed_addresses.keep_addresses(scope, session, channel_id, marks)
-        if added:
-            scope.audit(session, "suppress", f"addresses on channel {channel_id}", reason=reason, addresses=added)
+            added += keep_checked(scope, session, channel_id, batch, why)
+        audit_addresses(scope, session, channel_id, why, added)
     return FileSuppressed(good, added, len(bad), bad[:MAX_PLACES_TOLD])
 
 

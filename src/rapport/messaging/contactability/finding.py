@@ -19,15 +19,20 @@ def customers_at(scope: Scope, address: str) -> list[str]:
     Spellings are one as they are for suppressions. The audit log has that it was looked for, and how many were found.
     Raises Invalid for a text that is no address.
     """
-    key = addresses.address_key(address)
-    if not key:
+    if not addresses.address_key(address):
         raise Invalid("address is not an address.")
-    attributes = suppressed_addresses.address_attributes(scope, EVERY_CHANNEL)
-    infos = customer_attributes.find(scope, attributes, "address_attribute") if attributes else []
-    customer_ids = queries.at_address(scope, infos, _spellings(key), MOST_FOUND)
+    customer_ids = holders(scope, address, MOST_FOUND)
     with scope.records() as session:
         scope.audit(session, "find", "customers by address", customers=len(customer_ids))
     return customer_ids
+
+
+def holders(scope: Scope, address: str, most: int) -> list[str]:
+    """The same for Rapport's own work: the first customers who have an address, by id; nobody has what is none."""
+    key = addresses.address_key(address)
+    attributes = suppressed_addresses.address_attributes(scope, EVERY_CHANNEL)
+    infos = customer_attributes.find(scope, attributes, "address_attribute") if attributes else []
+    return queries.at_address(scope, infos, _spellings(key), most) if key and infos else []
 
 
 def _spellings(key: str) -> list[str]:

@@ -9,8 +9,9 @@ from rapport.access.scope import Scope
 from rapport.messaging import queries
 from rapport.messaging.contactability import suppressions
 from rapport.messaging.contactability.preferences import REPLACE_ERASED, SET
-from rapport.messaging.contactability.suppressed_addresses import ADD, LET_IN
+from rapport.messaging.contactability.suppressed_addresses import ADD, LET_IN, rows_of
 from rapport.messaging.models import ERASED
+from rapport.messaging.topics import subscriptions
 
 ALLOW = """
     DELETE FROM suppressions WHERE tenant_id = :tenant_id AND channel_id = :channel_id
@@ -33,7 +34,8 @@ def suppress_again(scope: Scope, entry: dict[str, Any]) -> None:
     named = _named(scope, entry["of"])
     keys = [named[mark].lower() if mark in named else mark for mark in entry["of"]]
     ids = [named.get(mark, ERASED) for mark in entry["of"]]
-    parameters = {"tenant_id": scope.tenant_id, "channel_id": entry["channel"], "reason": entry["reason"]}
+    why = {"reason": entry["reason"], "source": entry.get("source", "")}
+    parameters = {"tenant_id": scope.tenant_id, "channel_id": entry["channel"], **why}
     with scope.records() as session:
         session.execute(
             text(suppressions.SUPPRESS_MANY), {**parameters, "keys": keys, "ids": ids, "at": scope.clock.now()}
@@ -54,7 +56,9 @@ def keep_addresses_again(scope: Scope, entry: dict[str, Any]) -> None:
     named = _named(scope, [mark for _, mark in entry["of"]])
     keys = [named[mark].lower() if mark in named else mark for _, mark in entry["of"]]
     parameters = {"tenant_id": scope.tenant_id, "channel_id": entry["channel"], "app_key": entry["app"]}
-    values = {"marks": [mark for mark, _ in entry["of"]], "keys": keys, "listed": entry["listed"]}
+    marked = {(mark, key): "" for (mark, _), key in zip(entry["of"], keys, strict=True)}
+    why = {name: entry.get(name, "") for name in ("listed", "reason", "source")}
+    values = {**rows_of(scope, marked), **why}
     with scope.records() as session:
         session.execute(ADD, {**parameters, **values, "at": scope.clock.now()})
 
@@ -69,3 +73,13 @@ def prefer_again(scope: Scope, entry: dict[str, Any]) -> None:
     with scope.records() as session:
         session.execute(text(REPLACE_ERASED), {**parameters, "marks": [mark for mark in entry["of"] if mark in named]})
         session.execute(text(SET), {**parameters, **values})
+
+
+def subscribe_again(scope: Scope, entry: dict[str, Any]) -> None:
+    """Whether persons are subscribed to a topic on the channels of a number."""
+    named = _named(scope, entry["of"])
+    changes = {(str(entry["topic"]), int(entry["number"])): bool(entry["subscribed"])}
+    with scope.records() as session:
+        for mark in entry["of"]:
+            key = named[mark].lower() if mark in named else mark
+            subscriptions.enter(scope, session, key, named.get(mark, ERASED), changes)

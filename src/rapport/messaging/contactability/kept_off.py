@@ -12,16 +12,24 @@ from rapport.channels import service as channels
 from rapport.channels.kinds import registry
 from rapport.channels.kinds.base import OWN_ID, AddressForm
 from rapport.customers import attributes
-from rapport.messaging.contactability import preferences, rules, suppressed_addresses
+from rapport.messaging.contactability import preferences, rules, suppressed_addresses, topic_wishes
+from rapport.messaging.contactability.purposes import ANYTHING, Purpose
 from rapport.messaging.contactability.survey import profiles_stand, survey
 from rapport.stores.warehouse import identifier
 
 # The rules of a channel by fault, from 1.
-FAULTED = (rules.NO_PERMISSION, rules.NO_ADDRESS, rules.LISTED, rules.PREFERENCE, rules.SAME_ADDRESS)
+FAULTED = (
+    rules.NO_PERMISSION,
+    rules.NO_ADDRESS,
+    rules.LISTED,
+    rules.TOPIC,
+    rules.PREFERENCE,
+    rules.SAME_ADDRESS,
+)
 # Outcome and reason of a channel on which a customer cannot be reached, by fault; see faults for the others.
 FAULTS = (("", ""), *(rule.outcome_and_reason() for rule in FAULTED))
 # Why somebody is kept off a channel whatever else is known, with the fault of each.
-KEPT_OFF = {rule.reason: FAULTED.index(rule) + 1 for rule in (rules.LISTED, rules.PREFERENCE)}
+KEPT_OFF = {rule.reason: FAULTED.index(rule) + 1 for rule in rules.BY_WISH}
 SAME_ADDRESS = FAULTED.index(rules.SAME_ADDRESS) + 1
 SUPPRESSED_TABLE = """
     CREATE TABLE {suppressed} (list UInt16, fault UInt8, customer_id String, mark String)
@@ -33,8 +41,7 @@ PROFILES = "FROM profiles WHERE data_date = {data_date:Date}"
 # The customers, in lower case, whose address is one that gets nothing.
 BY_ADDRESS = """
     INSERT INTO {table} (list, fault, customer_id)
-    SELECT {{list:UInt16}}, if(mark_of_address IN {listed} OR mark_of_digits IN {listed}, {first}, {second}),
-        lowerUTF8(customer_id)
+    SELECT {{list:UInt16}}, multiIf({faults}), lowerUTF8(customer_id)
     FROM (
         SELECT customer_id, {mark} AS mark_of_address, {mark_of_digits} AS mark_of_digits
         FROM (SELECT customer_id, {key} AS key_of_address {profiles})
@@ -42,15 +49,23 @@ BY_ADDRESS = """
     WHERE mark_of_address IN {kept} OR mark_of_digits IN {kept}
 """
 MARKS = "(SELECT mark FROM {table} WHERE list = {{list:UInt16}} AND mark != ''{more})"
+IS_MARKED = "mark_of_address IN {marks} OR mark_of_digits IN {marks}"
+# The customers, in lower case, who have not subscribed to a topic for which one must.
+NOT_SUBSCRIBED = """
+    INSERT INTO {table} (list, fault, customer_id)
+    SELECT {{list:UInt16}}, {fault}, lowerUTF8(customer_id) FROM (SELECT customer_id {profiles})
+    WHERE lowerUTF8(customer_id) NOT IN (SELECT customer_id FROM {subscribed})
+"""
+SUBSCRIBED_TABLE = "CREATE TABLE {table} (customer_id String) ENGINE = {engine}"
 
 
 @dataclass(frozen=True)
 class KeptOff:
-    """Whom the templates of an app, or of none, on a channel must not reach: list is a number within the run."""
+    """Whom the templates of a purpose, or of none, on a channel must not reach: list is a number within the run."""
 
     list: int
     channel_id: int
-    app_id: str
+    purpose: Purpose = ANYTHING
     groups: tuple[int, ...] = ()
 
 
@@ -74,11 +89,11 @@ def stand(scope: Scope, kept_off: KeptOff, data_date: date, profiles: str | None
 
     That is what was said, and the profiles: what profiles_stand tells now, when the caller has asked.
     """
-    digest = preferences.digest(scope, kept_off.channel_id, kept_off.app_id)
-    if not digest:
+    digest = preferences.digest(scope, kept_off.channel_id, kept_off.purpose)
+    if not digest and not kept_off.purpose.opt_in:
         return ""
     attribute = channels.channel(scope, kept_off.channel_id).address_attribute
-    return f"{kept_off.app_id} {digest} {attribute} {data_date} {profiles or profiles_stand(scope)}"
+    return f"{kept_off.purpose} {digest} {attribute} {data_date} {profiles or profiles_stand(scope)}"
 
 
 def create_suppressed(scope: Scope, table: str) -> None:
@@ -101,18 +116,36 @@ def load_suppressed(
     Who has the address of somebody who is kept off is too, by the profiles of data_date; among narrows these down.
     stand: what profiles_stand tells now, when the caller has asked.
     """
-    suppressions = preferences.suppressions(scope, kept_off.channel_id, kept_off.app_id)
+    suppressions = preferences.suppressions(scope, kept_off.channel_id, kept_off.purpose)
     ids = (str(customer_id).lower() for customer_id in suppressions["customer_id"].to_pylist())
     _insert(scope, table, kept_off, suppressions["reason"].to_pylist(), "customer_id", list(ids))
+    parameters |= {"data_date": data_date}
+    if kept_off.purpose.opt_in:
+        _add_not_subscribed(scope, table, kept_off, f"{PROFILES}{among}", parameters)
     attribute = channels.channel(scope, kept_off.channel_id).address_attribute
-    marks = suppressed_addresses.of_channel(scope, kept_off.channel_id, kept_off.app_id)
+    marks = suppressed_addresses.of_channel(scope, kept_off.channel_id, kept_off.purpose)
     if not marks or attribute == OWN_ID:
         return
     for reason, reason_marks in sorted(marks.items()):
         _insert(scope, table, kept_off, [reason] * len(reason_marks), "mark", reason_marks)
     is_plain = attribute.upper() in survey(scope, data_date, (), {attribute}, stand).plain
-    parameters |= {"data_date": data_date}
     _add_by_address(scope, table, kept_off, attribute, is_plain, f"{PROFILES}{among}", parameters)
+
+
+def _add_not_subscribed(scope: Scope, table: str, kept_off: KeptOff, profiles: str, parameters: dict[str, Any]) -> None:
+    aside = f"{table}_subscribed"
+    scope.warehouse.execute(NO_TABLE.format(table=identifier(aside)))
+    engine = scope.warehouse.engine_aside("customer_id")
+    scope.warehouse.execute(SUBSCRIBED_TABLE.format(table=identifier(aside), engine=engine))
+    subscribed = topic_wishes.subscribed(scope, kept_off.purpose)
+    if subscribed:
+        keys = [customer_id.lower() for customer_id in subscribed]
+        scope.warehouse.insert_arrow(aside, pa.table({"customer_id": pa.array(keys, pa.string())}))
+    sql = NOT_SUBSCRIBED.format(
+        table=identifier(table), subscribed=identifier(aside), fault=fault_of(rules.TOPIC), profiles=profiles
+    )
+    scope.warehouse.execute(sql, list=kept_off.list, **parameters)
+    scope.warehouse.execute(NO_TABLE.format(table=identifier(aside)))
 
 
 def _insert(scope: Scope, table: str, kept_off: KeptOff, reasons: list[str], column: str, values: list[str]) -> None:
@@ -139,7 +172,11 @@ def _add_by_address(
     address = attributes.rendered(attributes.find(scope, [attribute])[0])
     texts = f"SELECT {address} AS text {profiles}"
     domains = "" if is_plain else addresses.decode_domains(scope.warehouse, aside, texts, **parameters)
-    first, second = KEPT_OFF.values()
+    *earlier, last = KEPT_OFF.values()
+    branches = [
+        f"{IS_MARKED.format(marks=MARKS.format(table=identifier(table), more=f' AND fault = {fault}'))}, {fault}"
+        for fault in earlier
+    ]
     sql = BY_ADDRESS.format(
         table=identifier(table),
         key=addresses.key_sql(address, domains, plain=is_plain),
@@ -147,9 +184,7 @@ def _add_by_address(
         mark_of_digits=suppressed_addresses.MARK_OF_DIGITS.format(key="key_of_address"),
         profiles=profiles,
         kept=MARKS.format(table=identifier(table), more=""),
-        listed=MARKS.format(table=identifier(table), more=f" AND fault = {first}"),
-        first=first,
-        second=second,
+        faults=", ".join([*branches, str(last)]),
     )
     scope.warehouse.execute(
         sql, list=kept_off.list, address_secret=suppressed_addresses.address_secret(scope), **parameters

@@ -1,11 +1,13 @@
 """The words of the page on which people unsubscribe, in the language of whoever opens it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from operator import itemgetter
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 LONGEST = 500
+Words = TypeVar("Words", bound=BaseModel)
 
 
 class PageWords(BaseModel):
@@ -127,8 +129,10 @@ def invalid_in(header: str) -> tuple[str, str, str]:
     return language, *INVALID[language]
 
 
-def chosen(languages: Iterable[str], own: dict[str, PageWords], usual: str = ENGLISH) -> tuple[str, PageWords]:
+def chosen(
+    languages: Iterable[str], built_in: Mapping[str, Words], own: Mapping[str, Words], usual: str = ENGLISH
+) -> tuple[str, Words]:
     """The first language of which there are words, and those; own are a tenant's, which come before built-in ones."""
-    words = BUILT_IN | own
+    words = {**built_in, **own}
     language = next((code for code in [*languages, usual] if code in words), ENGLISH)
     return language, words[language]

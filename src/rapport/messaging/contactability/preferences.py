@@ -2,7 +2,8 @@
 
 A preference is of a whole channel (app_id empty) or of one app of it. Who opted out of the channel gets
 nothing on it; who opted out of an app gets no message of a template that belongs to the app. Neither
-changes the other. Ids of apps and of customers compare ignoring case.
+changes the other. Ids of apps and of customers compare ignoring case. Topics are told apart the same way: see
+topic_wishes.
 """
 
 from collections import defaultdict
@@ -18,10 +19,12 @@ from rapport.access.scope import Scope
 from rapport.channels import service as channels
 from rapport.errors import Invalid
 from rapport.messaging import queries
-from rapport.messaging.contactability import suppressed_addresses
-from rapport.messaging.contactability.suppressed_addresses import OPTED_OUT_OF_CHANNEL, SUPPRESSED
+from rapport.messaging.contactability import consent_log, suppressed_addresses, topic_wishes
+from rapport.messaging.contactability.consent_log import Changed
+from rapport.messaging.contactability.purposes import ANYTHING, Purpose
+from rapport.messaging.contactability.suppressed_addresses import NOT_SUBSCRIBED, OPTED_OUT_OF_CHANNEL, SUPPRESSED
 from rapport.messaging.contactability.suppressions import MAX_CUSTOMER_ID
-from rapport.messaging.models import ERASED, EVERY_CHANNEL, ChannelPreference
+from rapport.messaging.models import ERASED, EVERY_CHANNEL, ChannelPreference, WishSource
 
 MAY_BE_CONTACTED, OPTED_OUT = 1, 2
 MODES = (MAY_BE_CONTACTED, OPTED_OUT)
@@ -36,6 +39,10 @@ UNREACHABLE = f"""
     SELECT customer_key, '{SUPPRESSED}' FROM suppressions
     WHERE tenant_id = :tenant_id AND customer_key = ANY(CAST(:keys AS text[]))
         AND channel_id IN ({EVERY_CHANNEL}, :channel_id)
+    UNION ALL
+    SELECT customer_key, '{NOT_SUBSCRIBED}' FROM topic_subscriptions
+    WHERE tenant_id = :tenant_id AND topic_id = :topic_id AND wire_channel_id = :wire_channel_id
+        AND customer_key = ANY(CAST(:keys AS text[])) AND NOT subscribed
 """  # noqa: S608 - constants only
 
 # In order of the key, so that two callers with the same customers wait for each other and never lock up.
@@ -47,6 +54,7 @@ SET = """
     ORDER BY key
     ON CONFLICT (tenant_id, channel_id, app_key, customer_key) DO UPDATE SET mode = :mode, updated_at = :at
     WHERE channel_preferences.mode != :mode
+    RETURNING customer_key
 """
 # What an erased person said before gives way to what the vendor reports now.
 REPLACE_ERASED = """
@@ -66,6 +74,9 @@ KEPT_OFF = f"""
         UNION ALL
         SELECT customer_id, customer_key, '{SUPPRESSED}' FROM suppressions
         WHERE tenant_id = :tenant_id AND channel_id IN ({EVERY_CHANNEL}, :channel_id)
+        UNION ALL
+        SELECT customer_id, customer_key, '{NOT_SUBSCRIBED}' FROM topic_subscriptions
+        WHERE tenant_id = :tenant_id AND topic_id = :topic_id AND wire_channel_id = :wire_channel_id AND NOT subscribed
     ) AS kept_off
     GROUP BY customer_key
 """  # noqa: S608 - constants only
@@ -83,28 +94,40 @@ DIGEST = f"""
         SELECT 'a ' || channel_id || ' ' || app_key || ' ' || mark || ' ' || listed FROM suppressed_addresses
         WHERE tenant_id = :tenant_id AND channel_id IN ({EVERY_CHANNEL}, :channel_id)
             AND app_key = ANY(CAST(:apps AS text[]))
+        UNION ALL
+        SELECT 't ' || subscribed || ' ' || customer_key || ' ' || customer_id FROM topic_subscriptions
+        WHERE tenant_id = :tenant_id AND topic_id = :topic_id AND wire_channel_id = :wire_channel_id
     ) AS said
 """  # noqa: S608 - constants only
 
 
-def digest(scope: Scope, channel_id: int, app_id: str = "") -> str:
-    """A text that changes with what was said against a channel, or an app of it, by whom and of which addresses.
+def digest(scope: Scope, channel_id: int, purpose: Purpose = ANYTHING) -> str:
+    """A text that changes with what was said against a channel, or a purpose on it, by whom and of which addresses.
 
     Empty when nobody said anything.
     """
-    parameters = {"tenant_id": scope.tenant_id, "channel_id": channel_id, "apps": ["", app_id.lower()]}
+    parameters = _of_purpose(scope, channel_id, purpose)
     with scope.stores.records.reading() as connection:
         number, hashes = connection.execute(text(DIGEST), parameters).one()
     return f"{number} {hashes}" if number else ""
 
 
-def suppressions(scope: Scope, channel_id: int, app_id: str = "") -> pa.Table:
-    """Who gets nothing on a channel, or of an app of it: columns customer_id and reason, each customer once."""
-    parameters = {"tenant_id": scope.tenant_id, "channel_id": channel_id, "apps": ["", app_id.lower()]}
+def _of_purpose(scope: Scope, channel_id: int, purpose: Purpose) -> dict[str, Any]:
+    """What the statements about a purpose on a channel bind."""
+    topic = {"topic_id": purpose.topic_id, "wire_channel_id": purpose.wire_channel_id}
+    return {"tenant_id": scope.tenant_id, "channel_id": channel_id, "apps": purpose.keys, **topic}
+
+
+def suppressions(scope: Scope, channel_id: int, purpose: Purpose = ANYTHING) -> pa.Table:
+    """Who gets nothing on a channel, or of a purpose on it: columns customer_id and reason, each customer once.
+
+    Who would have to subscribe to a topic and has said nothing is not among them.
+    """
+    parameters = _of_purpose(scope, channel_id, purpose)
     with scope.stores.records.reading() as connection:
         rows = connection.execute(text(KEPT_OFF), parameters).all()
     reasons_by_key = {key: (customer_id, reason) for customer_id, key, reason in rows if customer_id != ERASED}
-    for reason in (OPTED_OUT_OF_CHANNEL, SUPPRESSED):
+    for reason in (OPTED_OUT_OF_CHANNEL, NOT_SUBSCRIBED, SUPPRESSED):
         marks = sorted(key for customer_id, key, why in rows if customer_id == ERASED and why == reason)
         # What was said of somebody who came back under the id counts besides what was said before.
         for returned in queries.known(scope, marks):
@@ -118,10 +141,10 @@ def unreachable(
     scope: Scope,
     channel_id: int,
     customer_ids: Sequence[str],
-    app_id: str = "",
+    purpose: Purpose = ANYTHING,
     addresses: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """Who of these must not be written to on a channel: the reason by id as given. app_id is that of the template.
+    """Who of these must not be written to on a channel: the reason by id as given. purpose is that of the template.
 
     addresses, by id as given, are where messages of the channel would go: an address of which somebody else said no
     gets nothing either. Fit for single customers and for thousands. Ids compare ignoring case.
@@ -130,16 +153,12 @@ def unreachable(
     for customer_id, mark in zip(customer_ids, pseudonyms(scope, customer_ids), strict=True):
         by_key[customer_id.lower()].append(customer_id)
         by_key[mark].append(customer_id)
-    parameters = {
-        "tenant_id": scope.tenant_id,
-        "channel_id": channel_id,
-        "apps": ["", app_id.lower()],
-        "keys": list(by_key),
-    }
+    parameters = {**_of_purpose(scope, channel_id, purpose), "keys": list(by_key)}
     with scope.stores.records.reading() as connection:
         rows = connection.execute(text(UNREACHABLE), parameters).all()
-    reasons = suppressed_addresses.among(scope, channel_id, app_id, addresses or {})
-    for key, reason in rows:
+    reasons = suppressed_addresses.among(scope, channel_id, purpose, addresses or {})
+    absent = topic_wishes.not_subscribed(scope, purpose, customer_ids) if purpose.opt_in else []
+    for key, reason in [*rows, *((key, NOT_SUBSCRIBED) for key in absent)]:
         for customer_id in by_key[key]:
             reasons[customer_id] = max(reason, reasons.get(customer_id, ""))
     return reasons
@@ -166,7 +185,10 @@ def set_preference(
     kept.keep_wish(scope, kept.PREFERENCE, {"channel": channel_id, "app": app, "mode": mode}, marks)
     with scope.records() as session:
         session.execute(text(REPLACE_ERASED), {**key, "marks": marks})
-        session.execute(text(SET), {**key, **values})
+        changed = session.execute(text(SET), {**key, **values}).scalars().all()
+        agreed, source = mode == MAY_BE_CONTACTED, WishSource.VENDOR
+        changes = [Changed(str(changed_key), by_key[changed_key], channel_id, agreed) for changed_key in changed]
+        consent_log.note(scope, session, changes, source, f"app {app}" if app else "")
         channel_and_app = (channel_id, app.lower())
         if mode == OPTED_OUT:
             suppressed_addresses.keep(scope, session, channel_and_app, OPTED_OUT_OF_CHANNEL, list(by_key.values()))

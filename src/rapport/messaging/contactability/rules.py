@@ -41,6 +41,7 @@ NO_PERMISSION = Rule(Outcome.SUPPRESSED, "no permission")
 NO_ADDRESS = Rule(Outcome.NO_ADDRESS)
 BAD_ADDRESS = Rule(Outcome.NO_ADDRESS, "{}")  # what it is not, as the kind of channel says
 LISTED = Rule(Outcome.SUPPRESSED, "suppression list")
+TOPIC = Rule(Outcome.SUPPRESSED, "not subscribed to the topic")
 PREFERENCE = Rule(Outcome.SUPPRESSED, "channel preference")
 SAME_ADDRESS = Rule(Outcome.SKIPPED, "same address")
 QUIET = Rule(Outcome.SKIPPED, "quiet hours")
@@ -59,7 +60,9 @@ OF_CUSTOMER = (
     RUNNING,
     CAPPED,
 )
-OF_CHANNEL = (NO_PERMISSION, NO_ADDRESS, BAD_ADDRESS, LISTED, PREFERENCE)
+OF_CHANNEL = (NO_PERMISSION, NO_ADDRESS, BAD_ADDRESS, LISTED, TOPIC, PREFERENCE)
+# What somebody said; where several are known of a person, the first is told.
+BY_WISH = (LISTED, TOPIC, PREFERENCE)
 RULES = (*OF_CUSTOMER, *OF_CHANNEL, SAME_ADDRESS, QUIET)
 # Whether rules apply to a person: what a condition finds, false for nothing.
 Holds = Mapping[Rule, Callable[[], Any]]

@@ -1,17 +1,18 @@
 """The addresses of those who must not be written to: whatever record holds one, now or later, gets nothing there.
 
-An address is kept as a mark, a keyed hash of its key, beside the person who said no on a channel (0: any) or an app of
-it; one that was given by itself stands beside itself. Erased persons' marks stay, under their pseudonym: nobody can
-read an address from them.
+An address is kept as a mark, a keyed hash of its key, beside the person who said no on a channel (0: any), or an app
+or a topic of it; one that was given by itself stands beside itself. The address is kept too, sealed, for lists of who
+unsubscribed. Erased persons' marks stay, under their pseudonym and without the address: nobody can read one from them.
 """
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from rapport.access import kept
@@ -23,11 +24,13 @@ from rapport.channels import service as channels
 from rapport.channels.kinds.base import OWN_ID
 from rapport.messaging import queries
 from rapport.messaging.contactability import rules
-from rapport.messaging.models import EVERY_CHANNEL, Undeliverable
+from rapport.messaging.contactability.purposes import ANYTHING, Purpose
+from rapport.messaging.models import EVERY_CHANNEL, SuppressedAddress, Undeliverable
 
 # Why somebody gets nothing on a channel, as outcomes tell it; a suppression is told rather than a preference, which
 # max() does by the alphabet.
 SUPPRESSED, OPTED_OUT_OF_CHANNEL = rules.LISTED.reason, rules.PREFERENCE.reason
+NOT_SUBSCRIBED = rules.TOPIC.reason
 # The lists that an address leaves when it is let in again.
 LET_IN = [SUPPRESSED, *(reason.value for reason in Undeliverable)]
 SECRET = "addresses"  # noqa: S105 - the purpose of a secret
@@ -38,25 +41,40 @@ MARK_OF_DIGITS = f"if(startsWith({{key}}, '+'), {MARK.replace('{key}', 'substrin
 MARK_LENGTH = 32
 # Beside which an address stands that nobody in particular said no for, followed by its mark.
 BY_ITSELF = "address:"
+# The place of sealed addresses, see stores.records.sealing.
+COLUMN = "suppressed_addresses.address"
 
 # In order of the key, so that two callers with the same persons wait for each other and never lock up.
 ADD = text("""
-    INSERT INTO suppressed_addresses (tenant_id, mark, channel_id, app_key, customer_key, listed, added_at)
-    SELECT :tenant_id, mark, :channel_id, :app_key, key, :listed, :at
-    FROM unnest(CAST(:marks AS text[]), CAST(:keys AS text[])) AS named (mark, key)
+    INSERT INTO suppressed_addresses
+        (tenant_id, mark, channel_id, app_key, customer_key, listed, added_at, reason, source, address)
+    SELECT :tenant_id, mark, :channel_id, :app_key, key, :listed, :at, :reason, :source, nullif(address, '')
+    FROM unnest(CAST(:marks AS text[]), CAST(:keys AS text[]), CAST(:addresses AS text[])) AS named (mark, key, address)
     ORDER BY mark, key
-    ON CONFLICT DO NOTHING
-    RETURNING mark, customer_key
+    ON CONFLICT (tenant_id, mark, channel_id, app_key, customer_key, listed) DO UPDATE SET address = excluded.address
+        WHERE suppressed_addresses.address IS NULL AND excluded.address IS NOT NULL
+    RETURNING mark, customer_key, xmax = 0 AS is_new
 """)
 SUPPRESSED_PERSONS = text("""
-    SELECT channel_id, '', customer_id FROM suppressions WHERE tenant_id = :tenant_id AND customer_id <> ''
+    SELECT channel_id, '', customer_id, reason, source FROM suppressions
+    WHERE tenant_id = :tenant_id AND customer_id <> ''
     ORDER BY customer_key
 """)
 OPTED_OUT_PERSONS = text("""
-    SELECT channel_id, app_key, customer_id FROM channel_preferences
+    SELECT channel_id, app_key, customer_id, '' AS reason, '' AS source FROM channel_preferences
     WHERE tenant_id = :tenant_id AND customer_id <> '' AND mode = 2
     ORDER BY customer_key
 """)
+UNSUBSCRIBED_PERSONS = text("""
+    SELECT :every_channel, 'topic ' || topic_id || ' ' || wire_channel_id, customer_id, '' AS reason, '' AS source
+    FROM topic_subscriptions WHERE tenant_id = :tenant_id AND customer_id <> '' AND NOT subscribed
+    ORDER BY customer_key
+""").bindparams(every_channel=EVERY_CHANNEL)
+FORGET_ADDRESSES = text("""
+    UPDATE suppressed_addresses SET address = NULL
+    WHERE tenant_id = :tenant_id AND mark = ANY(CAST(:marks AS text[])) AND address IS NOT NULL
+""")
+OF_PERSON = text("SELECT DISTINCT mark FROM suppressed_addresses WHERE tenant_id = :tenant_id AND customer_key = :key")
 KEPT_AT_ONCE = 10_000
 DROP = text("""
     DELETE FROM suppressed_addresses AS suppressed USING unnest(CAST(:keys AS text[])) AS named (key)
@@ -71,9 +89,9 @@ DROP_SHARED = text("""
     RETURNING customer_key
 """)
 OF_MARK = text("""
-    SELECT channel_id, listed, min(added_at) AS added_at FROM suppressed_addresses
+    SELECT DISTINCT ON (channel_id, listed) channel_id, listed, added_at, reason, source FROM suppressed_addresses
     WHERE tenant_id = :tenant_id AND mark = ANY(CAST(:marks AS text[])) AND app_key = ''
-    GROUP BY channel_id, listed ORDER BY channel_id, listed
+    ORDER BY channel_id, listed, added_at, customer_key
 """)
 ADDED = text("""
     SELECT count(*) FROM suppressed_addresses
@@ -81,7 +99,8 @@ ADDED = text("""
         AND added_at >= :begin AND added_at < :end
 """)
 OF_CHANNEL = f"""
-    SELECT mark, max(listed) FROM suppressed_addresses
+    SELECT mark, max(CASE WHEN listed IN ({", ".join(f"'{reason}'" for reason in Undeliverable)})
+        THEN '{SUPPRESSED}' ELSE listed END) FROM suppressed_addresses
     WHERE tenant_id = :tenant_id AND channel_id IN ({EVERY_CHANNEL}, :channel_id)
         AND app_key = ANY(CAST(:apps AS text[])){{more}}
     GROUP BY mark
@@ -135,30 +154,30 @@ def keep(
     listed: str,
     customer_ids: Sequence[str],
     marks: Mapping[str, str] | None = None,
+    reason: str = "",
+    source: str = "",
 ) -> None:
-    """Keep the present addresses of persons who must not be written to at a place (channel and app, in lower case).
+    """Keep the present addresses of persons who must not be written to at a place (channel, and app or topic).
 
-    listed is the reason as outcomes tell it. marks are of addresses, by person, that may not be their present ones any
-    more, such as that of the message in which a link was clicked. Runs in the caller's transaction.
+    listed is the reason as outcomes tell it, reason and source those of a suppression. marks are of addresses, by
+    person, that may not be their present ones any more, such as that of the message in which a link was clicked. Runs
+    in the caller's transaction.
     """
     attributes = address_attributes(scope, channel_and_app[0])
     customer_addresses = queries.addresses(scope, attributes, customer_ids) if attributes else []
-    present = zip(
-        marks_of(scope, [address for _, address in customer_addresses]),
-        (person for person, _ in customer_addresses),
-        strict=True,
-    )
-    reported = ((mark, person.lower()) for person, mark in (marks or {}).items())
-    marked = sorted({(mark, person) for mark, person in (*present, *reported) if mark})
+    present_marks = marks_of(scope, [address for _, address in customer_addresses])
+    address_of = {
+        (mark, person): address
+        for mark, (person, address) in zip(present_marks, customer_addresses, strict=True)
+        if mark
+    }
+    reported = ((mark, person.lower()) for person, mark in (marks or {}).items() if mark)
+    marked = {key: address_of.get(key, "") for key in sorted({*address_of, *reported})}
     if marked:
-        values = {
-            "marks": [mark for mark, _ in marked],
-            "keys": [person for _, person in marked],
-            "at": scope.clock.now(),
-        }
-        new = session.execute(ADD, {**_list_key(scope, channel_and_app), "listed": listed, **values}).all()
+        why = {"listed": listed, "reason": reason, "source": source}
+        new = _add(scope, session, channel_and_app, why, marked)
         persons = pseudonyms(scope, [person for _, person in new])
-        where = {"channel": channel_and_app[0], "app": channel_and_app[1], "listed": listed}
+        where = {"channel": channel_and_app[0], "app": channel_and_app[1], **why}
         kept.keep_wish(
             scope,
             kept.ADDRESSES,
@@ -167,25 +186,86 @@ def keep(
         )
 
 
-def keep_of_erased(scope: Scope, session: Session, channel_id: int, person: str, mark: str) -> None:
+def _add(
+    scope: Scope,
+    session: Session,
+    channel_and_app: tuple[int, str],
+    why: Mapping[str, str],
+    marked: Mapping[tuple[str, str], str],
+) -> list[tuple[str, str]]:
+    """Add addresses (empty: not known) by mark and the key of who said no; those that are new."""
+    values = {"at": scope.clock.now(), **rows_of(scope, marked)}
+    rows = session.execute(ADD, {**_list_key(scope, channel_and_app), **why, **values}).all()
+    return [(str(mark), str(key)) for mark, key, is_new in rows if is_new]
+
+
+def rows_of(scope: Scope, marked: Mapping[tuple[str, str], str]) -> dict[str, list[str]]:
+    """What ADD binds of addresses (empty: not known) by mark and key."""
+    keys = scope.stores.records.keys
+    return {
+        "marks": [mark for mark, _ in marked],
+        "keys": [key for _, key in marked],
+        "addresses": [keys.seal(channel_addresses.address_key(address), COLUMN) for address in marked.values()],
+    }
+
+
+def keep_of_erased(
+    scope: Scope, session: Session, channel_id: int, person: str, mark: str, reason: str, source: str
+) -> None:
     """Keep the address of a message to a person who was erased since, by mark (empty: none), under the pseudonym."""
     if mark:
-        values = {"marks": [mark], "keys": [person], "at": scope.clock.now()}
-        new = session.execute(ADD, {**_list_key(scope, (channel_id, "")), "listed": SUPPRESSED, **values}).all()
-        where = {"channel": channel_id, "app": "", "listed": SUPPRESSED}
-        kept.keep_wish(scope, kept.ADDRESSES, where, [[address, key] for address, key in new])
+        why = {"listed": SUPPRESSED, "reason": reason, "source": source}
+        new = _add(scope, session, (channel_id, ""), why, {(mark, person): ""})
+        where = {"channel": channel_id, "app": "", **why}
+        kept.keep_wish(scope, kept.ADDRESSES, where, [[added_mark, key] for added_mark, key in new])
 
 
 def keep_addresses(
-    scope: Scope, session: Session, channel_id: int, marks: Iterable[str], listed: str = SUPPRESSED
-) -> int:
-    """Keep addresses on the suppression list of a channel, or another, whoever has them or none; how many are new."""
-    ordered = sorted(set(marks))
-    values = {"marks": ordered, "keys": [BY_ITSELF + mark for mark in ordered], "at": scope.clock.now()}
-    new = session.execute(ADD, {**_list_key(scope, (channel_id, "")), "listed": listed, **values}).all()
-    where = {"channel": channel_id, "app": "", "listed": listed}
+    scope: Scope, session: Session, channel_id: int, addresses: Iterable[str], reason: str, source: str
+) -> list[str]:
+    """Keep addresses on the suppression list of a channel, whoever has them; the marks of those that are new."""
+    listed = list(addresses)
+    address_of = {mark: address for mark, address in zip(marks_of(scope, listed), listed, strict=True) if mark}
+    marked = {(mark, BY_ITSELF + mark): address_of[mark] for mark in sorted(address_of)}
+    why = {"listed": SUPPRESSED, "reason": reason, "source": source}
+    new = _add(scope, session, (channel_id, ""), why, marked)
+    where = {"channel": channel_id, "app": "", **why}
     kept.keep_wish(scope, kept.ADDRESSES, where, [[mark, key] for mark, key in new])
+    return [mark for mark, _ in new]
+
+
+def keep_marks(scope: Scope, session: Session, channel_id: int, marks: Iterable[str], listed: str) -> int:
+    """Keep addresses, given by mark, on a list of a channel that is no wish; how many are new."""
+    why = {"listed": listed, "reason": "", "source": ""}
+    new = _add(scope, session, (channel_id, ""), why, {(mark, BY_ITSELF + mark): "" for mark in sorted(set(marks))})
+    kept.keep_wish(scope, kept.ADDRESSES, {"channel": channel_id, "app": "", **why}, [[mark, key] for mark, key in new])
     return len(new)
+
+
+def marks_of_person(scope: Scope, customer_id: str) -> list[str]:
+    """The marks of the addresses of a person: of those that were kept of it, and the present ones."""
+    with scope.stores.records.reading() as connection:
+        parameters = {"tenant_id": scope.tenant_id, "key": customer_id.lower()}
+        marks = {str(mark) for (mark,) in connection.execute(OF_PERSON, parameters)}
+    attributes = address_attributes(scope, EVERY_CHANNEL)
+    present = queries.addresses(scope, attributes, [customer_id]) if attributes else []
+    kept_marks = marks_kept_of(scope, [address for _, address in present])
+    return sorted(marks.union(*kept_marks))
+
+
+def forget_addresses(scope: Scope, session: Session, marks: Sequence[str]) -> None:
+    """Keep no more of addresses than their marks."""
+    session.execute(FORGET_ADDRESSES, {"tenant_id": scope.tenant_id, "marks": list(marks)})
+
+
+def forget_addresses_like(scope: Scope, session: Session, matches: Callable[[str], bool]) -> None:
+    """The same of every address of which matches is true."""
+    kept_addresses = select(SuppressedAddress.mark, SuppressedAddress.address).where(
+        SuppressedAddress.tenant_id == scope.tenant_id, SuppressedAddress.address.is_not(None)
+    )
+    rows = session.execute(kept_addresses).all()
+    if marks := sorted({row.mark for row in rows if matches(row.address or "")}):
+        forget_addresses(scope, session, marks)
 
 
 def added_between(scope: Scope, begin: datetime, end: datetime) -> int:
@@ -201,13 +281,25 @@ def added_between(scope: Scope, begin: datetime, end: datetime) -> int:
         return int(connection.execute(ADDED, parameters).scalar_one())
 
 
-def of_address(scope: Scope, address: str) -> list[tuple[int, str, datetime]]:
-    """Where an address gets nothing: channel (0: any), the reason as outcomes tell it, and since when."""
+@dataclass(frozen=True)
+class AddressEntry:
+    """Where an address gets nothing: on a channel (0: any), as outcomes tell it, and by the earliest wish of it.
+
+    reason and source are those of a suppression, empty where they are not known.
+    """
+
+    channel_id: int
+    listed: str
+    added_at: datetime
+    reason: str
+    source: str
+
+
+def of_address(scope: Scope, address: str) -> list[AddressEntry]:
+    """Where an address gets nothing, by channel."""
     parameters = {"tenant_id": scope.tenant_id, "marks": marks_kept_of(scope, [address])[0]}
     with scope.stores.records.reading() as connection:
-        return [
-            (int(channel_id), str(listed), at) for channel_id, listed, at in connection.execute(OF_MARK, parameters)
-        ]
+        return [AddressEntry(*row) for row in connection.execute(OF_MARK, parameters)]
 
 
 def _list_key(scope: Scope, channel_and_app: tuple[int, str]) -> dict[str, Any]:
@@ -217,6 +309,18 @@ def _list_key(scope: Scope, channel_and_app: tuple[int, str]) -> dict[str, Any]:
 def forgo(scope: Scope, session: Session, channel_and_app: tuple[int, str], listed: str, keys: Sequence[str]) -> None:
     """Let the addresses of persons go that were kept of them at a place; what others said of the same ones stays."""
     session.execute(DROP, {**_list_key(scope, channel_and_app), "listed": listed, "keys": list(keys)})
+
+
+def let_in_at_topic(scope: Scope, session: Session, key: str, customer_ids: Sequence[str]) -> list[str]:
+    """Take the addresses of persons who subscribe to a topic off its place; the keys of all whom that lets in."""
+    attributes = address_attributes(scope, EVERY_CHANNEL)
+    present = queries.addresses(scope, attributes, customer_ids) if attributes else []
+    marks = [mark for marks in marks_kept_of(scope, [address for _, address in present]) for mark in marks]
+    parameters = {**_list_key(scope, (EVERY_CHANNEL, key)), "lists": [NOT_SUBSCRIBED], "marks": marks}
+    own = [*(customer_id.lower() for customer_id in customer_ids), *pseudonyms(scope, customer_ids)]
+    gone = {str(key) for (key,) in session.execute(DROP_SHARED, {**parameters, "keys": own})}
+    session.execute(DROP, {**parameters, "listed": NOT_SUBSCRIBED, "keys": sorted(gone)})
+    return sorted(gone)
 
 
 def let_in(scope: Scope, session: Session, channel_id: int, customer_id: str, keys: Sequence[str]) -> list[str]:
@@ -239,7 +343,7 @@ def let_in_marks(
     return gone
 
 
-def among(scope: Scope, channel_id: int, app_id: str, addresses: Mapping[str, str]) -> dict[str, str]:
+def among(scope: Scope, channel_id: int, purpose: Purpose, addresses: Mapping[str, str]) -> dict[str, str]:
     """Why nothing goes to an address on a channel, by person; those who can be written to are absent."""
     marks = dict(zip(addresses, marks_kept_of(scope, addresses.values()), strict=True))
     all_marks = sorted({mark for address_marks in marks.values() for mark in address_marks})
@@ -248,7 +352,7 @@ def among(scope: Scope, channel_id: int, app_id: str, addresses: Mapping[str, st
     parameters = {
         "tenant_id": scope.tenant_id,
         "channel_id": channel_id,
-        "apps": ["", app_id.lower()],
+        "apps": purpose.keys,
         "marks": all_marks,
     }
     with scope.stores.records.reading() as connection:
@@ -260,9 +364,9 @@ def among(scope: Scope, channel_id: int, app_id: str, addresses: Mapping[str, st
     return {person: max(address_reasons) for person, address_reasons in reasons.items() if address_reasons}
 
 
-def of_channel(scope: Scope, channel_id: int, app_id: str = "") -> dict[str, list[str]]:
-    """The marks of all addresses that get nothing on a channel, or of an app of it, by the reason."""
-    parameters = {"tenant_id": scope.tenant_id, "channel_id": channel_id, "apps": ["", app_id.lower()]}
+def of_channel(scope: Scope, channel_id: int, purpose: Purpose = ANYTHING) -> dict[str, list[str]]:
+    """The marks of all addresses that get nothing on a channel, or of a purpose on it, by the reason."""
+    parameters = {"tenant_id": scope.tenant_id, "channel_id": channel_id, "apps": purpose.keys}
     marks: dict[str, list[str]] = defaultdict(list)
     with scope.stores.records.reading() as connection:
         for mark, reason in connection.execute(ALL, parameters):
@@ -272,12 +376,19 @@ def of_channel(scope: Scope, channel_id: int, app_id: str = "") -> dict[str, lis
 
 def keep_again(scope: Scope) -> None:
     """Keep the addresses that persons who must not be written to have by now: loaded since, or changed. Once a day."""
-    for sql, listed in ((SUPPRESSED_PERSONS, SUPPRESSED), (OPTED_OUT_PERSONS, OPTED_OUT_OF_CHANNEL)):
-        customers_by_channel: dict[tuple[int, str], list[str]] = defaultdict(list)
+    wishes = (
+        (SUPPRESSED_PERSONS, SUPPRESSED),
+        (UNSUBSCRIBED_PERSONS, NOT_SUBSCRIBED),
+        (OPTED_OUT_PERSONS, OPTED_OUT_OF_CHANNEL),
+    )
+    for sql, listed in wishes:
+        customers_by_wish: dict[tuple[int, str, str, str], list[str]] = defaultdict(list)
         with scope.stores.records.reading() as connection:
-            for channel_id, app_key, customer_id in connection.execute(sql, {"tenant_id": scope.tenant_id}):
-                customers_by_channel[channel_id, app_key].append(customer_id)
-        for channel_and_app, customer_ids in sorted(customers_by_channel.items()):
+            rows = connection.execute(sql, {"tenant_id": scope.tenant_id})
+            for channel_id, app_key, customer_id, reason, source in rows:
+                customers_by_wish[channel_id, app_key, reason, source].append(customer_id)
+        for (channel_id, app_key, reason, source), customer_ids in sorted(customers_by_wish.items()):
             for begin in range(0, len(customer_ids), KEPT_AT_ONCE):
+                part = customer_ids[begin : begin + KEPT_AT_ONCE]
                 with scope.records() as session:
-                    keep(scope, session, channel_and_app, listed, customer_ids[begin : begin + KEPT_AT_ONCE])
+                    keep(scope, session, (channel_id, app_key), listed, part, reason=reason, source=source)

@@ -22,13 +22,20 @@ from rapport.channels.kinds.base import ANY_ADDRESS, AddressForm
 from rapport.customers.privacy import persons as customer_persons
 from rapport.customers.writes import attribute_writes
 from rapport.errors import Invalid, NotFound
-from rapport.messaging.contactability import suppressed_addresses
-from rapport.messaging.models import ERASED, EVERY_CHANNEL, Suppression
+from rapport.messaging.contactability import consent_log, suppressed_addresses, unsubscribed_attribute
+from rapport.messaging.models import ERASED, EVERY_CHANNEL, Suppression, WishSource
 from rapport.stores import Stores
 from rapport.stores.parts import Part, part
 
-UNSUBSCRIBED = "unsubscribed"
-REASONS = (UNSUBSCRIBED, "bounced", "complaint", "manual")
+UNSUBSCRIBED, BOUNCED = "unsubscribed", "bounced"
+REASONS = (UNSUBSCRIBED, BOUNCED, "complaint", "manual")
+# By what a suppression came where the caller says no more than its reason.
+USUAL_SOURCES = {
+    UNSUBSCRIBED: WishSource.VENDOR,
+    BOUNCED: WishSource.BOUNCE,
+    "complaint": WishSource.COMPLAINT,
+    "manual": WishSource.MANAGEMENT,
+}
 ADDRESSES = "addresses"  # that were suppressed by themselves, where suppressions are counted
 MAX_CUSTOMER_ID = 255
 MAX_PLACES_TOLD = 100  # of addresses in a list that are none
@@ -40,12 +47,12 @@ NAMELESS = re.compile(rf"[0-9a-f]{{64}}|{suppressed_addresses.BY_ITSELF}[0-9a-f]
 
 # In order of the key, so that two callers with the same customers wait for each other and never lock up.
 SUPPRESS_MANY = """
-    INSERT INTO suppressions (tenant_id, customer_key, channel_id, customer_id, reason, created_at)
-    SELECT :tenant_id, key, :channel_id, id, :reason, :at
+    INSERT INTO suppressions (tenant_id, customer_key, channel_id, customer_id, reason, source, created_at)
+    SELECT :tenant_id, key, :channel_id, id, :reason, :source, :at
     FROM unnest(CAST(:keys AS text[]), CAST(:ids AS text[])) AS named (key, id)
     ORDER BY key
     ON CONFLICT DO NOTHING
-    RETURNING channel_id
+    RETURNING customer_key
 """
 
 
@@ -79,16 +86,22 @@ def _of(scope: Scope, customer_id: str) -> ColumnElement[bool]:
 
 
 def suppress(
-    scope: Scope, customer_id: str, channel_id: int = EVERY_CHANNEL, reason: str = UNSUBSCRIBED, mark: str = ""
+    scope: Scope,
+    customer_id: str,
+    channel_id: int = EVERY_CHANNEL,
+    reason: str = UNSUBSCRIBED,
+    mark: str = "",
+    source: WishSource | None = None,
+    wording: str = "",
 ) -> tuple[Suppression, bool]:
     """Write to a customer no more on a channel (0: on any). True when that is new; the first reason is kept.
 
-    Nor to its addresses, whoever has them: the present ones, and that of mark, if given. The wish of an erased person
+    Nor to its addresses, whoever has them: the present ones, and that of mark, if given. source is by what the wish
+    came, wording what the person read, which the log of consent keeps. The wish of an erased person
     is kept under the pseudonym. Raises Invalid for a reason that is not one of REASONS or a customer id that cannot be
     one.
     """
-    if reason not in REASONS:
-        raise Invalid(f"reason must be one of {', '.join(REASONS)}.")
+    why = Why.of(reason, source, wording)
     if not customer_id.strip() or len(customer_id.lower()) > MAX_CUSTOMER_ID:
         raise Invalid(f"customer_id must have 1 to {MAX_CUSTOMER_ID} characters.")
     erased = customer_persons.is_erased(scope, customer_id)
@@ -96,52 +109,77 @@ def suppress(
     spelled = attribute_writes.spelling(scope, customer_id) or customer_id
     with scope.records() as session:
         if erased:
-            new = _add(scope, session, channel_id, reason, {key: ERASED}, [key]) > 0
-            suppressed_addresses.keep_of_erased(scope, session, channel_id, key, mark)
+            new = _add(scope, session, channel_id, why, {key: ERASED}, [key]) > 0
+            suppressed_addresses.keep_of_erased(scope, session, channel_id, key, mark, why.reason, why.source)
         else:
-            new = _write(scope, session, channel_id, reason, {key: spelled}, {spelled: mark}) > 0
+            new = _write(scope, session, channel_id, why, {key: spelled}, {spelled: mark}) > 0
         if new:
             scope.audit(session, "suppress", f"customer on channel {channel_id}", reason=reason)
         return session.get_one(Suppression, (scope.tenant_id, key, channel_id)), new
 
 
 def _write(
-    scope: Scope, session: Session, channel_id: int, reason: str, by_key: Mapping[str, str], marks: Mapping[str, str]
+    scope: Scope, session: Session, channel_id: int, why: "Why", by_key: Mapping[str, str], marks: Mapping[str, str]
 ) -> int:
     """Suppress customers, by id in lower case, with their addresses; how many are new."""
-    count = _add(scope, session, channel_id, reason, by_key, pseudonyms(scope, by_key))
-    listed = suppressed_addresses.SUPPRESSED
-    suppressed_addresses.keep(scope, session, (channel_id, ""), listed, list(by_key.values()), marks)
+    count = _add(scope, session, channel_id, why, by_key, pseudonyms(scope, by_key))
+    listed, ids = suppressed_addresses.SUPPRESSED, list(by_key.values())
+    suppressed_addresses.keep(scope, session, (channel_id, ""), listed, ids, marks, why.reason, why.source)
+    unsubscribed_attribute.follow(scope, session, customer_ids=ids, marks=list(filter(None, marks.values())))
     return count
 
 
 def _add(
-    scope: Scope, session: Session, channel_id: int, reason: str, by_key: Mapping[str, str], persons: Sequence[str]
+    scope: Scope, session: Session, channel_id: int, why: "Why", by_key: Mapping[str, str], persons: Sequence[str]
 ) -> int:
     """Add suppressions by key, of persons by pseudonym; how many are new. Only this makes suppressions."""
-    common = {"tenant_id": scope.tenant_id, "channel_id": channel_id, "reason": reason}
+    common = {"tenant_id": scope.tenant_id, "channel_id": channel_id, "reason": why.reason, "source": why.source}
     values = {"keys": list(by_key), "ids": list(by_key.values()), "at": scope.clock.now()}
-    kept.keep_wish(scope, kept.SUPPRESS, {"channel": channel_id, "reason": reason}, persons)
-    return len(session.execute(text(SUPPRESS_MANY), {**common, **values}).all())
+    wish = {"channel": channel_id, "reason": why.reason, "source": why.source}
+    kept.keep_wish(scope, kept.SUPPRESS, wish, persons)
+    new = [str(key) for (key,) in session.execute(text(SUPPRESS_MANY), {**common, **values})]
+    if why.is_wish:
+        changes = [consent_log.Changed(key, by_key[key], channel_id, agreed=False) for key in new]
+        consent_log.note(scope, session, changes, why.source, why.wording)
+    return len(new)
 
 
-def suppress_many(scope: Scope, session: Session, channel_id: int, reason: str, customer_ids: Iterable[str]) -> None:
+def suppress_many(
+    scope: Scope,
+    session: Session,
+    channel_id: int,
+    reason: str,
+    customer_ids: Iterable[str],
+    source: WishSource | None = None,
+) -> None:
     """Write to these customers no more on a channel, in the caller's transaction. Earlier reasons are kept."""
-    count = _write(
-        scope, session, channel_id, reason, {customer_id.lower(): customer_id for customer_id in customer_ids}, {}
-    )
+    why, by_key = Why.of(reason, source), {customer_id.lower(): customer_id for customer_id in customer_ids}
+    count = _write(scope, session, channel_id, why, by_key, {})
     if count:
         scope.audit(session, "suppress", f"customers on channel {channel_id}", reason=reason, customers=count)
 
 
-def allow(scope: Scope, customer_id: str, channel_id: int = EVERY_CHANNEL) -> None:
-    """Take a suppression back, with all others of the same addresses on the channel. Raises NotFound."""
+def allow(
+    scope: Scope,
+    customer_id: str,
+    channel_id: int = EVERY_CHANNEL,
+    source: WishSource = WishSource.MANAGEMENT,
+    wording: str = "",
+) -> None:
+    """Take a suppression back, with all others of the same addresses on the channel. Raises NotFound.
+
+    source and wording are as of suppress.
+    """
     own = [customer_id.lower(), pseudonym(scope, customer_id)]
     with scope.records() as session:
         shared = suppressed_addresses.let_in(scope, session, channel_id, customer_id, own)
         if not _take_off(scope, session, channel_id, [*own, *shared]) and not shared:
             raise NotFound(f"Customer {customer_id} is not suppressed on channel {channel_id}.")
         kept.keep_wish(scope, kept.ALLOW, {"channel": channel_id}, sorted({own[1], *_pseudonymous(scope, shared)}))
+        erased = customer_persons.is_erased(scope, customer_id)
+        changed = consent_log.Changed(own[erased], ERASED if erased else customer_id, channel_id, agreed=True)
+        consent_log.note(scope, session, [changed], source, wording)
+        unsubscribed_attribute.follow(scope, session, customer_ids=[customer_id, *_named(shared)])
         scope.audit(session, "allow", f"customer on channel {channel_id}", customers=len({*own[:1], *shared}))
 
 
@@ -157,32 +195,50 @@ def _take_off(scope: Scope, session: Session, channel_id: int, keys: Sequence[st
 
 
 def suppress_addresses(
-    scope: Scope, addresses: Sequence[str], channel_id: int = EVERY_CHANNEL, reason: str = "manual"
+    scope: Scope,
+    addresses: Sequence[str],
+    channel_id: int = EVERY_CHANNEL,
+    reason: str = "manual",
+    source: WishSource | None = None,
 ) -> int:
     """Write to addresses no more on a channel (0: on any), whoever has or gets them; how many are new.
 
-    The reason is noted in the audit log. Raises Invalid for a reason that is not one of REASONS, or a text that is no
-    address of the channel.
+    Raises Invalid for a reason that is not one of REASONS, or a text that is no address of the channel.
     """
-    if reason not in REASONS:
-        raise Invalid(f"reason must be one of {', '.join(REASONS)}.")
-    marks = _marks(scope, addresses, channel_id)
+    why = Why.of(reason, source)
+    _check(scope, addresses, channel_id)
     with scope.records() as session:
-        new = suppressed_addresses.keep_addresses(scope, session, channel_id, marks)
-        if new:
-            scope.audit(session, "suppress", f"addresses on channel {channel_id}", reason=reason, addresses=new)
-    return new
+        new = keep_checked(scope, session, channel_id, addresses, why)
+        audit_addresses(scope, session, channel_id, why, new)
+        return new
 
 
-def _marks(scope: Scope, addresses: Sequence[str], channel_id: int) -> list[str]:
-    """The marks of addresses given by hand. Raises Invalid, which tells the place and never the address."""
+def keep_checked(scope: Scope, session: Session, channel_id: int, addresses: Iterable[str], why: "Why") -> int:
+    """The same of addresses that are known to be some, in the caller's transaction, which tells the audit log."""
+    new = suppressed_addresses.keep_addresses(scope, session, channel_id, addresses, why.reason, why.source)
+    if new:
+        changes = [
+            consent_log.Changed(suppressed_addresses.BY_ITSELF + mark, ERASED, channel_id, agreed=False) for mark in new
+        ]
+        consent_log.note(scope, session, changes, why.source)
+        unsubscribed_attribute.follow(scope, session, marks=new)
+    return len(new)
+
+
+def audit_addresses(scope: Scope, session: Session, channel_id: int, why: "Why", new: int) -> None:
+    """Tell the audit log how many new addresses were suppressed, if any."""
+    if new:
+        scope.audit(session, "suppress", f"addresses on channel {channel_id}", reason=why.reason, addresses=new)
+
+
+def _check(scope: Scope, addresses: Sequence[str], channel_id: int) -> None:
+    """Raises Invalid for texts that are no addresses of a channel; it tells the place and never the address."""
     every = channel_id == EVERY_CHANNEL
     form = ANY_ADDRESS if every else channels.channel(scope, channel_id).behaviour.address_form
     keys = map(channel_addresses.address_key, addresses)
     bad = [number for number, key in enumerate(keys, 1) if not key or not form.passes(key)]
     if bad:
         raise Invalid(_no_addresses(bad, form))
-    return suppressed_addresses.marks_of(scope, addresses)
 
 
 def _no_addresses(places: Sequence[int], form: AddressForm) -> str:
@@ -193,16 +249,29 @@ def _no_addresses(places: Sequence[int], form: AddressForm) -> str:
     return f"addresses {listed}{more} are not {form.plural}: leave them out, nothing was suppressed."
 
 
-def allow_address(scope: Scope, address: str, channel_id: int = EVERY_CHANNEL) -> None:
+def allow_address(
+    scope: Scope, address: str, channel_id: int = EVERY_CHANNEL, source: WishSource = WishSource.MANAGEMENT
+) -> None:
     """Let an address in again, with all suppressions of it on the channel (0: those on any). Raises NotFound."""
-    [marks] = suppressed_addresses.marks_kept_of(scope, [address])
     with scope.records() as session:
-        keys = suppressed_addresses.let_in_marks(scope, session, channel_id, marks)
-        if not keys:
+        if not let_address_in(scope, session, channel_id, address, source):
             raise NotFound(f"The address is not suppressed on channel {channel_id}.")
+
+
+def let_address_in(scope: Scope, session: Session, channel_id: int, address: str, source: WishSource) -> list[str]:
+    """The same in the caller's transaction: the keys of all whom that lets in; none when it was not suppressed."""
+    [marks] = suppressed_addresses.marks_kept_of(scope, [address])
+    keys = suppressed_addresses.let_in_marks(scope, session, channel_id, marks)
+    if keys:
         _take_off(scope, session, channel_id, keys)
         kept.keep_wish(scope, kept.ALLOW, {"channel": channel_id}, sorted(_pseudonymous(scope, keys)))
+        changes = [
+            consent_log.Changed(key, "" if NAMELESS.fullmatch(key) else key, channel_id, agreed=True) for key in keys
+        ]
+        consent_log.note(scope, session, changes, source)
+        unsubscribed_attribute.follow(scope, session, customer_ids=_named(keys), marks=marks)
         scope.audit(session, "allow", f"address on channel {channel_id}", customers=len(keys))
+    return keys
 
 
 def require_no_address(scope: Scope, customer_id: str) -> None:
@@ -218,6 +287,41 @@ def _pseudonymous(scope: Scope, keys: Iterable[str]) -> list[str]:
         *(key for key in all_keys if NAMELESS.fullmatch(key)),
         *pseudonyms(scope, [key for key in all_keys if not NAMELESS.fullmatch(key)]),
     ]
+
+
+def keep_keys(scope: Scope, session: Session, channel_id: int, keys: Sequence[str], why: "Why") -> None:
+    """Suppress those whom keys of suppressions name, erased persons too, in the caller's transaction."""
+    named = _named(keys)
+    spelled = attribute_writes.spellings(scope, named)
+    _write(scope, session, channel_id, why, {key: spelled.get(key, key) for key in named}, {})
+    erased = [key for key in keys if NAMELESS.fullmatch(key) and not key.startswith(suppressed_addresses.BY_ITSELF)]
+    _add(scope, session, channel_id, why, dict.fromkeys(erased, ERASED), erased)
+
+
+def _named(keys: Iterable[str]) -> list[str]:
+    """Those of keys of suppressions that name a customer."""
+    return [key for key in keys if not NAMELESS.fullmatch(key)]
+
+
+@dataclass(frozen=True)
+class Why:
+    """Why somebody is suppressed, by what that came to be known, and what the person read who wished it."""
+
+    reason: str
+    source: WishSource
+    wording: str = ""
+
+    @property
+    def is_wish(self) -> bool:
+        """Whether somebody wished it, as nobody does a bounce."""
+        return self.reason != BOUNCED
+
+    @classmethod
+    def of(cls, reason: str, source: WishSource | None = None, wording: str = "") -> "Why":
+        """Without a source it is the usual one of the reason. Raises Invalid for a reason that is not of REASONS."""
+        if reason not in REASONS:
+            raise Invalid(f"reason must be one of {', '.join(REASONS)}.")
+        return cls(reason, source or USUAL_SOURCES[reason], wording)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ AMONG = text("""
 
 def keep(scope: Scope, session: Session, channel_id: int, reason: Undeliverable, marks: Iterable[str]) -> None:
     """Write to addresses, by mark, no more on a channel. Runs in the caller's transaction; may be repeated."""
-    new = suppressed_addresses.keep_addresses(scope, session, channel_id, filter(None, marks), reason)
+    new = suppressed_addresses.keep_marks(scope, session, channel_id, filter(None, marks), reason)
     if new:
         scope.audit(session, "suppress", f"addresses on channel {channel_id}", reason=reason, addresses=new)
 

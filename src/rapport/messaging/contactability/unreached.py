@@ -58,7 +58,7 @@ def _tables(scope: Scope, prefix: str) -> dict[str, str]:
 
 
 def _stand(scope: Scope, channel: Channel, data_date: date, profiles: str) -> str:
-    suppressed = kept_off.stand(scope, KeptOff(0, channel.id, ""), data_date, profiles)
+    suppressed = kept_off.stand(scope, KeptOff(0, channel.id), data_date, profiles)
     settings = (profiles, suppressed, channel.kind, channel.address_attribute, channel.permission_attribute)
     return hashlib.sha256(repr((*settings, consent.consents(scope))).encode()).hexdigest()
 
@@ -70,7 +70,7 @@ def _make(scope: Scope, channel: Channel, data_date: date, profiles: str, name: 
     for table in (aside, identifier(suppressed)):
         warehouse.execute(kept_off.NO_TABLE.format(table=table))
     kept_off.create_suppressed(scope, suppressed)
-    kept_off_channel = KeptOff(0, channel.id, "")
+    kept_off_channel = KeptOff(0, channel.id)
     kept_off.load_suppressed(scope, suppressed, kept_off_channel, data_date)
     fault = reaching.fault_sql(channel, [kept_off_channel], identifier(suppressed), reading, "profile.customer_id")
     kept_out = [

@@ -8,7 +8,7 @@ from rapport.access.scope import Scope
 from rapport.access.tenant_settings import settings_or_defaults
 from rapport.errors import RapportError
 from rapport.messaging import queries
-from rapport.messaging.contactability.page_words import PageWords, accepted, chosen, language_code
+from rapport.messaging.contactability.page_words import BUILT_IN, PageWords, accepted, chosen, language_code
 from rapport.messaging.settings import MessagingSettings
 
 
@@ -18,7 +18,12 @@ def words_for(scope: Scope, customer_id: str, header: str) -> tuple[str, PageWor
     A wish is not held up by words: what cannot be read, or a setting that cannot be used, counts for nothing.
     """
     settings = settings_or_defaults(scope, MessagingSettings)
-    return _chosen(settings, [*_languages(scope, settings.language_attribute, customer_id), *accepted(header)])
+    return _chosen(settings, languages_of(scope, settings, customer_id, header))
+
+
+def languages_of(scope: Scope, settings: MessagingSettings, customer_id: str, header: str) -> list[str]:
+    """The languages of a customer, the preferred first: of its attribute, then those that its browser asks for."""
+    return [*_languages(scope, settings.language_attribute, customer_id), *accepted(header)]
 
 
 def words_in(scope: Scope, language: str, header: str) -> tuple[str, PageWords]:
@@ -27,7 +32,7 @@ def words_in(scope: Scope, language: str, header: str) -> tuple[str, PageWords]:
 
 
 def _chosen(settings: MessagingSettings, languages: Sequence[str]) -> tuple[str, PageWords]:
-    return chosen(languages, settings.unsubscribe_page, settings.usual_language)
+    return chosen(languages, BUILT_IN, settings.unsubscribe_page, settings.usual_language)
 
 
 def _languages(scope: Scope, attribute: str, customer_id: str) -> list[str]:

@@ -100,7 +100,7 @@ class Background:
                 catalogue.channels,
                 consent.consents(catalogue.scope),
                 attributes.forbidding(catalogue.scope),
-                apps=catalogue.apps,
+                purposes=catalogue.purposes,
                 kept_back=hold_out.active_hold_out(
                     catalogue.scope, catalogue.scope.today(), address_attributes(catalogue.channels)
                 ),

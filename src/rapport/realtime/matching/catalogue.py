@@ -24,7 +24,7 @@ from rapport.channels.service import channels as channels_of
 from rapport.conditions import Condition, Facts, Predicate, Schema
 from rapport.customers import event_types
 from rapport.errors import Invalid, NotFound, RapportError
-from rapport.messaging import registration
+from rapport.messaging.contactability.purposes import Purpose, purposes_of_templates
 from rapport.realtime.models import EventLogEntry
 from rapport.realtime.states import EventStatus
 from rapport.stores import Stores
@@ -134,7 +134,7 @@ class Catalogue:
     watches: dict[str, list[Watch]] = field(default_factory=dict)
     types: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     channels: dict[int, Channel] = field(default_factory=dict)
-    apps: dict[tuple[int, int], str] = field(default_factory=dict)
+    purposes: dict[tuple[int, int], Purpose] = field(default_factory=dict)
     faults: dict[int, str] = field(default_factory=dict)
     days: dict[tuple[int, date], Occurrence] = field(default_factory=dict)
 
@@ -160,7 +160,7 @@ def compiled(scope: Scope, only: Sequence[Series] | None = None) -> Catalogue:
     types = {event_type.name: event_type.types for event_type in event_types.event_types(scope) if event_type.declared}
     catalogue = Catalogue(scope, schema, scope.data_date(), types=types)
     catalogue.channels = {channel.id: channel for channel in channels_of(scope)}
-    catalogue.apps = registration.apps_of_templates(scope, catalogue.channels)
+    catalogue.purposes = purposes_of_templates(scope, catalogue.channels)
     watches: dict[str, list[Watch]] = defaultdict(list)
     for series in definitions.triggered(scope, SeriesStatus.ACTIVE) if only is None else only:
         try:

@@ -12,8 +12,8 @@ from rapport.channels.kinds.base import OWN_ID
 from rapport.channels.models import Channel
 from rapport.conditions.outcomes import Outcome
 from rapport.customers.consent import Consents
-from rapport.messaging import registration
 from rapport.messaging.contactability import preferences, rules
+from rapport.messaging.contactability.purposes import ANYTHING, Purpose, purposes_of_templates
 from rapport.realtime.events.visitors import VISITOR
 from rapport.realtime.matching.facts import KnownCustomer
 
@@ -40,28 +40,29 @@ class Reach:
     consents tells how the tenant's attributes of consent are read; forbidding are those beside the built-in ones whose
     Yes says not to write.
 
-    apps are those of templates that are for one, by channel and template, None before they are read;
-    unreachable is by channel and app.
+    purposes are those of templates that have one, by channel and template, None before they are read;
+    unreachable is by channel and purpose.
     """
 
     channels: Mapping[int, Channel]
     consents: Consents
     forbidding: Sequence[str] = ()
     customers: dict[str, KnownCustomer] = field(default_factory=dict)
-    apps: dict[tuple[int, int], str] | None = None
-    unreachable: dict[tuple[int, str], dict[str, str]] = field(default_factory=dict)
+    purposes: dict[tuple[int, int], Purpose] | None = None
+    unreachable: dict[tuple[int, Purpose], dict[str, str]] = field(default_factory=dict)
     kept_back: ActiveHoldOut | None = None
 
     def ask(self, scope: Scope, channel_ids: Iterable[int], customer_ids: Sequence[str]) -> None:
-        """Read who of these customers must not be written to on channels, or with the templates of an app of one."""
+        """Read who of these customers must not be written to on channels, or with the templates of a purpose on one."""
         existing = sorted(set(channel_ids) & self.channels.keys()) if customer_ids else []
-        if self.apps is None:
-            self.apps = registration.apps_of_templates(scope, existing) if existing else {}
+        if self.purposes is None:
+            self.purposes = purposes_of_templates(scope, existing) if existing else {}
         for channel_id in existing:
-            for app_id in {"", *(app for (channel, _), app in self.apps.items() if channel == channel_id)}:
+            of_channel = (purpose for (channel, _), purpose in self.purposes.items() if channel == channel_id)
+            for purpose in {ANYTHING, *of_channel}:
                 addresses = self._addresses(self.channels[channel_id], customer_ids)
-                reasons = preferences.unreachable(scope, channel_id, customer_ids, app_id, addresses)
-                self.unreachable[channel_id, app_id] = {
+                reasons = preferences.unreachable(scope, channel_id, customer_ids, purpose, addresses)
+                self.unreachable[channel_id, purpose] = {
                     customer_id.lower(): reason for customer_id, reason in reasons.items()
                 }
 
@@ -170,8 +171,9 @@ class Reach:
         permission = channel.permission_attribute if person in self.customers else None
         has_address, address = channel.address_attribute.upper() != OWN_ID, self._address(person, channel_id)
         form = channel.behaviour.address_form
-        app_id = (self.apps or {}).get((channel_id, template_id), "")
-        reason = self.unreachable.get((channel_id, app_id), {}).get(person)
+        purpose = (self.purposes or {}).get((channel_id, template_id), ANYTHING)
+        reason = self.unreachable.get((channel_id, purpose), {}).get(person)
+        is_unknown = person.startswith(VISITOR)
         return rules.first(
             {
                 rules.NO_PERMISSION: lambda: (
@@ -180,6 +182,7 @@ class Reach:
                 rules.NO_ADDRESS: lambda: has_address and is_blank(address),
                 rules.BAD_ADDRESS: lambda: has_address and not form.passes(address) and form.fault,
                 rules.LISTED: lambda: reason == rules.LISTED.reason,
+                rules.TOPIC: lambda: reason == rules.TOPIC.reason or (purpose.opt_in and is_unknown),
                 rules.PREFERENCE: lambda: reason == rules.PREFERENCE.reason,
             }
         )

@@ -24,6 +24,7 @@ class SuppressionHeld(BaseModel):
 
     channel_id: int = Field(examples=[504])
     reason: str = Field(examples=["unsubscribed"])
+    source: str = Field(examples=["link"], description="By what it came to be known; empty if that is not known")
 
 
 class PreferenceHeld(BaseModel):
@@ -36,6 +37,30 @@ class PreferenceHeld(BaseModel):
     channel_id: int = Field(examples=[505])
     app_id: str = Field(examples=["acme-ios"], description="Empty: the whole channel")
     mode: int = Field(examples=[2])
+
+
+class TopicHeld(BaseModel):
+    """Whether the person is subscribed to a topic, on the channels of a number of the preference centre."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    topic_id: str = Field(examples=["1b7d1f3a-5d0e-4a6e-9c57-3f1f2a9d8e01"])
+    wire_channel_id: int = Field(examples=[15])
+    subscribed: bool
+    updated_at: datetime
+
+
+class ConsentHeld(BaseModel):
+    """A change of what the person agreed to, from the log of consent."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    topic_id: str = Field(examples=["1b7d1f3a-5d0e-4a6e-9c57-3f1f2a9d8e01"], description="Empty: all messages")
+    channel_id: int = Field(examples=[15], description="Of a topic a number of the preference centre; 0: any channel")
+    agreed: bool
+    source: str = Field(examples=["page"])
+    wording: str
+    changed_at: datetime
 
 
 class DeliveryHeld(BaseModel):
@@ -78,6 +103,8 @@ class RecordsHeld(BaseModel):
 
     suppressions: list[SuppressionHeld]
     preferences: list[PreferenceHeld]
+    topics: list[TopicHeld]
+    consent_changes: list[ConsentHeld]
     deliveries: list[DeliveryHeld]
     messages: list[MessageHeld]
     transactional_messages: list[TransactionalMessageHeld]

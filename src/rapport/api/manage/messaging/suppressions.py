@@ -47,11 +47,12 @@ class SuppressionOut(BaseModel):
     customer_id: str = Field(examples=["Q1001"])
     channel_id: int | None = Field(examples=[504], description="null: any channel")
     reason: str = Field(examples=["unsubscribed"])
+    source: str = Field(examples=["link"], description="By what it came to be known; empty if that is not known")
     created_at: datetime
 
 
 class AddressesOut(BaseModel):
-    """Addresses that are suppressed on one or all channels, whoever has them; they are stored as keyed hashes."""
+    """Addresses that are suppressed on one or all channels, whoever has them. They are stored sealed."""
 
     addresses: int = Field(description="How many were given", examples=[2])
     added: int = Field(description="How many of them were not suppressed before", examples=[1])
@@ -74,6 +75,8 @@ class AddressSuppression(BaseModel):
 
     channel_id: int | None = Field(examples=[504], description="null: any channel")
     listed: Literal["suppression list", "channel preference", "hard bounce", "complaint"]
+    reason: str = Field(examples=["unsubscribed"], description="Of a suppression; empty if it is not known")
+    source: str = Field(examples=["link"], description="By what it came to be known; empty if that is not known")
     added_at: datetime
 
 
@@ -82,6 +85,7 @@ def _shown(suppression: Suppression) -> SuppressionOut:
         customer_id=suppression.customer_id,
         channel_id=suppression.channel_id or None,
         reason=suppression.reason,
+        source=suppression.source,
         created_at=suppression.created_at,
     )
 
@@ -106,10 +110,15 @@ def list_of_address(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> list[AddressSuppression]:
     """Lists the channels, whether the address itself or a customer who has it was suppressed."""
-    suppressions = suppressed_addresses.of_address(principal.scope, address)
     return [
-        AddressSuppression(channel_id=channel_id or None, listed=why, added_at=at)
-        for channel_id, why, at in suppressions
+        AddressSuppression(
+            channel_id=entry.channel_id or None,
+            listed=entry.listed,
+            reason=entry.reason,
+            source=entry.source,
+            added_at=entry.added_at,
+        )
+        for entry in suppressed_addresses.of_address(principal.scope, address)
     ]
 
 

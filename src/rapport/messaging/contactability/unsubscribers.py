@@ -1,0 +1,110 @@
+"""The unsubscribe list of an Optimail account: the addresses that get no marketing mail of a brand, and since when.
+
+It is the suppression list of the brand's e-mail channels: whoever is suppressed on one of them, or on all channels, by
+wish (not for a bounce) and by an address that is known, stands on it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+
+from sqlalchemy import text
+
+from rapport.access.scope import Scope
+from rapport.channels import service as channels
+from rapport.channels.addresses import address_key, is_email_address
+from rapport.channels.brands import brands
+from rapport.errors import NotFound
+from rapport.messaging.contactability import suppressed_addresses, suppressions
+from rapport.messaging.contactability.suppressed_addresses import COLUMN, SUPPRESSED
+from rapport.messaging.contactability.suppressions import UNSUBSCRIBED, Why
+from rapport.messaging.models import EVERY_CHANNEL, WishSource
+from rapport.stores.records.sealing import Sealed
+
+LIST = text("""
+    SELECT address, unsubscribed_at FROM (
+        SELECT mark, (array_agg(address ORDER BY added_at, customer_key) FILTER (WHERE address IS NOT NULL))[1]
+            AS address, min(added_at) AS unsubscribed_at
+        FROM suppressed_addresses
+        WHERE tenant_id = :tenant_id AND channel_id = ANY(CAST(:channels AS integer[])) AND app_key = ''
+            AND listed = :listed AND reason <> 'bounced'
+        GROUP BY mark
+    ) AS entry
+    WHERE address IS NOT NULL AND (CAST(:begin AS timestamptz) IS NULL OR unsubscribed_at >= :begin)
+        AND (CAST(:end AS timestamptz) IS NULL OR unsubscribed_at < :end)
+    ORDER BY unsubscribed_at, mark LIMIT :most OFFSET :skip
+""").columns(address=Sealed(COLUMN, None))
+
+
+@dataclass(frozen=True)
+class Unsubscriber:
+    """An address on the list of a brand, and the instant of its first wish."""
+
+    address: str
+    unsubscribed_at: datetime
+
+
+def channels_of_brand(scope: Scope, brand_id: int) -> list[int]:
+    """The e-mail channels of a brand. Raises NotFound for a brand that there is not, or that has none yet."""
+    ids = brands.channels_of(scope, brand_id)
+    if not ids:
+        raise NotFound(f"Brand {brand_id} has no e-mail channel yet.")
+    return ids
+
+
+def unsubscribers(
+    scope: Scope, brand_id: int, first: date | None, last: date | None, most: int, skip: int
+) -> list[Unsubscriber]:
+    """The list of a brand, oldest first, of whoever unsubscribed from the first to the last day (UTC). Raises NotFound.
+
+    Skips so many, then gives so many at most.
+    """
+    places = [EVERY_CHANNEL, *channels_of_brand(scope, brand_id)]
+    parameters = {
+        "tenant_id": scope.tenant_id,
+        "channels": places,
+        "listed": SUPPRESSED,
+        "begin": first and datetime.combine(first, time(), UTC),
+        "end": last and datetime.combine(last + timedelta(days=1), time(), UTC),
+        "most": most,
+        "skip": skip,
+    }
+    with scope.stores.records.reading() as connection:
+        return [Unsubscriber(str(row.address), row.unsubscribed_at) for row in connection.execute(LIST, parameters)]
+
+
+def are_addresses(addresses: Sequence[str]) -> bool:
+    """Whether all texts are e-mail addresses."""
+    return all(is_email_address(address_key(address)) for address in addresses)
+
+
+def add_unsubscribers(scope: Scope, brand_id: int, addresses: Sequence[str]) -> None:
+    """Put addresses on the list of a brand; those that are there stay as they are. Raises NotFound."""
+    why = Why.of(UNSUBSCRIBED, WishSource.API)
+    places = channels_of_brand(scope, brand_id)
+    with scope.records() as session:
+        for channel_id in places:
+            new = suppressions.keep_checked(scope, session, channel_id, addresses, why)
+            suppressions.audit_addresses(scope, session, channel_id, why, new)
+
+
+def delete_unsubscriber(scope: Scope, brand_id: int, address: str) -> None:
+    """Take an address off the list of a brand; one that is not there is no error. Raises NotFound for the brand.
+
+    What goes for all channels goes on for those of others: it becomes a wish for each.
+    """
+    own = channels_of_brand(scope, brand_id)
+    with scope.records() as session:
+        reasons = _reasons_everywhere(scope, address)
+        if keys := suppressions.let_address_in(scope, session, EVERY_CHANNEL, address, WishSource.API):
+            why = Why.of(reasons[0] if reasons else UNSUBSCRIBED, WishSource.API)
+            for channel_id in (channel.id for channel in channels.channels(scope) if channel.id not in own):
+                suppressions.keep_checked(scope, session, channel_id, [address], why)
+                suppressions.keep_keys(scope, session, channel_id, keys, why)
+        for channel_id in own:
+            suppressions.let_address_in(scope, session, channel_id, address, WishSource.API)
+
+
+def _reasons_everywhere(scope: Scope, address: str) -> list[str]:
+    entries = suppressed_addresses.of_address(scope, address)
+    return [entry.reason for entry in entries if entry.channel_id == EVERY_CHANNEL and entry.reason]

@@ -1,0 +1,1 @@
+"""Topics of messages, which customers subscribe to by channel: brand groups, subscriptions, the page of preferences."""
