@@ -222,7 +222,7 @@ def cancel(campaign_id: CampaignId, principal: Principal = Depends(admin)) -> Ca
 
 
 @router.post("/{campaign_id}/pause", summary="Pause the sending of a campaign")
-def pause(campaign_id: CampaignId, principal: Principal = Depends(admin)) -> CampaignOut:  # noqa: B008
+def pause_sending(campaign_id: CampaignId, principal: Principal = Depends(admin)) -> CampaignOut:  # noqa: B008
     """Let no more of its messages leave; those on their way to the mail server arrive. Lists that outside systems pull
     are not held back. 409 if it is neither scheduled nor being sent.
     """
@@ -230,7 +230,7 @@ def pause(campaign_id: CampaignId, principal: Principal = Depends(admin)) -> Cam
 
 
 @router.post("/{campaign_id}/resume", summary="Resume the sending of a campaign")
-def resume(campaign_id: CampaignId, principal: Principal = Depends(admin)) -> CampaignOut:  # noqa: B008
+def resume_sending(campaign_id: CampaignId, principal: Principal = Depends(admin)) -> CampaignOut:  # noqa: B008
     """Send the rest of a paused campaign, which begins within a minute. Nobody gets a message twice. 409 if it is not
     paused.
     """
