@@ -64,11 +64,12 @@ def test_an_integrator_adds_and_changes_templates(api: httpx.Client, scope: Scop
     asked = {"ChannelID": 504, "TemplateID": number}
     (told,) = api.get("/current/integrations/GetChannelTemplateDetails", params=asked).json()
     assert told["TemplateAttributes"] == ["Spring at Shop", "spring@shop.example", "Hello [%FIRST_NAME:you%]"]
-    changes = {"brandid": BRAND, "TEMPLATEID": number, "subject": "Spring is here", "Html": None, "plaintext": "Hi"}
+    changes = {"brandid": BRAND, "TEMPLATEID": number, "subject": "Spring is here", "Html": None}
+    changes["plaintext"] = "Hi [%UNSUB%]"
     changed = api.post("/Optimail/updatetemplate", json=changes)
     assert (changed.status_code, changed.json()) == (200, {"TemplateID": number, "Error": None})
     after = api.get(f"{TEMPLATES}/{number}").json()
-    expected = {**stored, "subject": "Spring is here", "text": "Hi", "version": 2, "attributes_used": []}
+    expected = {**stored, "subject": "Spring is here", "text": "Hi [%UNSUB%]", "version": 2, "attributes_used": []}
     assert {**after, "updated_at": ""} == {**expected, "updated_at": ""}
     from_mjml = {"BrandID": BRAND, "TemplateID": number, "Html": MJML}
     assert api.post("/Optimail/UpdateTemplate", json=from_mjml).status_code == 200

@@ -196,7 +196,7 @@ def test_an_address_that_was_kept_and_has_no_fixed_scheme_is_left_out(kept: str,
 
 def test_a_style_that_was_kept_has_its_default() -> None:
     kept = '<style>p{color:[%X:red%]}</style><p style="color:[%X:blue%];width:[%CITY%]">a</p>'
-    shown = '<style>p{color:red}</style><p style="color:blue;width:">a</p>'
+    shown = '<style>p{color:red}</style><p style="color: blue;width: ">a</p>'
     assert rendered(kept, {"X": "red;background:url(https://e.example)", "CITY": "1px"}) == shown
 
 

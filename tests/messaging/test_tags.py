@@ -276,7 +276,7 @@ def test_a_template_is_checked_before_it_is_saved(scope: Scope, api: httpx.Clien
     ]
     assert checked[-1]["message"] == END
     of_transaction = {"subject": "[%ANY%] [%TRANS:A%]", "transactional": True}
-    assert api.post("/manage/v1/templates/check", json=of_transaction).json() == {"problems": []}
+    assert api.post("/manage/v1/templates/check", json=of_transaction).json() == {"problems": [], "warnings": []}
 
 
 def test_limits_are_those_of_the_tenant(scope: Scope, api: httpx.Client) -> None:

@@ -17,8 +17,9 @@ from rapport.channels import service as channels
 from rapport.channels.messages import Content
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.messaging import rendering, templates
-from rapport.messaging.content import sanitised, text_of
+from rapport.messaging.content import sanitised
 from rapport.messaging.models import Template
+from rapport.messaging.plain_texts import text_of
 from rapport.messaging.tags import addresses, checking, scanning
 from rapport.messaging.tags.compiling import Compiled
 from rapport.messaging.tags.scanning import TextKind
@@ -214,7 +215,7 @@ def test_to_sanitise_ten_times_as_much_takes_about_ten_times_as_long(piece: str)
 def test_plain_text_of_html() -> None:
     html = """<style>a{}</style><h1>Hi  [%FIRST_NAME%]</h1><p>One &amp;
         two<br>three</p><ul><li>a</li><li>b</li></ul><a href="https://x.example">https://x.example</a>"""
-    assert text_of(html) == "Hi [%FIRST_NAME%]\n\nOne & two\nthree\n\n- a\n\n- b\n\nhttps://x.example"
+    assert text_of(html) == "Hi [%FIRST_NAME%]\n\nOne & two\nthree\n\n- a\n- b\nhttps://x.example"
 
 
 def test_attributes_used_are_real_ones(scope: Scope) -> None:

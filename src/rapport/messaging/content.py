@@ -1,7 +1,6 @@
-"""HTML that is safe to send and to preview, and the plain text made of it."""
+"""HTML that is safe to send and to preview."""
 
 import re
-from html.parser import HTMLParser
 
 import nh3
 
@@ -15,31 +14,8 @@ ATTRIBUTES.setdefault("*", set()).update(
     {"style", "class", "id", "align", "valign", "width", "height", "bgcolor", "border", "role", "dir", "title", "lang"}
 )
 ATTRIBUTES.setdefault("table", set()).update({"cellpadding", "cellspacing"})
+ATTRIBUTES["style"] = {"media"}
 ATTRIBUTES["font"] = {"color", "face", "size"}
-BLOCKS = frozenset(
-    {
-        "p",
-        "div",
-        "br",
-        "tr",
-        "li",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "table",
-        "ul",
-        "ol",
-        "section",
-        "header",
-        "footer",
-        "main",
-        "blockquote",
-        "hr",
-    }
-)
 
 
 # To build the tree of HTML, every tag looks at those that are open, and each block opens again the formatting that was
@@ -76,53 +52,9 @@ def sanitised(html: str) -> str:
         guarded_html,
         tags=TAGS,
         strip_comments=False,
-        clean_content_tags={"script"},
+        clean_content_tags={"script", "title"},
         attributes=ATTRIBUTES,
         url_schemes={"http", "https", "mailto", "tel"},
         link_rel=None,
     )
     return restored(clean, conditions)
-
-
-class _Text(HTMLParser):
-    """Collects text: a line a block, links with their address behind them."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.parts: list[str] = []
-        self._hidden = 0
-        self._links: list[tuple[str, int]] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Begin a line for a block, remember a link."""
-        if tag in ("style", "title"):
-            self._hidden += 1
-        elif tag in BLOCKS:
-            self.parts.append("\n- " if tag == "li" else "\n")
-        elif tag == "a":
-            self._links.append((dict(attrs).get("href") or "", len(self.parts)))
-
-    def handle_endtag(self, tag: str) -> None:
-        """End a block or a link."""
-        if tag in ("style", "title"):
-            self._hidden = max(0, self._hidden - 1)
-        elif tag in BLOCKS:
-            self.parts.append("\n")
-        elif tag == "a" and self._links:
-            address, start = self._links.pop()
-            if address and address != "".join(self.parts[start:]).strip():
-                self.parts.append(f" ({address})")
-
-    def handle_data(self, data: str) -> None:
-        """Take text, white space folded as a browser does."""
-        if not self._hidden:
-            self.parts.append(re.sub(r"\s+", " ", data))
-
-
-def text_of(html: str) -> str:
-    """The plain text of HTML; tags stay as they are."""
-    reader = _Text()
-    reader.feed(html)
-    reader.close()
-    lines = [line.strip() for line in "".join(reader.parts).split("\n")]
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()

@@ -6,8 +6,9 @@ from functools import lru_cache
 from typing import Any
 
 from rapport.channels.messages import Content
-from rapport.messaging.content import text_of
+from rapport.messaging.inlining import inlined
 from rapport.messaging.models import Template
+from rapport.messaging.plain_texts import text_of
 from rapport.messaging.tags.addresses import defused
 from rapport.messaging.tags.compiling import Compiled, Values
 from rapport.messaging.tags.dates import text_of_date
@@ -23,6 +24,7 @@ class CompiledTemplate:
 
     def __init__(self, subject: str, html: str, text: str) -> None:
         page = defused(html)
+        page = inlined(page) or page
         self._subject = Compiled(subject, TextKind.SUBJECT)
         self._text = Compiled(text or text_of(page), TextKind.TEXT)
         self._page = Compiled(page, TextKind.HTML)

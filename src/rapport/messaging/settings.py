@@ -2,15 +2,26 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
 from rapport.access.tenant_settings import TenantSettings, tenant_settings
+from rapport.channels.addresses import is_email_address
 from rapport.errors import Invalid
 from rapport.messaging.contactability.page_words import BUILT_IN, ENGLISH, PageWords
 from rapport.messaging.topics.page_words import PreferenceWords
 
+MOST_TEST_ADDRESSES = 20
+
+
+def _address(value: str) -> str:
+    if not is_email_address(value):
+        raise ValueError("must be an e-mail address")
+    return value
+
+
+TestAddress = Annotated[str, Field(min_length=3, max_length=320), AfterValidator(_address)]
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
 
 
@@ -26,6 +37,9 @@ class MessagingSettings(TenantSettings):
     language_attribute: str = Field("LANGUAGE", max_length=128, description="Whose value is a customer's language")
     usual_language: Language = Field(
         ENGLISH, description="Of who has none, and whose browser asks for none that is there"
+    )
+    test_addresses: list[TestAddress] = Field(
+        [], max_length=MOST_TEST_ADDRESSES, description="Where test sends of templates may go"
     )
     unsubscribe_page: dict[Language, PageWords] = Field(
         default_factory=dict,

@@ -2,8 +2,8 @@
 
 from rapport.access.scope import Scope
 from rapport.channels.messages import Content
-from rapport.messaging.content import text_of
 from rapport.messaging.models import Template
+from rapport.messaging.plain_texts import text_of
 from rapport.messaging.tracking import rewriting
 from rapport.messaging.tracking.links import link_ids
 from rapport.messaging.tracking.rewriting import CLICK, PIXEL

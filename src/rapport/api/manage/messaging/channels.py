@@ -1,6 +1,7 @@
 """Management of channels: what exists, whether it can be reached, a message to try it."""
 
 import uuid
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -9,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator
 from pydantic_core import PydanticKnownError
 
 from rapport.access.keys import Principal
+from rapport.access.scope import Scope
 from rapport.api.http.auth import admin
 from rapport.api.http.known import Body
 from rapport.api.http.managed import JsonRoute
@@ -18,11 +20,12 @@ from rapport.api.sections import SectionRouter
 from rapport.channels import apps, opening, service
 from rapport.channels import settings as channel_settings
 from rapport.channels.kinds import registry
-from rapport.channels.messages import Content
+from rapport.channels.messages import Content, Sender
 from rapport.channels.models import Channel
 from rapport.delivery.returns import webhooks
 from rapport.errors import Invalid, Unavailable
 from rapport.messaging import templates
+from rapport.messaging.template_senders import sender_of
 
 router = SectionRouter("Management: channels", "/manage/v1/channels", JsonRoute)
 ChannelId = Annotated[int, Path(ge=1, le=2**31 - 1)]
@@ -215,15 +218,17 @@ def send_test_message(
     channel = service.channel(principal.scope, channel_id)
     if channel.behaviour.is_pulled:
         raise Invalid("An external system sends the messages of an external channel.")
-    content = _content(principal, channel_id, body)
+    content, sender = _content(principal.scope, channel, body)
     message = channel.behaviour.write(f"test-{uuid.uuid4()}", "test", body.to, content)
+    message = replace(message, sender=sender)
     with opening.trying(principal.scope, channel) as transport:
         (receipt,) = transport.send([message])
     return TestOut.model_validate(receipt, from_attributes=True)
 
 
-def _content(principal: Principal, channel_id: int, body: TestIn) -> Content:
+def _content(scope: Scope, channel: Channel, body: TestIn) -> tuple[Content, Sender]:
+    """What a test message says, and as whom it is sent."""
     if body.template_id is None:
-        return Content(body.subject, body.text)
-    template = templates.template(principal.scope, channel_id, body.template_id)
-    return rendered(principal.scope, template, body)
+        return Content(body.subject, body.text), Sender()
+    template = templates.template(scope, channel.id, body.template_id)
+    return rendered(scope, template, body), sender_of(scope, channel, template)

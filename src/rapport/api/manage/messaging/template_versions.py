@@ -78,4 +78,4 @@ def restore_version(
 
     400 if the content can no longer be used, for instance because it names an attribute that does not exist any more.
     """
-    return shown(templates.restore_template(principal.scope, channel_id, template_id, version))
+    return shown(principal.scope, templates.restore_template(principal.scope, channel_id, template_id, version))

@@ -4,18 +4,23 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import Depends, Path, Query
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from rapport.access.keys import Principal
+from rapport.access.scope import Scope
 from rapport.api.http.auth import admin
 from rapport.api.http.known import Body
 from rapport.api.http.managed import JsonRoute
 from rapport.api.http.pages import Paged
 from rapport.api.manage.messaging.samples import Sample, rendered
 from rapport.api.sections import CHANGES_NOTHING, SectionRouter
+from rapport.channels import service as channels
+from rapport.channels.messages import Content
 from rapport.messaging import rendering, templates
+from rapport.messaging.content_checks import Check, remarks_on
 from rapport.messaging.mjml_sources import MAX_SOURCE
 from rapport.messaging.models import Template
+from rapport.messaging.tags.scanning import TextKind
 from rapport.messaging.templates import MAX_CONTENT
 
 router = SectionRouter("Management: templates", "/manage/v1", JsonRoute)
@@ -70,6 +75,16 @@ class TemplateListed(BaseModel):
     updated_at: datetime
 
 
+class RemarkOut(BaseModel):
+    """What speaks against a mail that can be sent."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    check: Check = Field(examples=["unsubscribe_link"])
+    part: TextKind = Field(examples=["html"])
+    message: str = Field(examples=["There is no link to unsubscribe: put [%UNSUB%] into the address of one."])
+
+
 class TemplateOut(TemplateListed):
     """A template of a channel."""
 
@@ -80,6 +95,7 @@ class TemplateOut(TemplateListed):
     from_address_id: int | None
     reply_to_address_id: int | None
     attributes_used: list[str] = Field(examples=[["FIRST_NAME"]])
+    warnings: list[RemarkOut] = Field(description="What speaks against the content, which can be sent all the same")
 
 
 class PreviewOut(BaseModel):
@@ -90,8 +106,10 @@ class PreviewOut(BaseModel):
     html: str
 
 
-def shown(template: Template) -> TemplateOut:
+def shown(scope: Scope, template: Template) -> TemplateOut:
     """A template as it is answered."""
+    channel = channels.channel(scope, template.channel_id)
+    remarks = remarks_on(scope, channel, Content(template.subject, template.text, template.html))
     return TemplateOut(
         channel_id=template.channel_id,
         id=template.id,
@@ -107,6 +125,7 @@ def shown(template: Template) -> TemplateOut:
         from_address_id=template.from_address_id,
         reply_to_address_id=template.reply_to_address_id,
         attributes_used=rendering.attributes_used(template),
+        warnings=[RemarkOut.model_validate(remark) for remark in remarks],
         created_at=template.created_at,
         updated_at=template.updated_at,
     )
@@ -130,7 +149,7 @@ def create_template(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> TemplateOut:
     """Create a template; 409 for an id that is taken, 400 for a tag that is wrong, see the check of templates."""
-    return shown(templates.create_template(principal.scope, channel_id, **body.model_dump()))
+    return shown(principal.scope, templates.create_template(principal.scope, channel_id, **body.model_dump()))
 
 
 @router.get("/channels/{channel_id}/templates/{template_id}", summary="Get a template")
@@ -140,7 +159,7 @@ def get_template(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> TemplateOut:
     """A template of a channel."""
-    return shown(templates.template(principal.scope, channel_id, template_id))
+    return shown(principal.scope, templates.template(principal.scope, channel_id, template_id))
 
 
 @router.put("/channels/{channel_id}/templates/{template_id}", summary="Create or replace a template")
@@ -151,7 +170,8 @@ def put_template(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> TemplateOut:
     """Save a template under its ID. The content that it had before is kept as a version."""
-    return shown(templates.save_template(principal.scope, channel_id, id=template_id, **body.model_dump()))
+    saved = templates.save_template(principal.scope, channel_id, id=template_id, **body.model_dump())
+    return shown(principal.scope, saved)
 
 
 @router.delete("/channels/{channel_id}/templates/{template_id}", status_code=204, summary="Delete a template")
