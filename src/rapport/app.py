@@ -54,6 +54,7 @@ from rapport.realtime.recording.pending_receipts import unfiled_receipts
 from rapport.settings import networks_of
 from rapport.stores import Stores
 from rapport.stores.workers.base import Worker, running
+from rapport.transactional.mail_events import TransactionalMailEvents
 from rapport.transactional.messages import TransactionalSender
 from rapport.wording import sentence
 
@@ -66,7 +67,10 @@ ASSETS = "/docs/assets"
 
 def mail_event_sinks() -> Sinks:
     """Where what becomes of messages is recorded, by what they were sent for."""
-    return {SentFor.CAMPAIGN: CampaignMailEvents(unfiled_receipts)}
+    return {
+        SentFor.CAMPAIGN: CampaignMailEvents(unfiled_receipts),
+        SentFor.TRANSACTIONAL: TransactionalMailEvents(),
+    }
 
 
 def workers_of(stores: Stores, roles: frozenset[str]) -> list[Worker]:

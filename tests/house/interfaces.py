@@ -139,6 +139,7 @@ INTERFACES: dict[str, frozenset[str]] = {
             "templates",
             "tracking.links",
             "tracking.tokens",
+            "tracking.tracking",
             "topics.pages",
             "topics.requested_links",
         }

@@ -15,6 +15,8 @@ from rapport.messaging import rendering, templates
 from rapport.messaging.models import Template
 from rapport.messaging.tags.language import TRANSACTIONAL
 from rapport.messaging.template_senders import sender_of
+from rapport.messaging.tracking import tracking
+from rapport.messaging.tracking.tokens import SentFor, TokenWriter, newest_secret
 from rapport.stores.workers.leader import FAULTS
 from rapport.transactional.models import Recipient, Send
 from rapport.transactional.requests import FinalContent
@@ -33,25 +35,40 @@ def final_content(send: Send) -> FinalContent | None:
     return FinalContent(**orjson.loads(send.content)) if send.content else None
 
 
-def filled(scope: Scope, template: Template, values: Mapping[str, str]) -> Content:
-    """A template with the values of a recipient, of tags with or without the prefix; what has none is empty."""
+def filled(
+    scope: Scope, template: Template, values: Mapping[str, str], tracked: Mapping[str, str] | None = None
+) -> Content:
+    """A template with the values of a recipient, of tags with or without the prefix; what has none is empty.
+
+    tracked: what the placeholders of tracking stand for.
+    """
     prefixed = {f"{TRANSACTIONAL}{name}": value for name, value in values.items()}
-    return rendering.render(template, "", values, {**prefixed, "template_id": str(template.id)}, scope.now_local())
+    own = {"template_id": str(template.id), **(tracked or {})}
+    return rendering.render(template, "", values, {**prefixed, **own}, scope.now_local())
 
 
 class Writer:
-    """Writes messages on a channel; each template is read once. Get one a batch."""
+    """Writes messages on a channel; each template is read once. Get one a batch.
+
+    Links and opens are tracked as the channel says. Of content that a request gave only opens are: its addresses, which
+    may let somebody in, are kept nowhere else.
+    """
 
     def __init__(self, scope: Scope, channel: Channel) -> None:
         self._scope, self._channel = scope, channel
         self._templates: dict[int, tuple[Template, Sender]] = {}
+        self._secret = newest_secret(scope)
+        self._tracks = channel.behaviour.tracks(scope, channel.settings)
 
     def write(self, send: Send, recipient: Recipient, files: Sequence[AttachedFile]) -> Written:
         """One message, or why it cannot be written, which is no other message's fault."""
         try:
-            content, sender = self._content(send, recipient)
+            place = (send.id, self._channel.id, send.template_id or 0)
+            tokens = TokenWriter(self._scope, SentFor.TRANSACTIONAL, *place, newest=self._secret)
+            content, sender = self._content(send, recipient, tokens)
             letter = self._channel.behaviour.write(recipient.message_id, "", recipient.address, content)
-            return replace(letter, sender=sender, attachments=tuple(files))
+            return_token = tokens.return_token(recipient.message_id)
+            return replace(letter, sender=sender, attachments=tuple(files), return_token=return_token)
         except FAULTS:
             raise
         except RapportError as error:
@@ -60,12 +77,21 @@ class Writer:
             log.exception("a message cannot be written", channel_id=self._channel.id, message_id=recipient.message_id)
             return Receipt(recipient.message_id, "failed", f"not sent: {type(error).__name__}", permanent=True)
 
-    def _content(self, send: Send, recipient: Recipient) -> tuple[Content, Sender]:
+    def _content(self, send: Send, recipient: Recipient, tokens: TokenWriter) -> tuple[Content, Sender]:
         if (final := final_content(send)) is not None:
             sender = Sender(final.from_email, final.from_name, final.reply_to)
-            return Content(final.subject, final.text, final.html), sender
+            content = Content(final.subject, final.text, final.html)
+            return (
+                tracking.with_pixel(self._scope, content, tokens, recipient.message_id, "") if self._tracks else content
+            ), sender
         template, sender = self._template(send.template_id or 0)
-        return filled(self._scope, template, values_of(recipient)), sender
+        values = values_of(recipient)
+        if not self._tracks:
+            return filled(self._scope, template, values), sender
+        tracked = tracking.Tracking(self._scope, template, tokens)
+        link_token = tracked.token(recipient.message_id, "")
+        content = filled(self._scope, tracked.template, values, tracked.values(link_token))
+        return tracked.signed(content, link_token), sender
 
     def _template(self, template_id: int) -> tuple[Template, Sender]:
         if template_id not in self._templates:

@@ -15,10 +15,12 @@ import hashlib
 import hmac
 import re
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 
+from rapport.access.models import TenantSecret
 from rapport.access.scope import Scope, scope_of
 from rapport.access.secrets import versions
 from rapport.errors import NotFound
@@ -30,9 +32,10 @@ RETURN_FORM, LINK_FORM, FORMS = 1, 2, 16
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 KEY_BYTES, SIGNATURE_BYTES, TIME_BYTES = 8, 8, 4
 MOST_DIGITS = 10  # of a number written in groups of seven bits
+LARGEST_ID = 2**31 - 1
 HEXADECIMAL = re.compile(r"[0-9a-f]{40}")
 RETURN_TOKEN = re.compile(r"[a-z2-7]{32,64}", re.IGNORECASE)
-LINK_TOKEN = re.compile(r"[A-Za-z0-9_-]{40,2000}")
+LINK_TOKEN = re.compile(r"[A-Za-z0-9_-]{35,2000}")
 # For so many seconds a process goes by the secrets that it has read: what ends meanwhile is good a little longer.
 SECRETS_SECONDS = 30.0
 
@@ -64,11 +67,27 @@ def message_key(message_id: str) -> str:
     return digits[: 2 * KEY_BYTES]
 
 
-class TokenWriter:
-    """Writes the tokens of messages that are sent for one purpose on one channel. Get one a batch."""
+def newest_secret(scope: Scope) -> TenantSecret:
+    """What new tokens of a tenant are signed with."""
+    return versions(scope, UNSUBSCRIBE)[0]
 
-    def __init__(self, scope: Scope, sent_for: SentFor, source_id: int, channel_id: int, template_id: int) -> None:
-        newest = versions(scope, UNSUBSCRIBE)[0]
+
+class TokenWriter:
+    """Writes the tokens of messages that are sent for one purpose on one channel. Get one a batch.
+
+    newest is newest_secret() of the scope, for a caller who needs several.
+    """
+
+    def __init__(
+        self,
+        scope: Scope,
+        sent_for: SentFor,
+        source_id: int,
+        channel_id: int,
+        template_id: int,
+        newest: TenantSecret | None = None,
+    ) -> None:
+        newest = newest or newest_secret(scope)
         self._key = _key(newest.value)
         self._sent_for = sent_for * FORMS
         numbers = (newest.version, scope.tenant_id, source_id, channel_id, template_id)
@@ -134,11 +153,13 @@ class TokenReader:
                 return MessageToken(*place), key
             written_at = EPOCH + timedelta(seconds=int.from_bytes(rest[:TIME_BYTES], "big"))
             return MessageToken(*place, written_at, rest[TIME_BYTES:].decode()), key
-        except (ValueError, binascii.Error, IndexError, KeyError) as error:
+        except (ValueError, binascii.Error, IndexError, KeyError, NotFound) as error:
             raise _unknown() from error
 
     def _keys_of(self, tenant_id: int) -> dict[int, bytes]:
         """By version, the keys of a tenant that are good. Raises NotFound for an unknown tenant."""
+        if tenant_id > LARGEST_ID:
+            raise _unknown()
         read_at, keys = self._keys.get(tenant_id, (0.0, {}))
         if not keys or time.monotonic() - read_at > SECRETS_SECONDS:
             scope = scope_of(self._stores, tenant_id, actor="mail")
@@ -168,10 +189,10 @@ def _bound(link_token: str, link_id: int, content: bytes) -> bytes:
 def _parts(token: str) -> tuple[bytes, bytes]:
     """Body and signature of a token. Raises ValueError for a text that is none."""
     if RETURN_TOKEN.fullmatch(token):
-        with_padding = token.upper() + "=" * (-len(token) % 8)
-        whole = base64.b32decode(with_padding)
-        if whole[0] % FORMS == RETURN_FORM and _base32(whole) == token.lower():
-            return whole[:-SIGNATURE_BYTES], whole[-SIGNATURE_BYTES:]
+        with suppress(binascii.Error):  # the token of a link may consist of these letters, too
+            whole = base64.b32decode(token.upper() + "=" * (-len(token) % 8))
+            if whole[0] % FORMS == RETURN_FORM and _base32(whole) == token.lower():
+                return whole[:-SIGNATURE_BYTES], whole[-SIGNATURE_BYTES:]
     if LINK_TOKEN.fullmatch(token):
         whole = _from_base64(token)
         if whole[0] % FORMS == LINK_FORM and _base64(whole) == token:

@@ -13,6 +13,14 @@ CLICK_PATH, OPEN_PATH = "/l", "/o"
 LONGEST_DESTINATION = 4000
 
 
+def with_pixel(scope: Scope, content: Content, tokens: TokenWriter, message_id: str, customer_id: str) -> Content:
+    """Content that is sent as it is, with what tells that its HTML was opened."""
+    if not content.html:
+        return content
+    pixel = f"{scope.stores.settings.links_url}{OPEN_PATH}/{tokens.link_token(message_id, customer_id)}.gif"
+    return Content(content.subject, content.text, content.html + rewriting.IMAGE.replace(f"[%{PIXEL}%]", pixel))
+
+
 class Tracking:
     """The tracking of the messages of one template; template is what is filled in place of the original."""
 
