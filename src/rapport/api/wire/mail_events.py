@@ -7,13 +7,15 @@ repeats a call over and over makes no work.
 from base64 import b64decode
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import Annotated
 
 import structlog
-from fastapi import Depends, Request
+from fastapi import Depends, Path, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from rapport.access.limits import RateLimiter
 from rapport.access.scope import scope_of
+from rapport.api.http.responses import ERRORS
 from rapport.api.sections import SectionRouter
 from rapport.delivery.models import MailEventKind
 from rapport.delivery.returns import webhooks
@@ -81,8 +83,19 @@ def clicked_own(token: str, link: str, signed: str, request: Request) -> Respons
         return HTMLResponse(PAGE, 404, HEADERS)
 
 
-@router.post("/mail-events/{provider}/{address}", status_code=204, summary="Report what became of messages")
-def reported(provider: str, address: str, request: Request, body: bytes = Depends(_body)) -> Response:
+@router.post(
+    "/mail-events/{provider}/{address}",
+    status_code=204,
+    summary="Report what became of messages",
+    responses={status: ERRORS[status] for status in (400, 401, 404, 413, 503)},
+    openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": {}}}}},
+)
+def reported(
+    provider: Annotated[str, Path(description="ses, sendgrid, mailgun, postmark or sparkpost")],
+    address: Annotated[str, Path(description="The end of the webhook address of a channel")],
+    request: Request,
+    body: bytes = Depends(_body),
+) -> Response:
     """Mail providers call this: ses (by SNS), sendgrid, mailgun, postmark and sparkpost.
 
     `GET /manage/v1/channels/{channel_id}/mail-events` returns the address of a channel. The call must be signed as the
