@@ -83,7 +83,7 @@ def test_ids_of_apps_compare_ignoring_case(scope: Scope) -> None:
         assert "Cased" in preferences.suppressions(scope, CHANNEL, Purpose(app))["customer_id"].to_pylist()
     assert preferences.unreachable(scope, CHANNEL, ["cased"], Purpose("droid")) == {}
     assert [(one.app_id, one.mode) for one in preferences.preferences(scope, "cased")] == [("iOS", 2)]
-    erasure.forget(scope, "cased")
+    erasure.forget(scope, "cased", [])
     assert preferences.unreachable(scope, CHANNEL, ["Cased"], Purpose("ioS")) == {"Cased": "channel preference"}
     preferences.set_preference(scope, CHANNEL, ["Cased"], 1, "IOS")
     assert preferences.unreachable(scope, CHANNEL, ["Cased"], Purpose("ios")) == {}
@@ -103,7 +103,7 @@ def test_an_erased_person_stays_opted_out_until_the_vendor_says_otherwise(scope:
     preferences.set_preference(scope, CHANNEL, ["Gone"], 2)
     suppressions.suppress(scope, "Gone too", CHANNEL)
     for who in ("Gone", "Gone too"):
-        erasure.forget(scope, who)
+        erasure.forget(scope, who, [])
     with scope.records() as session:
         mine = select(ChannelPreference.customer_id, ChannelPreference.customer_key)
         rows = session.execute(mine.where(ChannelPreference.tenant_id == scope.tenant_id)).all()

@@ -55,7 +55,7 @@ def test_styles_without_end_are_not_written_into_elements() -> None:
     assert inlined(rules + "<p>x</p>" * 2_000) is None
     assert inlined(rules + "<p>x</p>" * 100) is None
     assert {remark.check for remark in content_checks.general_remarks(Content("s", "", rules + "<p>x</p>" * 100))} == {
-        content_checks.Check.STYLES
+        content_checks.ContentCheck.STYLES
     }
 
 

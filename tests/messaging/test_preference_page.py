@@ -1,6 +1,7 @@
 """The page of preferences in a real browser without scripts, its signed links, and links that are asked for."""
 
 import re
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from urllib.parse import quote
@@ -13,7 +14,10 @@ from gateway_server import eventually
 from sqlalchemy import func, select, text
 
 from rapport.access.scope import Scope
+from rapport.access.service import create_tenant
+from rapport.app import create_app
 from rapport.channels import service as channels
+from rapport.commands.connections import configured
 from rapport.delivery.preference_mail import PreferenceLinkSender
 from rapport.messaging import templates
 from rapport.messaging.contactability import consent_log, preferences, suppressions
@@ -24,18 +28,26 @@ from rapport.messaging.topics import brand_groups, subscriptions, topics
 from rapport.messaging.topics.preference_links import PreferenceLink, link_to
 from rapport.messaging.topics.topics import TopicContent
 from rapport.stores import Stores
+from served_app import running
 
 MAIL, SMS = 504, 505
 SUBMIT = "main form button"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
+def scope(stores: Stores, request: pytest.FixtureRequest) -> Iterator[Scope]:
+    """A tenant for each test: what was said in one is no preference in another."""
+    yield create_tenant(stores, f"{request.node.name[:60]}-{time.time_ns()}", "Europe/Berlin", "EUR")
+    stores.clock.set(None)
+
+
+@pytest.fixture
 def box() -> Iterator[Mailbox]:
     with mailbox() as made:
         yield made
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def group(scope: Scope, box: Mailbox) -> BrandGroup:
     settings = {"host": "127.0.0.1", "port": box.port, "from_address": "shop@example.com"}
     channels.create_channel(scope, "Letters", "email", id=MAIL, settings=settings)
@@ -49,7 +61,7 @@ def group(scope: Scope, box: Mailbox) -> BrandGroup:
     return brand_groups.create_brand_group(scope, "Northwind", {15: [MAIL], 493: [SMS]})
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def tips(scope: Scope, group: BrandGroup) -> Topic:
     topics.create_topic(scope, group.id, TopicContent("Notices", "About <your> account", mandatory=True))
     topics.create_topic(scope, group.id, TopicContent("Secret", hidden=True))
@@ -209,9 +221,11 @@ def test_a_link_is_sent_to_who_asks_and_the_answer_tells_nothing(
     scope.clock.set(None)
 
 
-def test_links_are_not_asked_for_without_end(base_url: str, scope: Scope, group: BrandGroup) -> None:
-    asking = f"{base_url}/preference-link/{scope.tenant_id}/{group.id}"
-    answers = [httpx.post(asking, data={"address": "x@example.com"}).status_code for _ in range(15)]
-    assert answers[-1] == 429
-    wrong = f"{base_url}/preference-link/{scope.tenant_id}/{quote('not a group')}"
-    assert httpx.get(wrong).status_code == 404
+def test_links_are_not_asked_for_without_end(stores: Stores, scope: Scope, group: BrandGroup) -> None:
+    """At a server of its own, which counts for itself."""
+    with running(configured(create_app(stores), stores.settings, port=0)) as url:
+        asking = f"{url}/preference-link/{scope.tenant_id}/{group.id}"
+        answers = [httpx.post(asking, data={"address": "x@example.com"}).status_code for _ in range(15)]
+        assert answers == [200] * 10 + [429] * 5
+        wrong = f"{url}/preference-link/{scope.tenant_id}/{quote('not a group')}"
+        assert httpx.get(wrong).status_code == 404

@@ -372,7 +372,7 @@ def test_a_deliverer_without_room_claims_nothing_and_has_no_fault(
     with receiving() as receiver:
         listener = service.register_listener(scope, 3, receiver.url)
         tell(scope, "waits")
-        deliverer, began = Deliverer(stores), time.monotonic()
+        deliverer, began = Deliverer(stores, {}), time.monotonic()
         monkeypatch.setattr("rapport.notifications.deliverer.MAX_IN_FLIGHT", 0)
         with capture_logs() as logs:
             deliverer.start()

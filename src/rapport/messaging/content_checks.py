@@ -38,7 +38,7 @@ SPAM_WORDS = re.compile(
 LOUD_LETTERS = 8
 
 
-class Check(StrEnum):
+class ContentCheck(StrEnum):
     """What was looked at."""
 
     UNSUBSCRIBE_LINK = "unsubscribe_link"
@@ -53,7 +53,7 @@ class Check(StrEnum):
 class Remark:
     """What a check found in a part of a mail, in a sentence."""
 
-    check: Check
+    check: ContentCheck
     part: TextKind
     message: str
 
@@ -80,18 +80,20 @@ def _of_marketing(content: Content, postal_address: str) -> Iterator[Remark]:
         fields = {tag.meaning.field.key for tag in tags(written, part) if isinstance(tag.meaning, Insertion)}
         if written and not fields & WAYS_OUT:
             yield Remark(
-                Check.UNSUBSCRIBE_LINK, part, "There is no link to unsubscribe: put [%UNSUB%] into the address of one."
+                ContentCheck.UNSUBSCRIBE_LINK,
+                part,
+                "There is no link to unsubscribe: use [%UNSUB%] as the address of one.",
             )
     if not postal_address:
         yield Remark(
-            Check.POSTAL_ADDRESS,
+            ContentCheck.POSTAL_ADDRESS,
             TextKind.HTML,
             "The brand has no postal address, which marketing mail must contain in many countries.",
         )
         return
     for part, written in parts.items():
         if written and _plain(postal_address) not in _plain(text_of(written) if part is TextKind.HTML else written):
-            yield Remark(Check.POSTAL_ADDRESS, part, "The postal address of the brand is missing.")
+            yield Remark(ContentCheck.POSTAL_ADDRESS, part, "The postal address of the brand is missing.")
 
 
 def _plain(text: str) -> str:
@@ -103,14 +105,14 @@ def _size(html: str) -> Iterator[Remark]:
     sent = inlined(html)
     if sent is None:
         yield Remark(
-            Check.STYLES,
+            ContentCheck.STYLES,
             TextKind.HTML,
             "The styles are too long to be written into the elements: some mail programs do not show them.",
         )
     size = len((sent or html).encode())
     if size > LARGEST_HTML:
         message = f"The HTML has {size // 1000} kB with its styles. Gmail shows about the first 100 kB only."
-        yield Remark(Check.SIZE, TextKind.HTML, message)
+        yield Remark(ContentCheck.SIZE, TextKind.HTML, message)
 
 
 def _links(html: str) -> Iterator[Remark]:
@@ -126,11 +128,11 @@ def _links(html: str) -> Iterator[Remark]:
     for fault, faulty in faults.items():
         shown = ", ".join(repr(address[:100]) for address in dict.fromkeys(faulty[:SHOWN]))
         more = f" and {len(faulty) - SHOWN} more" if len(faulty) > SHOWN else ""
-        yield Remark(Check.LINKS, TextKind.HTML, f"{fault}: {shown}{more}.")
+        yield Remark(ContentCheck.LINKS, TextKind.HTML, f"{fault}: {shown}{more}.")
     tracked = sum(attribute == "href" and _scheme(address) in WEB for attribute, address in addresses)
     if tracked > MOST_TRACKED_LINKS:
         message = f"There are {tracked} links. At most {MOST_TRACKED_LINKS} of a template can be tracked."
-        yield Remark(Check.LINKS, TextKind.HTML, message)
+        yield Remark(ContentCheck.LINKS, TextKind.HTML, message)
 
 
 def _scheme(address: str) -> str:
@@ -169,9 +171,11 @@ def _words(content: Content) -> Iterator[Remark]:
         words = list(dict.fromkeys(match[0].lower() for match in SPAM_WORDS.finditer(written)))
         if words:
             shown = ", ".join(map(repr, words[:SHOWN]))
-            yield Remark(Check.SPAM_WORDS, part, f"Filters take these words for a sign of unwanted mail: {shown}.")
+            yield Remark(
+                ContentCheck.SPAM_WORDS, part, f"Filters take these words for a sign of unwanted mail: {shown}."
+            )
     letters = [letter for letter in re.sub(r"\[%.*?%\]", "", content.subject) if letter.isalpha()]
     if len(letters) >= LOUD_LETTERS and all(letter.isupper() for letter in letters):
-        yield Remark(Check.SPAM_WORDS, TextKind.SUBJECT, "The subject is in capitals, as in unwanted mail.")
+        yield Remark(ContentCheck.SPAM_WORDS, TextKind.SUBJECT, "The subject is in capitals, as in unwanted mail.")
     if content.subject.count("!") > 1:
-        yield Remark(Check.SPAM_WORDS, TextKind.SUBJECT, "The subject has several exclamation marks.")
+        yield Remark(ContentCheck.SPAM_WORDS, TextKind.SUBJECT, "The subject has several exclamation marks.")

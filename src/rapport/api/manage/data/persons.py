@@ -107,6 +107,7 @@ class RecordsHeld(BaseModel):
     consent_changes: list[ConsentHeld]
     deliveries: list[DeliveryHeld]
     messages: list[MessageHeld]
+    mail_events: list[dict[str, Any]]
     transactional_messages: list[TransactionalMessageHeld]
     attribute_requests: list[dict[str, Any]]
 

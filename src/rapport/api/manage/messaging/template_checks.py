@@ -51,18 +51,18 @@ class ProblemOut(BaseModel):
     details: str = Field(examples=[""], description="The words that are wrong")
 
 
-class CheckOut(BaseModel):
+class TemplateCheckOut(BaseModel):
     """What a check says."""
 
     problems: list[ProblemOut] = Field(description="Errors: a template with any of these cannot be saved")
     warnings: list[RemarkOut] = Field(description="What speaks against the content, which can be sent all the same")
 
 
-@router.post("/templates/check", summary="Check a template", openapi_extra=CHANGES_NOTHING)
+@router.post("/templates/check", summary="ContentCheck a template", openapi_extra=CHANGES_NOTHING)
 def check_template(
     body: ContentToCheck,
     principal: Principal = Depends(admin),  # noqa: B008
-) -> CheckOut:
+) -> TemplateCheckOut:
     """Returns everything that is wrong with the tags of a template, by condition block and branch, and warnings about
     the unsubscribe link, the postal address, the size, links and words; nothing is saved.
     """
@@ -72,7 +72,7 @@ def check_template(
     content = Content(body.subject, body.text, sanitised(html))
     channel = None if body.channel_id is None else channels.channel(scope, body.channel_id)
     remarks = remarks_on(scope, channel, content) if channel else general_remarks(content)
-    return CheckOut(
+    return TemplateCheckOut(
         problems=[ProblemOut.model_validate(problem, from_attributes=True) for problem in wrong],
         warnings=[RemarkOut.model_validate(remark) for remark in remarks],
     )

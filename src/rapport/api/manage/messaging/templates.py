@@ -17,7 +17,7 @@ from rapport.api.sections import CHANGES_NOTHING, SectionRouter
 from rapport.channels import service as channels
 from rapport.channels.messages import Content
 from rapport.messaging import rendering, templates
-from rapport.messaging.content_checks import Check, remarks_on
+from rapport.messaging.content_checks import ContentCheck, remarks_on
 from rapport.messaging.mjml_sources import MAX_SOURCE
 from rapport.messaging.models import Template
 from rapport.messaging.tags.scanning import TextKind
@@ -80,7 +80,7 @@ class RemarkOut(BaseModel):
 
     model_config = ConfigDict(from_attributes=True)
 
-    check: Check = Field(examples=["unsubscribe_link"])
+    check: ContentCheck = Field(examples=["unsubscribe_link"])
     part: TextKind = Field(examples=["html"])
     message: str = Field(examples=["There is no link to unsubscribe: put [%UNSUB%] into the address of one."])
 

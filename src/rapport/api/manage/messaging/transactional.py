@@ -43,7 +43,7 @@ class MessageOut(BaseModel):
     complained_at: datetime | None
 
 
-class PreviewOut(BaseModel):
+class MessagePreviewOut(BaseModel):
     """What a message said."""
 
     subject: str
@@ -99,11 +99,11 @@ def get_message(
 def preview_message(
     message: MessageNumber,
     principal: Principal = Depends(admin),  # noqa: B008
-) -> PreviewOut:
+) -> MessagePreviewOut:
     """The content of a message; 404 once it was dropped, see the setting `transactional.preview_days`."""
     shown = log.preview(principal.scope, message)
     content = shown.content
-    return PreviewOut(subject=content.subject, text=content.text, html=content.html, as_sent=shown.as_sent)
+    return MessagePreviewOut(subject=content.subject, text=content.text, html=content.html, as_sent=shown.as_sent)
 
 
 @router.delete("/messages", status_code=204, summary="Take an address out of the message log")
