@@ -27,6 +27,9 @@ OPEN = {
     "/current/general/login",
     "/report/log",
     "/mail-events/{provider}/{address}",
+    "/api/v1/preferences",
+    "/preferences/{token}",
+    "/preference-link/{tenantID}/{brandGroupID}",
 }
 WRITES = [
     (method, path)

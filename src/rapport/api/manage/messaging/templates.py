@@ -82,7 +82,7 @@ class RemarkOut(BaseModel):
 
     check: ContentCheck = Field(examples=["unsubscribe_link"])
     part: TextKind = Field(examples=["html"])
-    message: str = Field(examples=["There is no link to unsubscribe: put [%UNSUB%] into the address of one."])
+    message: str = Field(examples=["There is no link to unsubscribe: use [%UNSUB%] as the address of one."])
 
 
 class TemplateOut(TemplateListed):
