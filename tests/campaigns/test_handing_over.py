@@ -95,7 +95,8 @@ def tenant(scope: Scope, box: Mailbox) -> Scope:
 
 
 @pytest.fixture(autouse=True)
-def morning(tenant: Scope, box: Mailbox) -> Iterator[None]:
+def morning(tenant: Scope, box: Mailbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr("rapport.delivery.pacing.FIRST_REST", timedelta(seconds=0.2))  # by the clock outside
     tenant.clock.set(NOW)
     box.to.clear()
     yield
