@@ -349,7 +349,8 @@ def test_numbers_that_were_kept_by_their_digits_alone_still_get_nothing(tenant: 
     mark = hashlib.sha256((suppressed_addresses.address_secret(tenant) + digits).encode()).hexdigest()[:32]
     sql = """
         INSERT INTO suppressed_addresses (tenant_id, mark, channel_id, app_key, customer_key, listed, added_at)
-        VALUES (:tenant, CAST(:mark AS text), :channel, '', 'address:' || CAST(:mark AS text), 'suppression list', now())
+        SELECT :tenant, mark, :channel, '', 'address:' || mark, 'suppression list', now()
+        FROM (SELECT CAST(:mark AS text) AS mark) AS kept
     """
     with tenant.records() as session:
         session.execute(text(sql), {"tenant": tenant.tenant_id, "mark": mark, "channel": TEXTS})
