@@ -11,9 +11,9 @@ from enum import StrEnum
 from rapport.messaging.places import Map, Place
 from rapport.messaging.tags.language import Ending, Insertion, Meaning, Opening, read
 
-INNER = r"(?:[^\[%]|\[(?!%)|%(?!\]))*+"
+INNER = r"(?:[^\[%]|\[(?!%)|%(?!\]))*"
 # In a condition the attribute may have brackets of its own.
-TAG = re.compile(rf"\[%(?P<body>(?:\s*+(?:ELSE)?IF\s*+:\s*+\[%{INNER}%\])?{INNER})%\]", re.IGNORECASE)
+TAG = re.compile(rf"\[%(?P<body>(?:\s*(?:ELSE)?IF\s*:\s*\[%{INNER}%\])?{INNER})%\]", re.IGNORECASE)
 # What somebody meant as a tag and is none: an opening without the rest, and the forms of other systems.
 MALFORMED = re.compile(
     r"\[%.{0,40}|\{\{.{0,40}?\}\}|\{%.{0,40}?%\}|\*\|\w.{0,40}?\|\*|\$\{\w.{0,40}?\}|%%\w{1,40}%%", re.DOTALL
