@@ -119,7 +119,7 @@ def _parameter(read: Read, parameter: Parameter) -> dict[str, Any]:
 def _headers(read: Read) -> dict[str, Any]:
     if read.single or not read.paged or read.engine == "records":
         return {}
-    description = "Rows of a page at most; there when $top asked for more"
+    description = "The maximum number of rows of a page; present if $top asked for more"
     return {"headers": {PAGE_LIMIT: {"description": description, "schema": TYPES["integer"]}}}
 
 

@@ -78,7 +78,7 @@ class Schedule(Strict):
         [], description="1 Monday to 7 Sunday; weekly only. null: the weekday of start_date"
     )
     days: list[Annotated[int, Field(ge=1, le=31)]] = Field(
-        [], description="Days of the month; a day that a month lacks is its last day. null: the day of start_date"
+        [], description="Days of the month; if a month lacks a day, its last day counts. null: the day of start_date"
     )
     cron: str = Field(
         "", examples=["30 9 1,15 * *"], description="Five fields, in tenant time; only with the kind cron"
@@ -124,7 +124,7 @@ class Group(Strict):
         ge=2, examples=[2], description="See GET /manage/v1/actions; 1 is the control action, which no group can have"
     )
     share: float = Field(1.0, ge=0, le=1, description="Share of the customers who are not control")
-    channels: list[GroupChannel] = Field(min_length=1, max_length=20, description="Each of them, at most once")
+    channels: list[GroupChannel] = Field(min_length=1, max_length=20, description="Each channel at most once")
     promo_codes: list[PromoCode] | None = Field(None, description="null: the codes of the action")
 
     @model_validator(mode="after")
@@ -249,7 +249,7 @@ class OneTimeBody(Strict):
         min_length=1, description="The customers to contact; unknown ones get the outcome excluded"
     )
     action_id: Id = Field(ge=2, description="See GET /manage/v1/actions")
-    channels: list[GroupChannel] = Field(min_length=1, max_length=20, description="Each of them, at most once")
+    channels: list[GroupChannel] = Field(min_length=1, max_length=20, description="Each channel at most once")
     promo_codes: list[PromoCode] | None = Field(None, description="null: the codes of the action")
     control_share: float = Field(0.0, ge=0, lt=1, description=CONTROL)
     goal: Goal = Field(default_factory=lambda: PlainGoal(kind="orders"), description=GOAL)

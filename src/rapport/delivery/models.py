@@ -23,7 +23,7 @@ class Source(StrEnum):
 
 
 class State(StrEnum):
-    """How a message stands. PENDING waits for a try, CLAIMED may be in flight; the others are final, and outcomes."""
+    """The state of a message. PENDING waits for an attempt, CLAIMED may be in flight; the others are final outcomes."""
 
     PENDING = "pending"
     CLAIMED = "claimed"

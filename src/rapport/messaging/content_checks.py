@@ -39,7 +39,7 @@ LOUD_LETTERS = 8
 
 
 class ContentCheck(StrEnum):
-    """What was looked at."""
+    """The kind of check."""
 
     UNSUBSCRIBE_LINK = "unsubscribe_link"
     POSTAL_ADDRESS = "postal_address"

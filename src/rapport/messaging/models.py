@@ -16,7 +16,7 @@ ERASED = ""
 
 
 class WishSource(StrEnum):
-    """By what a wish about being written to came."""
+    """How Rapport learned that somebody wants messages or refuses them."""
 
     LINK = "link"  # to unsubscribe, in a message
     PAGE = "page"  # of preferences

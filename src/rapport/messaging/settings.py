@@ -30,13 +30,19 @@ class MessagingSettings(TenantSettings):
 
     section = "messaging"
 
-    soft_bounces: int = Field(5, ge=1, le=1000, description="Days with a soft bounce after which nothing more is sent")
-    soft_bounce_days: int = Field(30, ge=1, le=366, description="Within how many days those must be")
+    soft_bounces: int = Field(
+        5, ge=1, le=1000, description="Days with a soft bounce after which an address is suppressed"
+    )
+    soft_bounce_days: int = Field(
+        30, ge=1, le=366, description="The number of days within which these days are counted"
+    )
     condition_blocks: int = Field(100, ge=1, le=1000, description="Blocks of conditions that a template may have")
     condition_branches: int = Field(20, ge=1, le=1000, description="Branches that such a block may have")
-    language_attribute: str = Field("LANGUAGE", max_length=128, description="Whose value is a customer's language")
+    language_attribute: str = Field(
+        "LANGUAGE", max_length=128, description="The attribute whose value is a customer's language"
+    )
     usual_language: Language = Field(
-        ENGLISH, description="Of who has none, and whose browser asks for none that is there"
+        ENGLISH, description="The language if neither the customer nor the browser names one that has texts"
     )
     test_addresses: list[TestAddress] = Field(
         [], max_length=MOST_TEST_ADDRESSES, description="Where test sends of templates may go"
@@ -44,12 +50,12 @@ class MessagingSettings(TenantSettings):
     unsubscribe_page: dict[Language, PageWords] = Field(
         default_factory=dict,
         max_length=100,
-        description="Words by language, in place of the built-in ones or beside them",
+        description="Texts of the unsubscribe page by language, which replace or complement the built-in ones",
     )
     preference_page: dict[Language, PreferenceWords] = Field(
         default_factory=dict,
         max_length=100,
-        description="The same of the page of preferences",
+        description="Texts of the page of preferences by language, likewise",
     )
 
 

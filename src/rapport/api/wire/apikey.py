@@ -49,7 +49,9 @@ INFO: dict[int | str, dict[str, Any]] = {
     responses=INFO,
 )
 def get_api_key_info(principal: Principal = Depends(caller("GetApiKeyInfo"))) -> Response:  # noqa: B008
-    """For every access type; the response never contains the key itself. This function is Rapport's own."""
+    """Keys of every access type may call it. The response never contains the key itself. This function is Rapport's
+    own.
+    """
     scope = principal.scope
     key = next((key for key in access_keys.keys(scope) if key.id == principal.key_id), None)
     if key is None:

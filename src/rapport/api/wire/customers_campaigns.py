@@ -322,7 +322,7 @@ register(
         sql=_ended_actions,
         row={**ACTED, "Date": "string", "Duration": "integer", "TargetGroupID": "integer"},
         order=ORDER,
-        params=(required("Date", "date", "The day on which actions ended; a future one gives nothing"),),
+        params=(required("Date", "date", "The day on which actions ended; a future day has no rows"),),
         prepare=_ended,
     ),
     Read(

@@ -72,7 +72,7 @@ class Upsert(CustomerValues):
 
 
 class Removal(WireModel):
-    """Persons to forget."""
+    """The customers to anonymise."""
 
     customer_ids: Listed[CustomerID] = Field(alias="CustomerIDs", description="At most 50,000")
 

@@ -275,8 +275,8 @@ _HEADERS_OF_APPS = [
         "in": "header",
         "schema": {"type": "string"},
         "description": (
-            "Proves that the app's user is the customer whom the events name (claim sub). It is looked at where the "
-            "tenant has keys for it, see /manage/v1/event-intake/user-jwt-keys, and must then be good"
+            "Proves that the app's user is the customer whom the events name (claim sub). If the tenant has "
+            "keys for it, see /manage/v1/event-intake/user-jwt-keys, it is checked and must be valid"
         ),
     },
     {
@@ -303,9 +303,7 @@ _FROM_APPS: dict[str, Any] = {
     **_FROM_APPS,
 )
 async def optistream(tenantToken: str, request: Request) -> Response:
-    """Up to 100 events. Duplicates are recognised by metadata.eventId; events that cannot be used are in the event
-    log.
-    """
+    """Up to 100 events. Duplicates are recognised by metadata.eventId. The event log lists unusable events."""
     return await _from_app(request, tenantToken)
 
 
@@ -373,8 +371,8 @@ _FROM_VENDORS: dict[str, Any] = {
     **_FROM_VENDORS,
 )
 async def save_event(request: Request) -> Response:
-    """One event or an array, signed like /v1/events with the vendor token, which does nothing else, or with a
-    server token.
+    """One event or an array, signed like a body of /v1/events, with the vendor token, which is valid for nothing else,
+    or with a server token.
 
     The tenant is named by the host metric-<tenant> or by the body. A body with the same bytes is stored once.
     """
@@ -388,5 +386,5 @@ async def save_event(request: Request) -> Response:
     **_FROM_VENDORS,
 )
 async def save_event_of(tenantID: str, request: Request) -> Response:
-    """For providers who cannot use a host name per tenant."""
+    """For providers that cannot use a host name per tenant."""
     return await _metrics(request, number_of(tenantID))

@@ -22,7 +22,7 @@ EXAMPLE = {"url": "https://promo.acme.example/optimove/gateway"}
 
 
 class GatewayBody(WireModel):
-    """Where to ask, and Rapport's own say on how long and what silence means."""
+    """The address of the gateway, how long to wait for a verdict, and what applies without one."""
 
     url: str = Field(min_length=1, description="Absolute http or https URL")
     timeout_seconds: gateways.Seconds = Field(

@@ -90,7 +90,7 @@ class CustomerList(WireModel):
         min_length=1,
         max_length=200,
         examples=["Spring VIPs"],
-        description="The name of the target group, which no other has",
+        description="The name of the target group; it must be unique",
     )
     customers: LongList[Annotated[str, Field(max_length=MAX_ID)]] = Field(examples=[["Q1001", "Q1002"]])
 

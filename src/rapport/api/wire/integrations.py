@@ -53,7 +53,7 @@ AnyCode = Annotated[str, AfterValidator(without_control), BeforeValidator(as_id)
 
 
 class NewTemplate(WireModel):
-    """A template by its vendor's key."""
+    """A template, by the provider's ID."""
 
     template_id: Count = Field(alias="TemplateID")
     name: Name = Field(alias="TemplateName")

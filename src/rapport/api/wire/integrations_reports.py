@@ -63,7 +63,7 @@ class MetricBody(WireModel):
 
 
 class InteractionsBody(WireModel):
-    """Customers who did one thing with a campaign on a day."""
+    """The customers who had one kind of interaction with a campaign on a day."""
 
     campaign_id: Number = Field(alias="CampaignID")
     channel_id: Number = Field(alias="ChannelID")
@@ -75,21 +75,21 @@ class InteractionsBody(WireModel):
     template_id: Count = Field(alias="TemplateID")
     event_id: Whole = Field(alias="EventID", description=_listed(INTERACTIONS))
     group: Number | None = Field(
-        None, alias="RecipientGroupID", description="Of the campaign; each customer counts in the group it is in"
+        None, alias="RecipientGroupID", description="A group of the campaign; customers always count in their own group"
     )
     customer_ids: Listed[CustomerID] = Field(alias="CustomerIDs", max_length=MOST_CUSTOMERS)
     app_id: OptionalAppID = Field(None, alias="AppID")
 
 
 class PromoStatus(WireModel):
-    """Whether a customer is cleared."""
+    """Whether a customer is approved."""
 
     customer_id: CustomerID = Field(alias="CustomerID")
     status: bool = Field(alias="Status", strict=True)
 
 
 class PromotionStatusBody(WireModel):
-    """Which customers of a campaign on hold are cleared."""
+    """Which customers of a conditional campaign are approved."""
 
     timestamp: Annotated[Text | None, BeforeValidator(_absent)] = Field(
         None, alias="TimeStamp", description="The caller's time, YYYY-MM-DD HH:MM:SS; for information"

@@ -98,9 +98,9 @@ def reported(
 ) -> Response:
     """Mail providers call this: ses (by SNS), sendgrid, mailgun, postmark and sparkpost.
 
-    `GET /manage/v1/channels/{channel_id}/mail-events` returns the address of a channel. The call must be signed as the
-    provider does, or have the password that the channel has as events_key. Events of other messages and events that say
-    nothing of a message are ignored. 401 for a wrong signature, 404 for an unknown address.
+    `GET /manage/v1/channels/{channel_id}/mail-events` returns the address of a channel. The provider must sign the call
+    in its own way, or send the password that is the channel's events_key. Unknown events, and events of messages that
+    Rapport did not send, are accepted and ignored. 401 for a wrong signature, 404 for an unknown address.
     """
     tokens: TokenReader = request.app.state.mail_tokens
     webhooks.take(request.app.state.stores, tokens, provider, address, _headers(request), body)

@@ -187,7 +187,7 @@ def update_template(
 ) -> Response:
     """Members that are left out or null stay as they are. The former content is kept as a version.
 
-    Mail that has left does not change; what leaves later has the new content.
+    Mail that has been sent does not change; later mail has the new content.
     """
 
     def save() -> Template:

@@ -86,7 +86,7 @@ class NewUnsubscribers(WireModel):
 
 
 class GoneUnsubscriber(WireModel):
-    """An address to take off the list."""
+    """An address to remove from the list."""
 
     brand_id: Count = Field(alias="BrandId", description="The brand (Optimail account)")
     address: str = Field(alias="EmailAddress", min_length=1, max_length=1000)
@@ -157,7 +157,7 @@ def add_unsubscribers(
     principal: Principal = Depends(caller("AddUnsubscribers")),  # noqa: B008
     body: bytes = Depends(raw_body),
 ) -> Response:
-    """1 to 200 addresses, whether or not they are a customer's. They get no marketing mail of the brand from now on.
+    """1 to 200 addresses, whether or not a customer has them. They get no marketing mail of the brand from now on.
 
     If one of them is not an e-mail address, none is added and Error is "Invalid email". 404 for an unknown brand.
     """
@@ -185,9 +185,10 @@ def delete_unsubscribers(
     principal: Principal = Depends(caller("DeleteUnsubscribers")),  # noqa: B008
     body: bytes = Depends(raw_body),
 ) -> Response:
-    """One address, which may be contacted again; one that is not on the list is not an error. 404 for an unknown brand.
+    """Removes one address from the list, so that it may be contacted again. One that is not on the list is not an
+    error. 404 for an unknown brand.
 
-    If the address was suppressed on all channels, it stays suppressed on those of others.
+    If the address was suppressed on all channels, it stays suppressed on the channels of other brands.
     """
     gone = parse(GoneUnsubscriber, body)
     with _counted(request, principal):

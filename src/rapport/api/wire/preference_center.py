@@ -87,7 +87,7 @@ PARAMETERS = [
 ]
 REFUSALS: dict[int | str, dict[str, Any]] = {
     400: {"description": "The tenant, brand group, customer, topic or channel is wrong"},
-    401: {"description": "The brand group requires a proof, or the one given is not good"},
+    401: {"description": "The brand group requires proof of who calls, and the call has none or an invalid one"},
     429: {"description": "Over the rate limit"},
 }
 
@@ -122,7 +122,7 @@ async def preflight() -> Response:
     openapi_extra={"parameters": PARAMETERS},
 )
 def get_preferences(request: Request) -> Response:
-    """The channels of a brand group and, of each topic that is not hidden, those to which the customer is subscribed.
+    """The channels of a brand group and, for each topic that is not hidden, those on which the customer is subscribed.
 
     A customer who has said nothing, or is not known, has the defaults. channelSubscription is empty for a topic that
     the customer has left on every channel; of a mandatory topic it has all channels.
@@ -146,10 +146,10 @@ def get_preferences(request: Request) -> Response:
     openapi_extra={"parameters": PARAMETERS, **documented_array(TopicUpdate, EXAMPLE, MOST_TOPICS)},
 )
 def update_preferences(request: Request, body: bytes = Depends(_body)) -> Response:
-    """For each topic of the array, the channels given replace those of the customer; other topics stay as they are.
+    """For each topic in the array, the channels of the array replace those of the customer; other topics do not change.
 
-    An empty array of channels unsubscribes from the topic. 400 for a topic or a channel that is not of the brand group,
-    and for a mandatory topic of which a channel is missing; then nothing is changed.
+    An empty array of channels unsubscribes from the topic. 400 for a topic or channel that does not belong to the brand
+    group, and if a mandatory topic lacks a channel; then nothing is changed.
     """
     try:
         scope, group, customer_id = _asked(request, PUT)

@@ -82,9 +82,9 @@ def _source(request: Request) -> str:
 
 @router.get("/preferences/{token}", summary="Show preferences", response_class=HTMLResponse, responses=UNKNOWN)
 def show_preferences(token: str, request: Request) -> HTMLResponse:
-    """The page of the customer whom the signed link is for, as a form; it changes nothing and needs no script.
+    """The customer's page of preferences, as a form that works without scripts. Opening it changes nothing.
 
-    404 for an address that Rapport did not create, or that has ended. The page is in the customer's language,
+    404 for an address that Rapport did not create, or that has expired. The page is in the customer's language,
     otherwise in that of the browser (Accept-Language), otherwise in the tenant's default language.
     """
     _hit(request)
@@ -198,7 +198,7 @@ def send_link(
     request: Request,
     form: dict[str, list[str]] = Depends(_form),  # noqa: B008
 ) -> HTMLResponse:
-    """Sends a link that works for 24 hours to whoever has the address, if anybody has; the answer is always the same.
+    """If a customer has the address, sends a link to it that works for 24 hours; the answer is always the same.
 
     An address gets one such message in five minutes.
     """

@@ -124,13 +124,13 @@ TAGGED = {
 
 
 class RecipientBody(WireModel):
-    """Whom a message goes to."""
+    """A recipient."""
 
     email: Email = Field(alias="Email")
 
 
 class PersonalizedRecipient(RecipientBody):
-    """Whom a message goes to, and what tags say in it."""
+    """A recipient, with the values of tags."""
 
     values: Annotated[dict[str, str], BeforeValidator(_values), WithJsonSchema(TAGGED)] = Field(
         default_factory=dict,
@@ -154,7 +154,7 @@ class MailBody(WireModel):
     """What both calls have."""
 
     attachments: Annotated[list[AttachmentBody], BeforeValidator(lambda listed: listed or [])] = Field(
-        default_factory=list, alias="Attachments", max_length=MOST_FILES, description="At most 10 MB in all"
+        default_factory=list, alias="Attachments", max_length=MOST_FILES, description="At most 10 MB in total"
     )
     unique_id: UniqueID = Field(
         None, alias="UniqueMessageID", description="A request whose ID has succeeded before is refused with 409"
@@ -173,7 +173,7 @@ class MailBody(WireModel):
 
 
 class TemplateMailBody(MailBody):
-    """Mail of a template."""
+    """Mail from a template."""
 
     template_id: Count = Field(alias="TemplateID", description="A transactional template, see GetTemplateDetails")
     schedule_time: Annotated[datetime | None, BeforeValidator(_instant)] = Field(
@@ -188,7 +188,7 @@ class TemplateMailBody(MailBody):
 
 
 class FinalMailBody(MailBody):
-    """Mail of final content."""
+    """Mail with the application's own content."""
 
     brand_id: Count = Field(alias="BrandID", description="A transactional brand")
     from_email: Annotated[str, Field(min_length=1, max_length=320), AfterValidator(_address)] = Field(alias="FromEmail")

@@ -33,7 +33,7 @@ ANSWER = {
     "type": "object",
     "properties": {
         "IsSuccess": {"type": "boolean"},
-        "SendID": {"type": ["integer", "null"], "description": "The request, with all its recipients"},
+        "SendID": {"type": ["integer", "null"], "description": "The ID of the request, for all its recipients"},
         "Error": {"type": ["string", "null"]},
     },
     "required": ["IsSuccess", "SendID", "Error"],
@@ -47,10 +47,14 @@ def _answered(description: str, success: bool, error: str | None) -> dict[str, A
 
 MISSING = "No value for the tags [%TRANS:ORDER_ID%], which are empty."
 RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: _answered("Accepted; or refused, with `IsSuccess` false: the template is not known", True, None),
-    206: _answered("Accepted in part: tags without a value are empty, what is no address gets nothing", True, MISSING),
+    200: _answered("Accepted; or, with `IsSuccess` false, refused because there is no such template", True, None),
+    206: _answered(
+        "Accepted in part: tags without a value are empty, recipients without a valid address get nothing",
+        True,
+        MISSING,
+    ),
     400: _answered("Something is missing or malformed; nothing is sent", False, "Recipients is required."),
-    404: _answered("There is no transactional brand of this BrandID", False, "There is no transactional brand 12."),
+    404: _answered("There is no transactional brand with this BrandID", False, "There is no transactional brand 12."),
     409: _answered(
         "A request with this UniqueMessageID has succeeded before; nothing is sent", False, request_keys.USED
     ),
@@ -113,11 +117,11 @@ def send_transactional_mail(
     turn: None = Depends(in_turn),
     body: bytes = Depends(raw_body),
 ) -> Response:
-    """Sends at once, or at ScheduleTime (UTC). Up to 200 recipients, each with values of its own for the template's
-    tags; up to 10 MB of attachments in all.
+    """Sends at once, or at ScheduleTime (UTC). Up to 200 recipients, each with separate values for the template's tags;
+    up to 10 MB of attachments in total.
 
-    If a request with the same UniqueMessageID has succeeded before, nothing is sent and the status is 409. Who
-    unsubscribed gets transactional mail, too; addresses that bounced or complained do not.
+    If a request with the same UniqueMessageID has succeeded before, nothing is sent and the status is 409. People who
+    have unsubscribed get transactional mail, too; addresses that bounced or complained do not.
     """
     try:
         mail = parse(TemplateMailBody, body)
@@ -210,8 +214,8 @@ EVENTS = {
 COUNTED = ", ".join(f'count(*) FILTER (WHERE {condition}) AS "{name}"' for name, condition in EVENTS.items())
 SAID = ", ".join(f'{condition} AS "{name}"' for name, condition in EVENTS.items())
 WORDS = (
-    "Dropped mail was never tried, such as mail to an address that bounced or complained before; bounced mail was "
-    "refused by a mail server, then or later."
+    "Dropped mail was never tried, such as mail to an address that bounced or complained before; "
+    "bounced mail was refused by a mail server, at once or later."
 )
 
 register(
@@ -269,8 +273,8 @@ register(
         prepare=_in_order,
         missing="There is no mail of template {TemplateID} in these days.",
         paged=False,
-        description="Each message counts once for each event, on the day on which it was sent (UTC); days without any "
-        f"are left out. {WORDS} 404 if nothing was sent.",
+        description="Each message counts once for each event, on the day on which it was sent (UTC); days without "
+        f"events are left out. {WORDS} 404 if nothing was sent.",
     ),
     Read(
         "transactionalmail",

@@ -21,11 +21,11 @@ LONGEST = 100 * A_YEAR
 
 @dataclass(frozen=True)
 class Detectable:
-    """The difference of the goal (a rate, or money per customer) that a series shows in four of five cases, tested
-    once.
+    """The difference in the goal (a rate, or money per customer) that a single test of a series detects in four of five
+    cases.
 
-    so_far is for the runs until now, or for one run of a series that is only planned; after_a_year is for a year at
-    the same pace; days_until_a_tenth is the number of days until a change of a tenth shows, null for more than a
+    so_far is for the runs until now, or for one run of a series that is only planned; after_a_year is for a year at the
+    same pace; days_until_a_tenth is the number of days until a change by a tenth is detected, null for more than a
     century. All are null if nobody responded.
     """
 

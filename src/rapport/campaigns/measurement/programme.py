@@ -94,7 +94,7 @@ class SeriesPart:
 
 @dataclass(frozen=True)
 class ProgrammeResults:
-    """Since the hold-out began. Money is in the tenant's currency."""
+    """Results since the hold-out began. Money is in the tenant's currency."""
 
     share: float
     start_date: date

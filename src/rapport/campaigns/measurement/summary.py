@@ -56,8 +56,8 @@ class Summary:
     processed in it.
 
     customers compares the last modelled day before the period with the last one in it; it is null if one is missing.
-    orders_before covers as many days before the period; if the period has not ended, the same part of them.
-    suppressed counts addresses that were suppressed by themselves as "addresses".
+    orders_before covers the same number of days before the period; if the period has not ended, the corresponding part.
+    In suppressed, "addresses" counts addresses that were suppressed without a customer.
     """
 
     first: date

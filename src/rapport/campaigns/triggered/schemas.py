@@ -30,7 +30,7 @@ EventName = Annotated[str, Field(min_length=1, max_length=255, examples=["add_to
 
 
 class EventMatch(Strict):
-    """An event by its declared name, and a condition over its parameters (used like attributes); null means any."""
+    """An event by its declared name, with a condition on its parameters, named like attributes; null: any event."""
 
     event: EventName
     conditions: EventConditionJson | None = Field(
@@ -89,7 +89,7 @@ class ImmediateGroup(Strict):
         ge=2, examples=[2], description="See GET /manage/v1/actions; 1 is the control action, which no group can have"
     )
     share: float = Field(1.0, ge=0, le=1, description="Share of the customers who are not control")
-    channels: list[ImmediateChannel] = Field(min_length=1, max_length=20, description="Each of them, at most once")
+    channels: list[ImmediateChannel] = Field(min_length=1, max_length=20, description="Each channel at most once")
     promo_codes: list[PromoCode] | None = Field(None, description="null: the codes of the action")
 
     @model_validator(mode="after")
@@ -101,7 +101,7 @@ class ImmediateGroup(Strict):
 
 
 class ReEntryRule(StrEnum):
-    """That a customer gets a campaign one time only, or each time."""
+    """Whether a customer gets a campaign only once, or each time."""
 
     ONCE = "once"
     UNLIMITED = "unlimited"

@@ -26,7 +26,7 @@ FEWEST_LABELS = 2
 
 
 class Presence(StrEnum):
-    """Whether a record is there. UNKNOWN: no name server answered, or nobody can tell from here."""
+    """Whether a record is present. UNKNOWN: no name server answered, or Rapport cannot tell."""
 
     PRESENT = "present"
     MISSING = "missing"

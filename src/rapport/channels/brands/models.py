@@ -23,7 +23,7 @@ class BrandKind(StrEnum):
 
 
 class AddressRole(StrEnum):
-    """What an address of a brand is for: to send from, or to answer to."""
+    """Whether mail is sent from an address of a brand, or replies go to it."""
 
     FROM = "from"
     REPLY_TO = "reply_to"
@@ -37,7 +37,7 @@ class Algorithm(StrEnum):
 
 
 class KeyState(StrEnum):
-    """How a DKIM key stands. PENDING waits until its record is published; RETIRED signs no more, while mail that it
+    """The state of a DKIM key. PENDING waits until its record is published; RETIRED no longer signs, but mail that it
     signed may still be under way.
     """
 

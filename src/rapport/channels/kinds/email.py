@@ -26,7 +26,7 @@ class EmailKind(ChannelKind):
 
     name = "email"
     settings = EmailSettings
-    settings_told = "Of an email channel, how mail leaves"
+    settings_told = "For an e-mail channel, how mail is sent"
     secret_place = MAIL_PLACE
     known_id = 504
     address_attribute = "EMAIL"

@@ -41,7 +41,7 @@ class Activity(History[Event]):
 
     name = "activity"
     title = "activity events"
-    description = "What customers did on sites, in apps and elsewhere, as events told."
+    description = "What customers did on sites, in apps and elsewhere, as events reported it."
     table = "activity_events"
     time_column = "event_at"
     time_kind = Kind.INSTANT

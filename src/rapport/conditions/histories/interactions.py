@@ -57,7 +57,7 @@ class Interactions(History[Interaction]):
 
     name = "interactions"
     title = "interactions"
-    description = "What recipients did with the messages of campaigns, or what became of these."
+    description = "What recipients did with the messages of campaigns, or what became of the messages."
     table = "campaign_interactions"
     time_column = "interaction_at"
     time_kind = Kind.INSTANT

@@ -56,7 +56,7 @@ class Transaction:
 
 # These ask for lines of a transaction, so that no column of the transaction itself answers them.
 PRODUCT = Filter[Transaction]("product", Texts(), "A product that is on a line of the transaction")
-CATEGORY = Filter[Transaction]("category", Texts(), "A category of which a product is on a line")
+CATEGORY = Filter[Transaction]("category", Texts(), "The category of a product on a line of the transaction")
 
 
 class Transactions(History[Transaction]):
@@ -76,7 +76,9 @@ class Transactions(History[Transaction]):
     filters = (
         Filter[Transaction]("type", Texts(), "A type, such as order", "type", lambda row: row.type),
         Filter[Transaction]("status", Texts(), "A status, such as paid", "status", lambda row: row.status),
-        Filter[Transaction]("platform", Texts(), "Where it was made", "platform", lambda row: row.platform),
+        Filter[Transaction](
+            "platform", Texts(), "The platform on which it was made", "platform", lambda row: row.platform
+        ),
         Filter[Transaction]("promo_code", Texts(), "The code redeemed", "promo_code", lambda row: row.promo_code),
         PRODUCT,
         CATEGORY,

@@ -84,7 +84,7 @@ def components() -> dict[str, Described]:
             ABOUT_EVENT,
             {"attribute": "amount", "operator": "greater_or_equal", "value": 50},
         ),
-        "HistoryCondition": _one_of(by_component, "A measure of what a customer did, or of what was done to it.")
+        "HistoryCondition": _one_of(by_component, "A comparison of a measure of what a customer did or got.")
         | {
             "discriminator": {
                 "propertyName": "history",
@@ -220,12 +220,12 @@ def _compared(forms: Sequence[_Form], kinds: Iterable[str]) -> dict[str, Describ
         "operator": {
             "type": "string",
             "enum": [operator.value for operator in Operator if operator in operators],
-            "description": f"How it is compared. {_words_of_operators(operators, kinds)}",
+            "description": f"The operator. {_words_of_operators(operators, kinds)}",
         },
         "value": {
             "anyOf": [*scalars, {"type": "array", "items": {"anyOf": scalars}}],
             "description": "One value, a list of values, a lower and an upper one, or a number of days, as the "
-            "operator takes it; left out where it takes none",
+            "operator requires; left out if it takes no value",
         },
     }
 
@@ -235,7 +235,7 @@ def _words_of_operators(operators: set[Operator], kinds: Iterable[str]) -> str:
     for name in kinds:
         own = [operator for operator in operators_of(KINDS[name][0], percentile=True) if operator in operators]
         by_kind.append(f"{name}: {', '.join(own)}")
-    return f"Of {'; of '.join(by_kind)}."
+    return f"For {'; for '.join(by_kind)}."
 
 
 def _asking(operators: Iterable[Operator], **more: Described) -> Described:
@@ -320,7 +320,7 @@ def _branches(
 
 def _window() -> Described:
     members = {
-        "days": {**DAYS, "description": "Today and so many days before"},
+        "days": {**DAYS, "description": "Today and this number of days before"},
         "from": {**DAY, "description": "The first day; without one, from the beginning"},
         "to": {**DAY, "description": "The last day; without one, to the end"},
     }
@@ -341,11 +341,11 @@ def _filters(history: History[Any]) -> Described:
     if history.properties:
         members[PROPERTIES] = {
             "type": "object",
-            "description": "What rows say of themselves: values by the name of the property",
+            "description": "Properties of a row: values by the name of the property",
             "propertyNames": dict(TEXT),
             "additionalProperties": _one_or_more(dict(TEXT)),
         }
-    return _object(f"Which {history.title} count: of each member, one of its values.", members, [], {})
+    return _object(f"Which {history.title} count: for each member, one of its values must match.", members, [], {})
 
 
 def _one_or_more(value: Described) -> Described:

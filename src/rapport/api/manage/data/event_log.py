@@ -71,7 +71,7 @@ def count_events(principal: Principal = Depends(admin)) -> list[DayOut]:  # noqa
 
 @router.get("/recording", summary="Get whether every event is being logged")
 def get_recording(principal: Principal = Depends(admin)) -> RecordingOut:  # noqa: B008
-    """Until when."""
+    """Until when every event is logged."""
     return RecordingOut(until=event_log.recording_until(principal.scope))
 
 

@@ -58,7 +58,7 @@ class FitOut(BaseModel):
     data_date: date
     fitted_at: datetime
     parameters: dict[str, Any]
-    report: dict[str, Any] = Field(description="Sizes, likelihood and, of the future value, the back-test by stage")
+    report: dict[str, Any] = Field(description="Sizes, likelihood and, for the future value, the back-test by stage")
 
 
 class DecileOut(BaseModel):
@@ -69,7 +69,7 @@ class DecileOut(BaseModel):
     decile: int = Field(examples=[1], description="1 the most valuable")
     customers: int
     expected: float = Field(description="Expected revenue in these days, less refunds")
-    came: float = Field(description="Orders of the days less refunds")
+    came: float = Field(description="Revenue of these days, less refunds")
 
 
 class ForecastOut(BaseModel):

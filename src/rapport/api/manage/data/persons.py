@@ -24,7 +24,7 @@ class SuppressionHeld(BaseModel):
 
     channel_id: int = Field(examples=[504])
     reason: str = Field(examples=["unsubscribed"])
-    source: str = Field(examples=["link"], description="By what it came to be known; empty if that is not known")
+    source: str = Field(examples=["link"], description="How Rapport learned of it; empty if unknown")
 
 
 class PreferenceHeld(BaseModel):
@@ -56,7 +56,9 @@ class ConsentHeld(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     topic_id: str = Field(examples=["1b7d1f3a-5d0e-4a6e-9c57-3f1f2a9d8e01"], description="Empty: all messages")
-    channel_id: int = Field(examples=[15], description="Of a topic a number of the preference centre; 0: any channel")
+    channel_id: int = Field(
+        examples=[15], description="A channel (0: any); for a topic, a number of the preference centre"
+    )
     agreed: bool
     source: str = Field(examples=["page"])
     wording: str

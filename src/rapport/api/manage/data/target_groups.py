@@ -76,7 +76,7 @@ class TargetGroupTold(TargetGroupOut):
 
 
 class DefinitionIn(Body):
-    """A definition to look at."""
+    """A definition."""
 
     definition: Definition
 

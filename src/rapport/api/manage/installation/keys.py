@@ -29,8 +29,8 @@ class KeyIn(Body):
     access_type: Literal["Admin", "Integrations", "Transactional"] = Field(examples=["Integrations"])
     rights: Rights = Field(
         Rights.FULL,
-        description="What the key may do within its access type. full: everything; read: what changes nothing, "
-        "and no secrets; data-in: imports and writes of attributes only",
+        description="What the key may do within its access type. full: everything; read: calls that change "
+        "nothing, without secrets; data-in: imports and writes of attributes only",
     )
     sections: list[str] = Field(
         [],

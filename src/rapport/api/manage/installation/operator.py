@@ -65,9 +65,9 @@ class HeldOut(BaseModel):
 
     held: bool
     reason: str = ""
-    since: Annotated[datetime | None, Field(description="Since when a restore holds it")] = None
+    since: Annotated[datetime | None, Field(description="Since when a restore has held sending back")] = None
     backup_taken_at: Annotated[
-        datetime | None, Field(description="Messages that were sent after it would be sent again")
+        datetime | None, Field(description="Messages that were sent after this time would be sent again")
     ] = None
     open_campaigns: Annotated[int, Field(description="Runs of campaigns that are under way or due")]
     campaigns: Annotated[list[str], Field(description="The first hundred: tenant/campaign", examples=[["3001/17"]])]

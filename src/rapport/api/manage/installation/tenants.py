@@ -149,7 +149,7 @@ def change_tenant(
 
 @router.get("/tenants/current/limits", summary="Get the limits of the key's tenant")
 def get_limits(principal: Principal = Depends(admin)) -> LimitsOut:  # noqa: B008
-    """Only the operator can change it."""
+    """Only the operator can change them."""
     return LimitsOut.model_validate(tenant_limits.limits_of(principal.scope))
 
 

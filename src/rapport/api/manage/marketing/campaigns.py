@@ -66,17 +66,17 @@ class CampaignOut(BaseModel):
     control_size: int
     counts: dict[str, int] = Field(examples=[{"sent": 890, "control": 100, "failed": 10}])
     clearance_by: datetime | None = Field(description="Deadline of approval; conditional campaigns only")
-    cleared_at: datetime | None = Field(description="When that was decided")
+    cleared_at: datetime | None = Field(description="When the approval was decided")
     processed_at: datetime | None
     confirmed_at: datetime | None = Field(description="When a person confirmed it after the blast guard had stopped it")
     handed_over_at: datetime | None = Field(description="When the lists of external channels were handed over")
     executed_at: datetime | None = Field(description="When the first channel was handed over or sent (event 1)")
-    paused_at: datetime | None = Field(description="Since when no message of it leaves; null unless it is paused")
-    resumed_at: datetime | None = Field(description="When it last went on after a pause")
+    paused_at: datetime | None = Field(description="Since when it is paused; null unless it is paused")
+    resumed_at: datetime | None = Field(description="When it was last resumed after a pause")
     canceled_at: datetime | None
     finished_at: datetime | None
     quiet_until: datetime | None = Field(
-        None, description="When the quiet hours end for which its messages wait; null if none wait"
+        None, description="The end of the quiet hours, if messages wait for it; null otherwise"
     )
 
 
@@ -223,16 +223,16 @@ def cancel(campaign_id: CampaignId, principal: Principal = Depends(admin)) -> Ca
 
 @router.post("/{campaign_id}/pause", summary="Pause the sending of a campaign")
 def pause_sending(campaign_id: CampaignId, principal: Principal = Depends(admin)) -> CampaignOut:  # noqa: B008
-    """Let no more of its messages leave; those on their way to the mail server arrive. Lists that outside systems pull
-    are not held back. 409 if it is neither scheduled nor being sent.
+    """No more of its messages leave; those already on their way to the mail server still arrive. Lists of external
+    channels are not held back. 409 if the campaign is neither scheduled nor being sent.
     """
     return rendered_campaigns(principal.scope, [pausing.pause(principal.scope, campaign_id)])[0]
 
 
 @router.post("/{campaign_id}/resume", summary="Resume the sending of a campaign")
 def resume_sending(campaign_id: CampaignId, principal: Principal = Depends(admin)) -> CampaignOut:  # noqa: B008
-    """Send the rest of a paused campaign, which begins within a minute. Nobody gets a message twice. 409 if it is not
-    paused.
+    """Send the rest of a paused campaign, beginning within a minute. Nobody gets a message twice. 409 if the campaign
+    is not paused.
     """
     return rendered_campaigns(principal.scope, [pausing.resume(principal.scope, campaign_id)])[0]
 

@@ -23,7 +23,7 @@ Since = Annotated[
     Query(description=f"Rows written from this instant on: the {NEXT_SINCE} of the previous call"),
 ]
 Form = Annotated[Format, Query(alias="format", description=FORMATS)]
-NEXT = {"description": "What to ask with as `since` the next time", "schema": {"type": "string"}}
+NEXT = {"description": "The value of `since` for the next call", "schema": {"type": "string"}}
 FILE: dict[int | str, dict[str, Any]] = {200: {"description": "A file", "content": CONTENT}}
 FILE_WITH_NEXT: dict[int | str, dict[str, Any]] = {
     200: {"description": "A file", "content": CONTENT, "headers": {NEXT_SINCE: NEXT}}

@@ -36,7 +36,7 @@ class BrandGroupIn(Body):
     requires_proof: bool = Field(
         False,
         description="Whether the preference centre needs an X-User-JWT of the customer, or an API key. Otherwise "
-        "whoever knows a CustomerID can see and change its preferences",
+        "anybody who knows a CustomerID can see and change the customer's preferences",
     )
 
 
@@ -48,7 +48,8 @@ class BrandGroupOut(BaseModel):
     channels: dict[int, list[int]] = Field(examples=[{"15": [504], "493": [505]}])
     requires_proof: bool
     link_page: str = Field(
-        description="The page on which a customer enters an e-mail address and is sent a link to its preferences"
+        description="The page on which a customer enters an e-mail address and is sent a link to the page of "
+        "preferences"
     )
     created_at: datetime
     updated_at: datetime
@@ -59,7 +60,7 @@ class TopicPreference(BaseModel):
 
     topic_id: str = Field(examples=[TOPIC_ID])
     name: str = Field(examples=["Weekly tips"])
-    channels: list[int] = Field(examples=[[15]], description="By number of the preference centre")
+    channels: list[int] = Field(examples=[[15]], description="Numbers of the preference centre")
 
 
 class TopicChoice(Body):
@@ -76,7 +77,7 @@ class PreferenceChange(Body):
     wording: str = Field(
         "",
         max_length=2000,
-        description="What the customer read or was told when it agreed, for the log of consent",
+        description="What the customer read or was told before agreeing, for the log of consent",
         examples=["Yes, send me weekly tips by e-mail."],
     )
 
@@ -161,7 +162,7 @@ def put_customer_preferences(
     body: PreferenceChange,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> list[TopicPreference]:
-    """For each topic, the channels given replace those of the customer. The log of consent records what changes."""
+    """For each topic, the channels in the body replace those of the customer. The log of consent records changes."""
     wanted_channels = {choice.topic_id: choice.channels for choice in body.topics}
     subscriptions.set_subscriptions(
         principal.scope,

@@ -83,7 +83,7 @@ class BrandAddressOut(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     role: AddressRole
-    id: int = Field(examples=[2], description="By which templates name it; unique in its brand and role")
+    id: int = Field(examples=[2], description="Templates name the address by it; unique within brand and role")
     address: str = Field(examples=["hello@shop.example"])
     created_at: datetime
 
@@ -95,7 +95,7 @@ class DkimKeysIn(Body):
         [Algorithm.RSA, Algorithm.ED25519],
         min_length=1,
         max_length=2,
-        description="A key for each; mail is signed by one key of each algorithm",
+        description="One key is made for each; mail is signed by one key of each algorithm",
     )
 
 
@@ -104,7 +104,7 @@ class DkimKeyOut(BaseModel):
 
     selector: str = Field(examples=["rsa-20261102-4f1a"])
     algorithm: Algorithm
-    state: KeyState = Field(description="pending: it does not sign yet; active: it signs; retired: it signs no more")
+    state: KeyState = Field(description="pending: it does not sign yet; active: it signs; retired: it no longer signs")
     record: str = Field(
         examples=["v=DKIM1; k=ed25519; p=Kx3v0mB1w8Yt6cJqfQmWQ0J0a3lq8mU3dQ2z1y5n7Zs="],
         description="The TXT record to set as {selector}._domainkey under every domain that the brand sends from",
@@ -119,12 +119,12 @@ class DnsRecordOut(BaseModel):
     purpose: Purpose
     type: RecordType
     name: str = Field(
-        examples=["_dmarc.shop.example"], description="Of a reverse name, the host whose addresses must have it"
+        examples=["_dmarc.shop.example"], description="For a reverse name, the host whose addresses must have it"
     )
     value: str = Field(examples=["v=DMARC1; p=none; rua=mailto:dmarc@shop.example"])
     note: str = Field(description="What the record is for")
     presence: Presence | None = Field(description="null unless check is true; unknown if no name server answered")
-    actual: list[str] = Field(description="What is there, if anything")
+    actual: list[str] = Field(description="The record that was found, if any")
     fault: str = Field(examples=["shop.example has no SPF record."], description="What is wrong; empty if nothing is")
 
 
@@ -132,8 +132,10 @@ class DnsOut(BaseModel):
     """The DNS records of a brand."""
 
     domains: list[str] = Field(examples=[["shop.example"]], description="The domains of its sender addresses")
-    mail_servers: list[str] = Field(examples=[["mail.shop.example"]], description="Over which its mail leaves")
-    ready: bool | None = Field(description="Whether all records are there; null unless check is true")
+    mail_servers: list[str] = Field(
+        examples=[["mail.shop.example"]], description="The servers over which its mail leaves"
+    )
+    ready: bool | None = Field(description="Whether all records are present; null unless check is true")
     records: list[DnsRecordOut]
 
 
@@ -182,7 +184,7 @@ def change_brand(
     body: BrandChange,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> BrandOut:
-    """Change a brand; its ID stays. Messages that leave from now on are sent by the new settings."""
+    """Change a brand; its ID stays. Messages that leave from now on are sent with the new settings."""
     return _shown(brands.update_brand(principal.scope, brand_id, **body.model_dump(exclude_unset=True)))
 
 
@@ -210,7 +212,7 @@ def add_brand_address(
     body: BrandAddressIn,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> BrandAddressOut:
-    """Register an address that templates may name; 409 for one that the brand has already."""
+    """Register an address that templates may name; 409 for one that the brand already has."""
     brand = brands.brand(principal.scope, brand_id)
     return BrandAddressOut.model_validate(addresses.add_address(principal.scope, brand, body.role, body.address))
 
@@ -284,7 +286,7 @@ def get_brand_dns(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> DnsOut:
     """The SPF, DKIM, DMARC and MX records and reverse names that the brand's mail needs. With check, Rapport asks the
-    name servers, which takes up to some seconds; 429 while two such checks of the tenant are under way.
+    name servers, which can take several seconds; 429 while two such checks of the tenant are under way.
     """
     scope = principal.scope
     brand = brands.brand(scope, brand_id)

@@ -91,7 +91,7 @@ class ChannelOut(BaseModel):
     address_attribute: str = Field(examples=["EMAIL"])
     permission_attribute: str | None = Field(examples=["ALLOW_EMAIL"])
     settings: dict[str, Any] = Field(examples=[MAIL_SHOWN])
-    fault: str = Field("", description="Why nothing can be sent on it whatever its settings; empty when it can")
+    fault: str = Field("", description="Why the channel cannot send, whatever its settings; empty if it can")
     created_at: datetime
 
 

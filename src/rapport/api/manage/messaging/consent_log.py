@@ -22,15 +22,19 @@ class ConsentChangeOut(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     id: int
-    customer_id: str = Field(examples=["Q1001"], description="Empty: an erased person, or an address by itself")
+    customer_id: str = Field(
+        examples=["Q1001"], description="Empty for an erased person, and for an address without a customer"
+    )
     customer_key: str = Field(
-        examples=["q1001"], description="The ID in lower case, a keyed hash, or address: and the keyed hash of one"
+        examples=["q1001"],
+        description="The ID in lower case; for an erased person a keyed hash; for an address, address: and a keyed "
+        "hash",
     )
     topic_id: str = Field(examples=["1b7d1f3a-5d0e-4a6e-9c57-3f1f2a9d8e01"], description="Empty: all messages")
     channel_id: int = Field(
-        examples=[15], description="A channel (0: any); of a topic a number of the preference centre"
+        examples=[15], description="A channel (0: any); for a topic, a number of the preference centre"
     )
-    agreed: bool = Field(description="false: the person wants it no more")
+    agreed: bool = Field(description="false: the person refused")
     source: WishSource | str = Field(examples=["page"])
     actor: str = Field(examples=["preference page"], description="Who made the change, as in the audit log")
     wording: str = Field(examples=["Your message preferences"], description="What the person read, where it is known")
@@ -47,6 +51,6 @@ def list_consent_changes(
     offset: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> list[ConsentChangeOut]:
-    """Newest first; of one customer, also after an erasure, or of one topic when asked for."""
+    """Newest first. The parameters select one customer, also after an erasure, or one topic."""
     changes = consent_log.changes(principal.scope, customer_id, topic_id, since, until, limit, offset)
     return changes.each(ConsentChangeOut.model_validate)

@@ -23,7 +23,7 @@ SAMPLE = "Q1001"
 
 
 class Sample(Body):
-    """The customer whose message it is, and the values that only the campaign or the event would provide."""
+    """The customer whose values are used, and the values that only a campaign or an event would provide."""
 
     customer_id: str | None = Field(
         None,
@@ -35,7 +35,7 @@ class Sample(Body):
     values: dict[str, str | None] = Field(
         {},
         examples=[{"FIRST_NAME": "Kim", "EVENT:price": "12.50", "TRANS:ORDER_ID": "A-1009"}],
-        description="Instead of the customer's own values",
+        description="Values that replace those of the customer",
     )
     promo_code: str = Field("", max_length=1000, examples=["SPRING10"])
     products: list[str] = Field([], max_length=50, examples=[["Rain jacket"]])

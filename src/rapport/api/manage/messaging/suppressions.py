@@ -34,7 +34,7 @@ class SuppressionIn(Body):
     customer_id: str | None = Field(None, min_length=1, max_length=255, examples=["Q1001"])
     address: Address | Annotated[list[Address], Field(min_length=1, max_length=MOST_ADDRESSES)] | None = Field(
         None,
-        description="Instead of customer_id: an address, or up to 10,000 addresses, to suppress there",
+        description="Instead of customer_id: an address, or up to 10,000 addresses",
         examples=[["anna@example.com"]],
     )
     channel_id: int | None = Field(None, ge=1, le=2**31 - 1, examples=[504], description="null: all channels")
@@ -47,14 +47,14 @@ class SuppressionOut(BaseModel):
     customer_id: str = Field(examples=["Q1001"])
     channel_id: int | None = Field(examples=[504], description="null: any channel")
     reason: str = Field(examples=["unsubscribed"])
-    source: str = Field(examples=["link"], description="By what it came to be known; empty if that is not known")
+    source: str = Field(examples=["link"], description="How Rapport learned of it; empty if unknown")
     created_at: datetime
 
 
 class AddressesOut(BaseModel):
-    """Addresses that are suppressed on one or all channels, whoever has them. They are stored sealed."""
+    """Addresses that are suppressed on one or all channels, for everybody who has them. They are stored encrypted."""
 
-    addresses: int = Field(description="How many were given", examples=[2])
+    addresses: int = Field(description="How many addresses the call named", examples=[2])
     added: int = Field(description="How many of them were not suppressed before", examples=[1])
     channel_id: int | None = Field(examples=[504], description="null: any channel")
 
@@ -75,8 +75,8 @@ class AddressSuppression(BaseModel):
 
     channel_id: int | None = Field(examples=[504], description="null: any channel")
     listed: Literal["suppression list", "channel preference", "hard bounce", "complaint"]
-    reason: str = Field(examples=["unsubscribed"], description="Of a suppression; empty if it is not known")
-    source: str = Field(examples=["link"], description="By what it came to be known; empty if that is not known")
+    reason: str = Field(examples=["unsubscribed"], description="Why it is suppressed; empty if unknown")
+    source: str = Field(examples=["link"], description="How Rapport learned of it; empty if unknown")
     added_at: datetime
 
 

@@ -22,7 +22,7 @@ router = SectionRouter("Management: templates", "/manage/v1", JsonRoute)
 
 
 class ContentToCheck(Body):
-    """The content of a template that need not exist."""
+    """The content to check; the template need not exist."""
 
     subject: str = Field("", max_length=1000, examples=["[%IF:CITY=='Oslo'%]Hei[%END:IF%][%ELSE%]Hello[%END:IF%]"])
     html: str = Field("", max_length=MAX_CONTENT, examples=["<p>[%IF:TIER%]You are in [%TIER%].</p>"])
@@ -43,7 +43,7 @@ class ProblemOut(BaseModel):
 
     part: TextKind = Field(examples=["html"])
     block: int | None = Field(
-        examples=[0], description="The condition block of the part, from 0; null for what is outside of conditions"
+        examples=[0], description="The condition block of the part, from 0; null outside of conditions"
     )
     branch: int | None = Field(examples=[0], description="The branch of the block, from 0")
     condition: str = Field(examples=["IF:TIER"], description="The tag of the branch, without its brackets")
@@ -52,13 +52,13 @@ class ProblemOut(BaseModel):
 
 
 class TemplateCheckOut(BaseModel):
-    """What a check says."""
+    """The result of a check."""
 
     problems: list[ProblemOut] = Field(description="Errors: a template with any of these cannot be saved")
-    warnings: list[RemarkOut] = Field(description="What speaks against the content, which can be sent all the same")
+    warnings: list[RemarkOut] = Field(description="Warnings about content that can nevertheless be sent")
 
 
-@router.post("/templates/check", summary="ContentCheck a template", openapi_extra=CHANGES_NOTHING)
+@router.post("/templates/check", summary="Check a template", openapi_extra=CHANGES_NOTHING)
 def check_template(
     body: ContentToCheck,
     principal: Principal = Depends(admin),  # noqa: B008

@@ -49,7 +49,7 @@ def list_versions(
     page: Paged,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> list[VersionListed]:
-    """The last 100 versions, the newest first, which is the present content."""
+    """The last 100 versions, newest first; the newest is the current content."""
     templates.template(principal.scope, channel_id, template_id)
     listed = versions.versions(principal.scope, channel_id, template_id)
     return page.of(listed).each(VersionListed.model_validate)
@@ -74,8 +74,8 @@ def restore_version(
     version: Version,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> TemplateOut:
-    """Save the content of a version once more, as a new version; the name and the folder of the template stay.
+    """Save the content of a version again, as a new version; the template keeps its name and folder.
 
-    400 if the content can no longer be used, for instance because it names an attribute that does not exist any more.
+    400 if the content can no longer be used, for example because it names an attribute that no longer exists.
     """
     return shown(principal.scope, templates.restore_template(principal.scope, channel_id, template_id, version))

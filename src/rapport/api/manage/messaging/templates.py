@@ -31,7 +31,7 @@ TemplateId = Annotated[int, Path(ge=0, le=2**31 - 1)]
 class TemplateContent(Body):
     """The content of a template. [%ATTRIBUTE%] or [%ATTRIBUTE:default%] is replaced by a customer's value.
 
-    The documentation of templates has all tags.
+    See docs/templates.md for all tags.
     """
 
     name: str = Field(min_length=1, max_length=200, examples=["Spring offer"])
@@ -76,7 +76,7 @@ class TemplateListed(BaseModel):
 
 
 class RemarkOut(BaseModel):
-    """What speaks against a mail that can be sent."""
+    """A warning about mail that can nevertheless be sent."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -90,12 +90,12 @@ class TemplateOut(TemplateListed):
 
     html: str = Field(description="Sanitised: without scripts, event handlers and forms")
     text: str
-    mjml: str = Field(description="What html was made from; empty if it was given itself")
+    mjml: str = Field(description="The MJML from which html was made; empty if html was given")
     from_name: str
     from_address_id: int | None
     reply_to_address_id: int | None
     attributes_used: list[str] = Field(examples=[["FIRST_NAME"]])
-    warnings: list[RemarkOut] = Field(description="What speaks against the content, which can be sent all the same")
+    warnings: list[RemarkOut] = Field(description="Warnings about content that can nevertheless be sent")
 
 
 class PreviewOut(BaseModel):
@@ -148,7 +148,7 @@ def create_template(
     body: TemplateIn,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> TemplateOut:
-    """Create a template; 409 for an id that is taken, 400 for a tag that is wrong, see the check of templates."""
+    """Create a template; 409 for an id that is taken, 400 for a wrong tag, see POST /manage/v1/templates/check."""
     return shown(principal.scope, templates.create_template(principal.scope, channel_id, **body.model_dump()))
 
 

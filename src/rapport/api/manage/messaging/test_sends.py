@@ -32,13 +32,13 @@ Address = Annotated[str, Field(min_length=3, max_length=320)]
 
 
 class TestSendIn(Sample):
-    """Whose message it is, and where it goes."""
+    """The customer whose values are used, and the addresses."""
 
     to: list[Address] = Field(
         [],
         max_length=MOST_TEST_ADDRESSES,
         examples=[["qa@northwind.example"]],
-        description="Some of the tenant setting messaging.test_addresses; if empty, all of them",
+        description="Some of the addresses in messaging.test_addresses; if empty, all",
     )
 
 
@@ -60,10 +60,11 @@ def send_test(
     body: TestSendIn,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> list[TestSendOut]:
-    """Sends the message of a sample at once to listed addresses and returns each outcome.
+    """Sends the template at once, with the values of a customer, to test addresses of the tenant, and returns each
+    outcome.
 
-    The subject begins with [Test]. Suppressions do not apply, no link in it changes anything, and results do not count
-    it.
+    The subject begins with [Test]. Suppressions do not apply, no link in the mail changes anything, and results do not
+    count it.
     """
     scope = principal.scope
     channel = channels.channel(scope, channel_id)

@@ -106,7 +106,7 @@ def put_topic(
     body: TopicIn,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> TopicOut:
-    """What customers have said of the topic stays; the default counts for those who have said nothing."""
+    """What customers have chosen stays; the default applies to those who have chosen nothing."""
     return _shown(topics.replace_topic(principal.scope, topic_id, _content(body)))
 
 

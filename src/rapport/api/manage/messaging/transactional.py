@@ -27,11 +27,11 @@ class MessageOut(BaseModel):
     message_id: str = Field(description="The left part of the Message-ID")
     send_id: int = Field(examples=[90417], description="SendID of the wire")
     brand_id: int = Field(examples=[12])
-    template_id: int | None = Field(examples=[31], description="null: final content")
+    template_id: int | None = Field(examples=[31], description="null: the application's own content")
     email: str = Field(examples=["pat@mail.example"], description="Empty once the person was erased")
     state: State = Field(description="pending and claimed messages are under way")
     reason: str = Field(
-        examples=["recipient rejected 550 5.1.1"], description="Of the last try, or why it was not sent"
+        examples=["recipient rejected 550 5.1.1"], description="The reason of the last attempt, or why it was not sent"
     )
     accepted_at: datetime
     due_at: datetime
@@ -100,20 +100,21 @@ def preview_message(
     message: MessageNumber,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> MessagePreviewOut:
-    """The content of a message; 404 once it was dropped, see the setting `transactional.preview_days`."""
+    """The content of a message; 404 once it has been deleted, see the setting `transactional.preview_days`."""
     shown = log.preview(principal.scope, message)
     content = shown.content
     return MessagePreviewOut(subject=content.subject, text=content.text, html=content.html, as_sent=shown.as_sent)
 
 
-@router.delete("/messages", status_code=204, summary="Take an address out of the message log")
+@router.delete("/messages", status_code=204, summary="Remove an address from the message log")
 def forget_address(
     email: Email,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> Response:
-    """Drops what would still go to the address and what the log says of whom it wrote to; the metrics stay.
+    """Cancels mail that would still go to the address, and removes the address and the content from the log; metrics
+    stay.
 
-    An erasure of a customer does it for the addresses that the customer has.
+    An erasure of a customer does the same for the customer's addresses.
     """
     erasure.forget_addresses(principal.scope, [email])
     return Response(status_code=204)

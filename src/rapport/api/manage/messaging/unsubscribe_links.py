@@ -23,7 +23,7 @@ class LinkKeyOut(BaseModel):
 
     version: int = Field(examples=[2])
     created_at: datetime | None = Field(description="null: before there were versions")
-    ends_at: datetime | None = Field(description="Until when its links work; null: without an end")
+    ends_at: datetime | None = Field(description="Until when its links work; null: forever")
 
 
 class LinkRotation(Body):
