@@ -14,7 +14,7 @@ HourMinute = Annotated[str, StringConstraints(pattern=re.compile(r"^([01]\d|2[0-
 class Hours(BaseModel):
     """Hours of the tenant's wall clock, also over midnight."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     start: HourMinute = Field(examples=["22:00"], description="The first quiet minute, tenant time")
     end: HourMinute = Field(examples=["08:00"], description="The first minute that is no longer quiet")

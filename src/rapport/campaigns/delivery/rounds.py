@@ -29,7 +29,7 @@ def enter_waiting(scope: Scope, unit: Unit, number: int, low: str, high: str) ->
         if not is_open(scope, unit):
             return False
         rows = scope.warehouse.rows(queries.BATCH_DUE, low=low, high=high, **unit.bindings)
-        due_at = {str(customer_id): at.replace(tzinfo=UTC) for customer_id, at in rows}
+        due_at = {str(customer_id): datetime.fromtimestamp(seconds, UTC) for customer_id, seconds in rows}
         ledger.claim(scope, held, unit, unit.start + number, list(due_at), due_at)
     return True
 
