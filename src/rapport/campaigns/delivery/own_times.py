@@ -45,4 +45,9 @@ def _times(scope: Scope, unit: Unit, claims: Sequence[Claim]) -> list[tuple[str,
     """Customer, own time and name of the zone of messages."""
     customer_ids = [claim.customer_id for claim in claims]
     rows = scope.warehouse.rows(queries.TIMES, customers=customer_ids, **unit.bindings)
-    return [(str(customer_id), datetime.fromtimestamp(seconds, UTC), str(name)) for customer_id, seconds, name in rows]
+    return [(str(customer_id), instant_at(at), str(name)) for customer_id, at, name in rows]
+
+
+def instant_at(text: str) -> datetime:
+    """An instant as the warehouse writes it: in UTC, without saying so."""
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)

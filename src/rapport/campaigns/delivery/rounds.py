@@ -4,11 +4,12 @@ When the unit begins, all of its messages are entered, each with its instant. A 
 nothing is; the unit takes no place among the work under way until its next message is due.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from rapport.access.scope import Scope
 from rapport.access.tenant_settings import tenant_settings
 from rapport.campaigns.delivery import lateness, ledger
+from rapport.campaigns.delivery.own_times import instant_at
 from rapport.campaigns.delivery.sending import is_open
 from rapport.campaigns.delivery.units import RETRIES, Unit, row_of
 from rapport.campaigns.leases import lease
@@ -29,7 +30,7 @@ def enter_waiting(scope: Scope, unit: Unit, number: int, low: str, high: str) ->
         if not is_open(scope, unit):
             return False
         rows = scope.warehouse.rows(queries.BATCH_DUE, low=low, high=high, **unit.bindings)
-        due_at = {str(customer_id): datetime.fromtimestamp(seconds, UTC) for customer_id, seconds in rows}
+        due_at = {str(customer_id): instant_at(at) for customer_id, at in rows}
         ledger.claim(scope, held, unit, unit.start + number, list(due_at), due_at)
     return True
 

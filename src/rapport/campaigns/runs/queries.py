@@ -309,9 +309,9 @@ BATCH = (
 )
 
 # When customers of a unit with times of their own are due, and in which time zone they are.
-BATCH_DUE = BATCH.replace("SELECT customer_id", "SELECT customer_id, toUInt32(due_at)", 1)
+BATCH_DUE = BATCH.replace("SELECT customer_id", "SELECT customer_id, toString(due_at)", 1)
 TIMES = (
-    "SELECT customer_id, toUInt32(due_at), toString(time_zone)" + UNIT + " AND customer_id IN {customers:Array(String)}"
+    "SELECT customer_id, toString(due_at), toString(time_zone)" + UNIT + " AND customer_id IN {customers:Array(String)}"
 )
 ZONES = "SELECT DISTINCT toString(time_zone)" + UNIT
 
