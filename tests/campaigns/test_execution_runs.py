@@ -49,7 +49,7 @@ from rapport.messaging.models import SoftBounce, SuppressedAddress, Suppression
 from rapport.notifications import service as notifications
 
 DUE = NOW + timedelta(hours=1)
-AGAIN = ledger.Tries([], is_last=False)
+AGAIN = ledger.Tries([0], 0)
 ALL = {"include_all": True}
 
 

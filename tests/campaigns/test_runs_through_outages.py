@@ -223,9 +223,7 @@ def test_what_left_before_a_unit_is_given_up_counts_as_sent(tenant: Scope, box: 
     assert sending.begin(tenant, unit)
     with lease(tenant, unit.lease_name) as held:
         claimed = ledger.claim(tenant, held, unit, unit.start + 1, ["C00000", "C00001", "C00002"])
-        ledger.settle(
-            tenant, held, unit, {claim: Receipt("", "sent") for claim in claimed[:2]}, ledger.Tries([], is_last=False)
-        )
+        ledger.settle(tenant, held, unit, {claim: Receipt("", "sent") for claim in claimed[:2]}, ledger.Tries([0], 0))
     sending.abandon(tenant, unit, "gone")
     assert tally(outcomes(tenant, number)) == {"sent": 2, "failed": PEOPLE - 2}
 

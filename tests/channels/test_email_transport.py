@@ -11,7 +11,7 @@ import pytest
 from mail_server import MailServer, serving
 from talking_server import scripted
 
-from rapport.channels import email
+from rapport.channels import connection_pool, email
 from rapport.channels.addresses import recipient
 from rapport.channels.email import EmailTransport
 from rapport.channels.messages import MESSAGES, Message, Receipt
@@ -177,7 +177,7 @@ def test_a_silent_server_is_a_temporary_failure(server: MailServer, server_setti
 def test_no_server_fails_every_message_after_a_few_tries(
     server_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(email, "DOWN_SECONDS", 1000.0)
+    monkeypatch.setattr(connection_pool, "DOWN_SECONDS", 1000.0)
     tries: list[EmailSettings] = []
 
     class Counted(email.Connection):

@@ -14,7 +14,8 @@ from rapport.channels.smtp import CheckedSMTP
 MESSAGES_PER_CONNECTION, SECONDS_PER_CONNECTION = 1000, 600.0
 # As a server would answer that takes no addresses in other letters than ASCII (RFC 6531).
 NO_OTHER_LETTERS = (553, f"{UNSUPPORTED} non-ASCII address")
-TAKEN = (250, 251, 252)
+# Codes of success; of one that has no meaning of its own the first digit tells (RFC 5321, 4.3.2).
+TAKEN = range(200, 300)
 GO_AHEAD = 354
 LEADING_DOT = re.compile(rb"^\.", re.MULTILINE)
 
@@ -101,11 +102,21 @@ class Connection:
         if any(end in line for line in lines for end in "\r\n"):
             raise ValueError("an address must be one line")
         self._smtp.send("".join(f"{line}\r\n" for line in lines).encode())
-        *envelope, (content_code, content_text) = [self._smtp.getreply() for _ in lines]
-        for stage, (code, text) in zip((Stage.SENDER, Stage.RECIPIENT), envelope, strict=True):
-            if code not in TAKEN and content_code == GO_AHEAD:
-                self.usable = False
-            self._expect(stage, code, text)
+        refusal: Refused | None = None
+        try:
+            for stage in (Stage.SENDER, Stage.RECIPIENT):
+                code, text = self._smtp.getreply()
+                if code not in TAKEN:
+                    refusal = refusal or Refused(stage, code, text)
+            content_code, content_text = self._smtp.getreply()
+        except (smtplib.SMTPException, OSError):
+            if refusal is None:
+                raise
+            self.usable = False  # it has ended the connection after it had refused
+            raise refusal from None
+        if refusal is not None:
+            self.usable = content_code != GO_AHEAD
+            raise refusal
         if content_code != GO_AHEAD:
             raise Refused(Stage.CONTENT, content_code, content_text)
 
@@ -124,7 +135,7 @@ class Connection:
         if not self.usable:
             return
         try:
-            self.usable = self._smtp.rset()[0] == 250
+            self.usable = self._smtp.rset()[0] in TAKEN
         except (smtplib.SMTPException, OSError):
             self.usable = False
 
@@ -141,10 +152,11 @@ def _tls(security: str) -> ssl.SSLContext | None:
     """How connections are encrypted: with a valid certificate, or opportunistically with any (RFC 7435)."""
     if security == "none":
         return None
-    context = ssl.create_default_context()
-    if security == "opportunistic":
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
+    if security != "opportunistic":
+        return ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
     return context
 
 

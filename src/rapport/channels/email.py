@@ -2,9 +2,6 @@
 
 import contextlib
 import queue
-import smtplib
-import ssl
-import threading
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,23 +12,20 @@ from rapport.channels import mime
 from rapport.channels.addresses import recipient
 from rapport.channels.brands.outgoing import Outgoing
 from rapport.channels.brands.signing import digest_of_body
-from rapport.channels.connections import Broken, Connection, timed_out
+from rapport.channels.connection_faults import NO_CONNECTION, failure
+from rapport.channels.connection_pool import ConnectionPool, Down
+from rapport.channels.connections import Broken, Connection
 from rapport.channels.messages import Message, Receipt, Sender, count
-from rapport.channels.replies import PERMANENT, SERVICE_CLOSING, Refused, Stage, receipt_of
+from rapport.channels.replies import SERVICE_CLOSING, Refused, Stage, receipt_of
 from rapport.channels.senders import domain_of
 from rapport.channels.settings import EmailSettings
 from rapport.errors import Invalid, Unavailable
 from rapport.settings import Settings
 from rapport.stores.clock import Clock
-from rapport.stores.outside.addresses import PrivateAddress, Unresolved
 
-# After a connection could not be opened, messages of the next seconds fail at once instead of waiting in line.
-DOWN_SECONDS = 2.0
 # For so long receipts are gathered before they are given out.
 GATHERED_SECONDS = 0.05
 NOT_ALLOWED = "sender is not one that the tenant may send from"
-# Why no connection could be opened.
-NO_CONNECTION = (smtplib.SMTPException, OSError, Unresolved, PrivateAddress)
 
 
 def effective(channel: EmailSettings, server: Settings) -> EmailSettings:
@@ -53,15 +47,6 @@ def effective(channel: EmailSettings, server: Settings) -> EmailSettings:
     return filled.model_copy(update=own)
 
 
-class Down(Exception):
-    """A mail server to which no connection could be opened a moment ago; away as in Receipt."""
-
-    def __init__(self, reason: str, *, away: bool) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.away = away
-
-
 class EmailTransport:
     """Sends over at most `connections` connections; takes the next message only when one of them is free.
 
@@ -73,11 +58,8 @@ class EmailTransport:
         self._settings = effective(channel, server)
         self._allow_private = server.allow_private_addresses or not channel.host
         self._clock = clock
-        self._idle: queue.LifoQueue[Connection] = queue.LifoQueue()
+        self._pool = ConnectionPool(lambda: Connection(self._settings, allow_private=self._allow_private))
         self._workers = ThreadPoolExecutor(self._settings.connections, "smtp")
-        self._lock = threading.Lock()
-        self._down_until = 0.0
-        self._down = ("", False)
 
     def send(self, messages: Iterable[Message]) -> Iterator[Receipt]:
         """One receipt a message, as each is decided. Messages are drawn only as fast as they leave."""
@@ -109,18 +91,16 @@ class EmailTransport:
         try:
             Connection(self._settings, allow_private=self._allow_private).quit()
         except NO_CONNECTION as error:
-            raise Unavailable(f"The mail server cannot be used: {_failure(error)}.") from error
+            raise Unavailable(f"The mail server cannot be used: {failure(error)}.") from error
 
     def close(self) -> None:
         """Let messages in flight end, then leave every connection."""
         self._workers.shutdown(wait=True)
-        while not self._idle.empty():
-            self._idle.get_nowait().quit()
+        self._pool.close()
 
     def _decide(self, message: Message, decided: "queue.SimpleQueue[Receipt]") -> None:
-        began = time.monotonic()
         try:
-            receipt = replace(self._deliver(message), seconds=time.monotonic() - began)
+            receipt = self._deliver(message)
         except Exception as error:  # a receipt is owed for every message, whatever happens
             receipt = Receipt(message.message_id, "failed", f"not sent: {type(error).__name__}")
         count("email", receipt.became)
@@ -141,12 +121,8 @@ class EmailTransport:
         return_path = self._brand.return_path(message.message_id, message.return_token) or settings.from_address
         try:
             return self._attempt(message, return_path, content, repeat=True)
-        except Refused as refused:
-            return receipt_of(message.message_id, refused)
         except Down as down:
             return Receipt(message.message_id, "failed", down.reason, away=down.away)
-        except (Broken, *NO_CONNECTION) as error:
-            return Receipt(message.message_id, "failed", _failure(error), away=_is_away(error))
 
     def _sent_as(self, sender: Sender) -> EmailSettings:
         """The settings with what a message says itself of its sender."""
@@ -162,41 +138,22 @@ class EmailTransport:
         return lambda headers, body: signer.signatures(headers, digest_of_body(body), domain, self._clock.now())
 
     def _attempt(self, message: Message, return_path: str, content: bytes, repeat: bool) -> Receipt:
-        """Hand a message over; once more on a new connection if a reused one had ended before the content left."""
-        connection, reused = self._connection(idle=repeat)
+        """Hand a message over; once more on a new connection if a reused one had ended before the content left.
+
+        Raises Down.
+        """
+        connection, reused = self._pool.take(idle=repeat)
+        began = time.monotonic()
         try:
             connection.hand_over(return_path, message.to, content)
-            return Receipt(message.message_id, "sent")
+            return Receipt(message.message_id, "sent", seconds=time.monotonic() - began)
         except (Refused, Broken) as error:
             if not (reused and repeat and _ended_early(error)):
-                raise
+                return replace(_answered(message.message_id, error), seconds=time.monotonic() - began)
             connection.usable = False
         finally:
-            self._release(connection)
+            self._pool.give_back(connection)
         return self._attempt(message, return_path, content, repeat=False)
-
-    def _connection(self, idle: bool) -> tuple[Connection, bool]:
-        """A connection, and whether it was used before: only where an idle one will do."""
-        with contextlib.suppress(queue.Empty):
-            if idle:
-                return self._idle.get_nowait(), True
-        with self._lock:
-            if time.monotonic() < self._down_until:
-                reason, away = self._down
-                raise Down(reason, away=away)
-        try:
-            return Connection(self._settings, allow_private=self._allow_private), False
-        except NO_CONNECTION as error:
-            with self._lock:
-                self._down_until = time.monotonic() + DOWN_SECONDS
-                self._down = _failure(error), _is_away(error)
-            raise
-
-    def _release(self, connection: Connection) -> None:
-        if connection.usable and not connection.is_worn:
-            self._idle.put(connection)
-        else:
-            connection.quit()
 
 
 def _some_of(decided: "queue.SimpleQueue[Receipt]", least: int) -> list[Receipt]:
@@ -218,33 +175,8 @@ def _ended_early(error: Refused | Broken) -> bool:
     return error.stage is not Stage.CONTENT
 
 
-def _is_away(error: BaseException) -> bool:
-    """Whether no connection could be opened, for no reason that lies in the channel's settings."""
-    if isinstance(error, Unresolved):
-        return True
-    if isinstance(error, smtplib.SMTPConnectError | smtplib.SMTPHeloError):
-        return error.smtp_code < PERMANENT
-    return isinstance(error, smtplib.SMTPServerDisconnected | OSError) and not isinstance(
-        error, ssl.SSLError | smtplib.SMTPResponseException | smtplib.SMTPNotSupportedError
-    )
-
-
-def _failure(error: BaseException) -> str:
-    """What went wrong with a connection, in few words that hold no address and no secret."""
-    if isinstance(error, Unresolved):
-        return "mail server's name cannot be resolved"
-    if isinstance(error, PrivateAddress):
-        return "mail server has a private address, which is not allowed"
-    if isinstance(error, smtplib.SMTPAuthenticationError):
-        return "mail server refused the login"
-    if isinstance(error, smtplib.SMTPConnectError | smtplib.SMTPHeloError):
-        return f"mail server refused the connection {error.smtp_code}"
-    if isinstance(error, ssl.SSLError):
-        return "mail server has no valid certificate"
-    if isinstance(error, smtplib.SMTPNotSupportedError):
-        return "mail server does not support what the channel asks for"
-    if timed_out(error) or (isinstance(error, Broken) and error.silent):
-        return "mail server did not answer in time"
-    if isinstance(error, Broken):
-        return "mail server ended the connection"
-    return "mail server cannot be reached"
+def _answered(message_id: str, error: Refused | Broken) -> Receipt:
+    """What becomes of a message that a server did not take."""
+    if isinstance(error, Refused):
+        return receipt_of(message_id, error)
+    return Receipt(message_id, "failed", failure(error))

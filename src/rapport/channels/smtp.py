@@ -6,12 +6,15 @@ import socket
 import ssl
 import time
 
+from rapport.channels.replies import PERMANENT
 from rapport.channels.settings import EmailSettings
 from rapport.stores.outside.addresses import public_addresses
 
 # What a server gets altogether to open a connection, and again for each message, in its channel's timeout_seconds:
 # each single wait may take one of these, as RFC 5321 has it, but not many of them one after the other.
 WAITS = 3
+# Of replies (RFC 5321, 4.2).
+CODES = range(200, 600)
 # A reply in all its lines; the longest that mail servers send list their extensions, in a few hundred bytes.
 MAX_REPLY_BYTES = 16 * 1024
 # What is sent in one go: each gets the time that is left.
@@ -22,11 +25,16 @@ class ReplyTooLong(OSError):
     """A server that goes on and on with a reply."""
 
 
+class NoReply(OSError):
+    """What came is no reply (RFC 5321, 4.2), or came before anything was asked: nobody knows what it answers."""
+
+
 class CheckedSMTP(smtplib.SMTP):
     """Resolves a host once, checks its addresses and connects to one of them; the certificate must be the name's.
 
     A server that does not answer in time, counted from begin(), or answers without end raises as one that ended the
-    connection does; a timeout of the socket alone would begin anew with every byte.
+    connection does; a timeout of the socket alone would begin anew with every byte. So does one whose answers cannot be
+    read, or are more than the questions.
     """
 
     def __init__(self, settings: EmailSettings, tls: ssl.SSLContext | None, *, allow_private: bool) -> None:
@@ -41,15 +49,37 @@ class CheckedSMTP(smtplib.SMTP):
         self._end = time.monotonic() + waits * self._wait
 
     def getreply(self) -> tuple[int, bytes]:
-        """What the server answers, with its lines joined. Raises SMTPException."""
+        """What the server answers, with its lines joined. Raises SMTPServerDisconnected, NoReply."""
         if self.file is None and self.sock is not None:
             self.file = _Replies(self)
         if self.file is not None:
             self.file.begin()
-        return super().getreply()
+        try:
+            code, text = super().getreply()
+        except smtplib.SMTPResponseException as error:  # of a line that is too long
+            raise NoReply from error
+        if code not in CODES:
+            self.close()
+            raise NoReply
+        return code, text
+
+    def ehlo(self, name: str = "") -> tuple[int, bytes]:
+        """Ask for the extensions. Raises SMTPHeloError for a server that says "not now": one without extensions, which
+        would be asked in other words, says that it does not know the command.
+        """
+        code, text = super().ehlo(name)
+        if 400 <= code < PERMANENT:
+            raise smtplib.SMTPHeloError(code, text)
+        return code, text
 
     def send(self, s: bytes | str) -> None:  # type: ignore[override]
-        """Send everything, in the time that is left."""
+        """Send everything, in the time that is left. Raises NoReply for a server that has said more than it was asked.
+
+        From there on each answer would be taken for that of the command before.
+        """
+        if self.file is not None and self.file.has_unread:
+            self.close()
+            raise NoReply
         whole = s.encode(self.command_encoding) if isinstance(s, str) else s
         for begin in range(0, len(whole), PIECE_BYTES):
             self._hurry()
@@ -96,14 +126,18 @@ class _Replies:
         """From here on it is another reply."""
         self._of_reply = 0
 
+    @property
+    def has_unread(self) -> bool:
+        """Whether something has come that no reply has taken."""
+        return bool(self._unread)
+
     def readline(self, longest: int) -> bytes:
-        """The next line; less at the end of the connection. Raises OSError."""
+        """The next line; nothing at the end of the connection, also in the middle of a line. Raises OSError."""
         while (end := self._unread.find(b"\n") + 1) == 0:
             if self._of_reply + len(self._unread) > MAX_REPLY_BYTES:
                 raise ReplyTooLong
             if not (received := self._smtp.receive()):
-                end = len(self._unread)
-                break
+                return b""
             self._unread += received
         self._of_reply += end
         if self._of_reply > MAX_REPLY_BYTES:

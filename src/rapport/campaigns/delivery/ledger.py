@@ -7,35 +7,26 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from rapport.access.scope import Scope
-from rapport.campaigns.delivery.units import Unit, now_of, row_of
+from rapport.campaigns.delivery.units import Unit, row_of
 from rapport.campaigns.leases import HeldLease, LeaseLost
 from rapport.campaigns.runs import queries
 from rapport.channels.messages import Receipt
 from rapport.delivery import outbox, reading
 from rapport.delivery.models import Source, State
 from rapport.delivery.outbox import Claim, Entry, Settled
+from rapport.notifications.deliverer import OUTSIDE_CLOCK
 
 
 @dataclass(frozen=True)
 class Tries:
-    """Seconds before each retry of a message, and whether a round of sending is the last one of its unit."""
+    """Seconds before each retry of a message, and which round of sending of its unit this is: retries count from 1."""
 
     delays: Sequence[float]
-    is_last: bool
+    round: int
 
 
-def claim(
-    scope: Scope,
-    held: HeldLease,
-    unit: Unit,
-    batch: int,
-    customers: Sequence[str],
-    due_at: Mapping[str, datetime] | None = None,
-) -> list[Claim]:
-    """Enter a batch's messages before they leave; those of them that are to be sent, which are none that have a due_at.
-
-    due_at: until when the messages of customers wait.
-    """
+def claim(scope: Scope, held: HeldLease, unit: Unit, batch: int, customers: Sequence[str]) -> list[Claim]:
+    """Enter a batch's messages before they leave; those of them that are to be sent."""
     with scope.reads() as session:
         row = row_of(scope, session, unit)
     entries = [
@@ -47,7 +38,6 @@ def claim(
             template_id=row.template_id,
             action_id=row.action_id,
             promo_code=row.promo_code,
-            due_at=due_at[customer_id] if due_at else None,
         )
         for customer_id in customers
     ]
@@ -65,17 +55,16 @@ def claim_retries(
     begun = reading.batch_size(held.connection, mailing, batch)
     if begun:
         return outbox.claim_again(held.connection, mailing, batch), begun
-    claims = outbox.claim_retries(held.connection, mailing, batch, attempts, size, now_of(scope, unit))
+    claims = outbox.claim_retries(held.connection, mailing, batch, attempts, size, OUTSIDE_CLOCK.now())
     return claims, len(claims)
 
 
 def settle(scope: Scope, held: HeldLease, unit: Unit, receipts: Mapping[Claim, Receipt], tries: Tries) -> None:
-    """Enter what became of messages; a temporary failure is to be retried unless this was the last try.
+    """Enter what became of messages; a temporary failure is to be retried unless this was the message's last try.
 
     What has left is entered even if the records are away meanwhile.
     """
-    now = now_of(scope, unit)
-    _enter(scope, held, unit, [_became(claimed, receipt, tries, now) for claimed, receipt in receipts.items()])
+    _enter(scope, held, unit, [_became(claimed, receipt, tries) for claimed, receipt in receipts.items()])
 
 
 def hold(scope: Scope, held: HeldLease, unit: Unit, until: Mapping[Claim, datetime]) -> None:
@@ -89,17 +78,18 @@ def _enter(scope: Scope, held: HeldLease, unit: Unit, settled: Sequence[Settled]
         raise LeaseLost(f"Another worker sends campaign {unit.campaign.id} on channel {unit.channel_id} now.")
 
 
-def _became(claimed: Claim, receipt: Receipt, tries: Tries, now: datetime) -> Settled:
-    """What a reply says of a message. It has its time where its server asked for one, and after the rounds of its
-    unit; else it waits for the next round.
+def _became(claimed: Claim, receipt: Receipt, tries: Tries) -> Settled:
+    """What a reply says of a message. After a refusal for now it waits for the next round of its unit.
+
+    It has a time of its own where its server asked for one, and where its unit was ahead of it, because it had been
+    held: else the rounds of its unit would take its tries from it at once.
     """
-    is_temporary = State(receipt.outcome) is State.FAILED and not receipt.permanent
-    if is_temporary and claimed.attempts < len(tries.delays) and (receipt.retry_after or tries.is_last):
-        seconds = max(receipt.retry_after, tries.delays[claimed.attempts])
-        return Settled(claimed, State.PENDING, receipt.reason, now + timedelta(seconds=seconds))
-    return Settled(
-        claimed, State.PENDING if is_temporary and not tries.is_last else State(receipt.outcome), receipt.reason
-    )
+    if State(receipt.outcome) is not State.FAILED or receipt.permanent or claimed.attempts >= len(tries.delays):
+        return Settled(claimed, State(receipt.outcome), receipt.reason)
+    if not receipt.retry_after and claimed.attempts == tries.round:
+        return Settled(claimed, State.PENDING, receipt.reason)
+    seconds = max(receipt.retry_after, tries.delays[claimed.attempts])
+    return Settled(claimed, State.PENDING, receipt.reason, OUTSIDE_CLOCK.now() + timedelta(seconds=seconds))
 
 
 def flush(scope: Scope, held: HeldLease, unit: Unit, batch: int) -> None:
@@ -125,17 +115,6 @@ def give_up(scope: Scope, held: HeldLease, unit: Unit, reason: str) -> None:
     outbox.give_up(held.connection, mailing, reason)
     for batch in reading.batches(held.connection, mailing):
         flush(scope, held, unit, batch)
-
-
-def give_up_late(
-    scope: Scope, held: HeldLease, unit: Unit, batch: int, due_before: datetime, size: int, reason: str
-) -> int:
-    """Let up to size messages fail, as a batch, that were due before an instant and wait; how many. May be repeated."""
-    if scope.warehouse.value(queries.COUNT_BATCH, batch=batch, **unit.bindings):
-        return 0
-    late = outbox.give_up_late(held.connection, unit.mailing(scope), batch, due_before, size, reason)
-    flush(scope, held, unit, batch)
-    return late
 
 
 def drop(scope: Scope, held: HeldLease, unit: Unit) -> None:

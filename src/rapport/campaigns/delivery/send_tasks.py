@@ -16,6 +16,8 @@ from rapport.stores.workflows import work
 log = structlog.get_logger("rapport.campaigns")
 # What waits for its time is looked at again after so many seconds: its campaign may be canceled meanwhile.
 LONGEST_SLEEP = 300.0
+# Instead of a round, for what is tried after all of them: no message was tried more often, whatever the settings were.
+AFTER_ROUNDS = 10**6
 # Arguments of a unit's work: tenant, campaign, channel and group.
 UnitArguments = tuple[int, int, int, int]
 
@@ -174,7 +176,7 @@ def _send_held(tenant_id: int, campaign_id: int, channel_id: int, group: int, nu
     scope, unit = unit_at(tenant_id, campaign_id, channel_id, group)
     lateness.require_not_paused(scope, unit)
     lateness.require_no_quiet_hour(scope, unit)
-    return sending.send_retries(scope, unit, number, len(tenant_settings(scope, CampaignSettings).retry_delays))
+    return sending.send_retries(scope, unit, number, AFTER_ROUNDS)
 
 
 @work.step("campaigns.waiting", ATTEMPTS)

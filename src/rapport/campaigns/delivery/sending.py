@@ -4,7 +4,7 @@ from collections import defaultdict, deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from datetime import date, timedelta
+from datetime import date
 from itertools import takewhile
 from typing import Any
 
@@ -12,9 +12,9 @@ from sqlalchemy import Select, select
 
 from rapport.access.scope import Scope
 from rapport.access.tenant_settings import tenant_settings
-from rapport.campaigns.delivery import lateness, ledger, own_times, quiet_hours
+from rapport.campaigns.delivery import lateness, ledger, quiet_hours
 from rapport.campaigns.delivery.completion import close_rest
-from rapport.campaigns.delivery.units import RETRIES, Unit, now_of, row_of
+from rapport.campaigns.delivery.units import RETRIES, Unit, row_of
 from rapport.campaigns.leases import HeldLease, lease
 from rapport.campaigns.models import Occurrence, OccurrenceChannel
 from rapport.campaigns.occurrences import locked, move
@@ -168,7 +168,7 @@ def send_batch(scope: Scope, unit: Unit, number: int, low: str, high: str) -> bo
         customer_ids = [
             customer_id for (customer_id,) in scope.warehouse.rows(queries.BATCH, low=low, high=high, **unit.bindings)
         ]
-        _deliver(scope, held, unit, ledger.claim(scope, held, unit, batch, customer_ids), last=not _delays(scope))
+        _deliver(scope, held, unit, ledger.claim(scope, held, unit, batch, customer_ids), attempt=0)
         ledger.flush(scope, held, unit, batch)
     return True
 
@@ -181,9 +181,7 @@ def send_retries(scope: Scope, unit: Unit, number: int, attempt: int) -> int:
             return 0
         size_of_batch = tenant_settings(scope, CampaignSettings).batch_size
         claims, size = ledger.claim_retries(scope, held, unit, batch, attempt, size_of_batch)
-        if unit.has_own_times:
-            claims = own_times.not_quiet(scope, held, unit, claims)
-        _deliver(scope, held, unit, claims, last=attempt >= len(_delays(scope)))
+        _deliver(scope, held, unit, claims, attempt)
         ledger.flush(scope, held, unit, batch)
     return size
 
@@ -207,11 +205,11 @@ def forget(scope: Scope, unit: Unit) -> None:
         ledger.drop(scope, held, unit)
 
 
-def _deliver(scope: Scope, held: HeldLease, unit: Unit, claims: Sequence[Claim], *, last: bool) -> None:
+def _deliver(scope: Scope, held: HeldLease, unit: Unit, claims: Sequence[Claim], attempt: int) -> None:
     """Send claimed messages and settle each as its reply comes; what must not leave now waits for its time."""
     if not claims:
         return
-    channel, tries = channels.channel(scope, unit.channel_id), ledger.Tries(_delays(scope), last)
+    channel, tries = channels.channel(scope, unit.channel_id), ledger.Tries(_delays(scope), attempt)
     claim_of = {claim.message_id: claim for claim in claims}
     pace, providers = Pace(scope, channel), dict[str, str]()
     away_receipts: list[Receipt] = []
@@ -228,10 +226,7 @@ def _deliver(scope: Scope, held: HeldLease, unit: Unit, claims: Sequence[Claim],
                 first = [(claim, receipt) for claim, receipt in tried.items() if not claim.attempts]
                 pace.heard([(providers[claim.message_id], receipt) for claim, receipt in first])
     if away_receipts:  # what was not tried stays claimed, and goes out when the step is repeated
-        if unit.has_own_times and own_times.give_up_late(scope, held, unit, claims):
-            return
-        is_late = not unit.has_own_times and lateness.is_late(scope, unit)
-        raise lateness.too_late(scope) if is_late else Away(f"The {away_receipts[0].reason}.")
+        raise lateness.too_late(scope) if lateness.is_late(scope, unit) else Away(f"The {away_receipts[0].reason}.")
     if len(providers) < len(claims):  # paused meanwhile: the rest stays claimed for the same reason
         raise work.Later
 
@@ -267,8 +262,7 @@ def _sendable(
                 continue
             yield message
         if until:
-            ahead = now_of(scope, unit) - OUTSIDE_CLOCK.now() if unit.has_own_times else timedelta()
-            ledger.hold(scope, held, unit, {claim: at + ahead for claim, at in until.items()})
+            ledger.hold(scope, held, unit, until)
 
 
 def _written_ahead(
@@ -324,48 +318,34 @@ def _products(scope: Scope, unit: Unit, customer_ids: Sequence[str]) -> dict[str
 
 def not_begun(tenant_id: Any) -> Select[OccurrenceChannel, Occurrence]:
     """A SELECT of the units of a tenant (or of a column's) that may be sent and were not begun, and their campaigns."""
-    return _units(tenant_id).where(
-        OccurrenceChannel.state == RunState.SCHEDULED,
-        Occurrence.state.in_([RunState.SCHEDULED, RunState.EXECUTING]),
-    )
-
-
-def between_rounds(tenant_id: Any) -> Select[OccurrenceChannel, Occurrence]:
-    """A SELECT of the units of a tenant (or of a column's) whose next round waits, and their campaigns."""
-    return _units(tenant_id).where(
-        OccurrenceChannel.waits_until.is_not(None),
-        OccurrenceChannel.state == RunState.EXECUTING,
-        Occurrence.state == RunState.EXECUTING,
-    )
-
-
-def _units(tenant_id: Any) -> Select[OccurrenceChannel, Occurrence]:
     of_campaign = (Occurrence.tenant_id == OccurrenceChannel.tenant_id) & (
         Occurrence.id == OccurrenceChannel.campaign_id
     )
     return (
         select(OccurrenceChannel, Occurrence)
         .join(Occurrence, of_campaign)
-        .where(OccurrenceChannel.tenant_id == tenant_id)
+        .where(
+            OccurrenceChannel.tenant_id == tenant_id,
+            OccurrenceChannel.state == RunState.SCHEDULED,
+            Occurrence.state.in_([RunState.SCHEDULED, RunState.EXECUTING]),
+        )
     )
 
 
 def due(scope: Scope) -> list[OccurrenceChannel]:
-    """Units whose time has come by the clock, that no quiet hour and no pause holds and that were not begun, or whose
-    next round has come, in order of time.
+    """Units whose time has come by the clock, that no quiet hour and no pause holds and that were not begun, in order
+    of time.
     """
-    now = scope.clock.now()
     with scope.reads() as session:
         rows = session.execute(not_begun(scope.tenant_id)).all()
-        resting = session.execute(between_rounds(scope.tenant_id).where(OccurrenceChannel.waits_until <= now)).all()
+    now = scope.clock.now()
     scheduled = [(row, campaign) for row, campaign in rows if scope.instant(row.scheduled_time) <= now]
     due_units = [
         row
         for row, campaign in scheduled
-        if (row.own_times or not quiet_hours.is_held(scope, campaign, row.channel_id))
+        if not quiet_hours.is_held(scope, campaign, row.channel_id)
         and (campaign.paused_at is None or channels.is_pulled(scope, row.channel_id))
     ]
-    due_units += [row for row, campaign in resting if campaign.paused_at is None]
     return sorted(
         due_units, key=lambda row: (row.scheduled_time, row.campaign_id, row.channel_id, row.recipient_group_id)
     )
@@ -379,14 +359,18 @@ def under_way(scope: Scope) -> list[OccurrenceChannel]:
 
 
 def held_for(scope: Scope, unit: Unit) -> float | None:
-    """In how many seconds the first message of a unit is due that waits for an instant; None when none does, or the
+    """In how many seconds the first message of a unit is due that waits after its rounds; None when none does, or the
     campaign was canceled.
+
+    What waits for a round is due: there would be one more if the tenant had changed its settings in time.
     """
     if not is_open(scope, unit):
         return None
     with scope.reads() as session:
+        if reading.to_retry(session, unit.mailing(scope)):
+            return 0.0
         until = reading.held_until(session, unit.mailing(scope))
-    return None if until is None else max((until - now_of(scope, unit)).total_seconds(), 0.0)
+    return None if until is None else max((until - OUTSIDE_CLOCK.now()).total_seconds(), 0.0)
 
 
 def waiting(scope: Scope, unit: Unit) -> int:
