@@ -5,9 +5,12 @@ from dataclasses import replace
 
 from rapport import conditions
 from rapport.access.scope import Scope
+from rapport.access.tenant_settings import tenant_settings
 from rapport.audiences import groups
 from rapport.audiences import schema as audience_schema
+from rapport.campaigns.definitions import all_series
 from rapport.campaigns.delivery import webhooks
+from rapport.campaigns.settings import CampaignSettings
 from rapport.campaigns.states import SeriesStatus
 from rapport.campaigns.triggered.definitions import triggered
 from rapport.channels import service as channels
@@ -52,6 +55,7 @@ def uses(scope: Scope, name: str) -> Iterator[str]:
         if key in conditions.attributes_in(condition):
             yield user
     yield from _channels(scope, key)
+    yield from _send_times(scope, key)
     for template in templates.templates(scope):
         if key in rendering.attributes_used(template):
             yield f"template {template.id} of channel {template.channel_id}"
@@ -80,6 +84,14 @@ def _channels(scope: Scope, key: str) -> list[str]:
         for channel in channels.channels(scope)
         if key in (channel.address_attribute.upper(), (channel.permission_attribute or "").upper())
     ]
+
+
+def _send_times(scope: Scope, key: str) -> Iterator[str]:
+    """The series that ask an attribute for customers' time zones."""
+    if tenant_settings(scope, CampaignSettings).time_zone_attribute.strip().upper() == key:
+        for series in all_series(scope):
+            if series.status != SeriesStatus.ARCHIVED and any(group.has_own_times for group in series.groups):
+                yield f"the send times of series {series.id} {series.name!r}"
 
 
 def _fits(scope: Scope, condition: conditions.Condition, info: AttributeInfo, field_type: str) -> bool:

@@ -10,6 +10,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
+from rapport.access.tenant_settings import tenant_settings
 from rapport.audiences import groups as audience_groups
 from rapport.campaigns import goals, own_runs
 from rapport.campaigns.delivery import quiet_hours
@@ -24,10 +25,12 @@ from rapport.campaigns.models import (
 from rapport.campaigns.plans import PlannedGroup, PlannedRules
 from rapport.campaigns.schedule import check_schedule, upcoming
 from rapport.campaigns.schemas import ActionBody, Group, Schedule, SeriesBody
+from rapport.campaigns.settings import CampaignSettings
 from rapport.campaigns.states import SeriesStatus
 from rapport.campaigns.triggered.schemas import ImmediateGroup
 from rapport.channels import service as channels
 from rapport.channels.transactional import transactional_channels
+from rapport.customers import attributes
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.messaging import templates
 from rapport.stores.records import next_id, taken, unique_name
@@ -154,7 +157,21 @@ def series_warnings(scope: Scope, series: Series) -> list[str]:
     """What may not be meant about the runs of a series, in sentences."""
     of_runs = own_runs.warnings(series.days, series.rules, series.duration)
     of_times = quiet_hours.warnings(scope, series.days, series.rules, series.groups)
+    of_times += own_time_warnings(scope, series.groups)
     return [*of_runs, *of_times, *goals.warnings(scope, series)]
+
+
+def own_time_warnings(scope: Scope, groups: Sequence[PlannedGroup]) -> list[str]:
+    """That the attribute is missing which is to say in which time zones the customers of groups are; none if it is not
+    asked for.
+    """
+    name = tenant_settings(scope, CampaignSettings).time_zone_attribute
+    if name.strip().upper() in attributes.attributes(scope) or not any(group.has_own_times for group in groups):
+        return []
+    return [
+        f"There is no attribute {name}, which should name the customers' time zones: they get the messages by the "
+        "tenant's clock. The setting campaigns.time_zone_attribute names another attribute."
+    ]
 
 
 def create_series(scope: Scope, body: SeriesBody, status: str = SeriesStatus.ACTIVE) -> Series:

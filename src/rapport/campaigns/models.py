@@ -191,8 +191,19 @@ class OccurrenceChannel(Base):
     recipients: Mapped[int] = mapped_column(Integer, default=0)
     state: Mapped[RunState] = mapped_column(Member(RunState, 30), default=RunState.SCHEDULED)
     error: Mapped[str] = mapped_column(Text, default="")
+    # Each customer has a time of his own, of which scheduled_time is the first. It is sent in rounds: round is the
+    # number of the one that is under way or next, waits_until when that begins; empty while one is under way.
+    own_times: Mapped[bool] = mapped_column(Boolean, default=False, server_default="false")
+    round: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    waits_until: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
     __table_args__ = (
+        Index(
+            "ix_campaign_channels_waiting",
+            "tenant_id",
+            "waits_until",
+            postgresql_where=text("waits_until IS NOT NULL"),
+        ),
         Index(
             "ix_campaign_channels_scheduled",
             "tenant_id",

@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict
 
 from rapport.campaigns.schemas import CampaignType, FrequencyCap, Goal, Schedule
-from rapport.campaigns.states import Split
+from rapport.campaigns.states import PassedTime, SendTimeZone, Split
 from rapport.campaigns.triggered.schemas import QuietHours, ReEntry, ReEntryRule, Trigger
 
 
@@ -21,12 +21,24 @@ class RecordShape(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+# What a channel says of when its messages leave, which triggered campaigns do not have.
+OF_SEND_TIMES = {"send_time", "send_time_zone", "optimise_send_time", "passed_time"}
+
+
 class PlannedChannel(RecordShape):
-    """One channel on which a recipient group is reached. send_time is HH:MM of the tenant; None: the default."""
+    """One channel on which a recipient group is reached. send_time is HH:MM; None: the default."""
 
     channel_id: int
     template_id: int
     send_time: str | None = None
+    send_time_zone: SendTimeZone = SendTimeZone.TENANT
+    optimise_send_time: bool = False
+    passed_time: PassedTime = PassedTime.AT_ONCE
+
+    @property
+    def has_own_times(self) -> bool:
+        """Whether its customers get the message each at a time of their own."""
+        return self.optimise_send_time or self.send_time_zone is SendTimeZone.CUSTOMER
 
 
 class PlannedGroup(RecordShape):
@@ -36,6 +48,11 @@ class PlannedGroup(RecordShape):
     share: float = 1.0
     channels: tuple[PlannedChannel, ...] = ()
     promo_codes: tuple[str, ...] | None = None  # None: the codes of the action
+
+    @property
+    def has_own_times(self) -> bool:
+        """Whether customers get the message of a channel each at a time of their own."""
+        return any(channel.has_own_times for channel in self.channels)
 
     @property
     def channel_ids(self) -> set[int]:

@@ -7,7 +7,7 @@ from croniter import croniter
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from rapport.campaigns.settings import HourMinute
-from rapport.campaigns.states import Split
+from rapport.campaigns.states import PassedTime, SendTimeZone, Split
 from rapport.conditions.send_days import LONGEST_LEAD
 
 CampaignType = Literal["Test/Control", "A/B", "A/B/n"]
@@ -105,7 +105,22 @@ class GroupChannel(Strict):
     channel_id: Id = Field(examples=[15], description="See GET /manage/v1/channels")
     template_id: TemplateId = Field(examples=[7], description="A template of the channel")
     send_time: HourMinute | None = Field(
-        None, description="Local time of the tenant on the send day", examples=["09:30"]
+        None, description="Local time on the send day, in the zone that send_time_zone names", examples=["09:30"]
+    )
+    send_time_zone: SendTimeZone = Field(
+        SendTimeZone.TENANT,
+        description="customer: each customer gets the message at send_time in his own time zone, which the attribute "
+        "of the setting time_zone_attribute names; in the tenant's zone if that says none",
+    )
+    optimise_send_time: bool = Field(
+        False,
+        description="Each customer gets the message at the hour of his day at which he opens and clicks most; at "
+        "send_time if he has opened too little for that",
+    )
+    passed_time: PassedTime = Field(
+        PassedTime.AT_ONCE,
+        description="When customers get the message whose time has passed when the run is processed: at once, or on "
+        "the next day at that time. Only for customers with times of their own",
     )
 
 

@@ -14,7 +14,7 @@ HourMinute = Annotated[str, StringConstraints(pattern=re.compile(r"^([01]\d|2[0-
 class Hours(BaseModel):
     """Hours of the tenant's wall clock, also over midnight."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     start: HourMinute = Field(examples=["22:00"], description="The first quiet minute, tenant time")
     end: HourMinute = Field(examples=["08:00"], description="The first minute that is no longer quiet")
@@ -43,6 +43,13 @@ class CampaignSettings(TenantSettings):
 
     data_ready_time: HourMinute = Field("04:00", description="When the day's data are complete, UTC")
     default_send_time: HourMinute = Field("09:00", description="Send time where a channel has none, tenant time")
+    time_zone_attribute: str = Field(
+        "TIMEZONE",
+        min_length=1,
+        max_length=128,
+        description="The customer attribute that holds time zones: IANA names such as Europe/Berlin, or offsets from "
+        "UTC such as +02:00",
+    )
     blast_factor: float = Field(3.0, gt=1, description="A run this many times its target group's usual one stops")
     blast_minimum: int = Field(1000, ge=0, description="A run up to this many customers never stops for its size")
     messages_per_day: int = Field(5, ge=1, description="A run that would give one customer more messages a day stops")

@@ -1,4 +1,4 @@
-"""States of series, runs and daily cycles, and how series divide their customers, as records keep them."""
+"""States of series, runs and daily cycles, and what series choose from a few values, as records keep them."""
 
 from enum import StrEnum
 
@@ -16,6 +16,20 @@ class Split(StrEnum):
 
     FIXED = "fixed"
     THOMPSON = "thompson"
+
+
+class SendTimeZone(StrEnum):
+    """Whose wall clock shows a send time: the tenant's, or each customer's own."""
+
+    TENANT = "tenant"
+    CUSTOMER = "customer"
+
+
+class PassedTime(StrEnum):
+    """When a message leaves whose time had passed at its customer's place when the run was processed."""
+
+    AT_ONCE = "at_once"
+    NEXT_DAY = "next_day"
 
 
 class RunState(StrEnum):

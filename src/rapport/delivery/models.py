@@ -108,6 +108,7 @@ class OutboxMessage(Base):
             "tenant_id",
             "source_id",
             "channel_id",
+            text(DUE),
             "customer_id",
             postgresql_where=text(f"batch IS NOT NULL AND state = '{State.PENDING}'"),
         ),

@@ -87,8 +87,8 @@ OF_MAILING = """tenant_id = :tenant_id AND source = :source AND source_id = :sou
 RETRIES = f"""
     picked AS MATERIALIZED (
         SELECT id FROM messages WHERE {OF_MAILING} AND state = '{State.PENDING}' AND attempts <= :attempts
-            AND (due_at IS NULL OR due_at <= :now)
-        ORDER BY customer_id LIMIT :size
+            AND {DUE_AT} <= :now
+        ORDER BY {DUE_AT}, customer_id LIMIT :size
     )
 """
 IN_DOUBT = f"""
@@ -120,6 +120,15 @@ SETTLE = text(f"""
         attempts = messages.attempts
             + CASE WHEN settled.answered AND messages.state = '{State.CLAIMED}' THEN 1 ELSE 0 END
     FROM settled WHERE messages.id = settled.id
+""")
+# What waits and was due before an instant, a part of it as a batch of its own.
+GIVE_UP_LATE = text(f"""
+    WITH picked AS MATERIALIZED (
+        SELECT id FROM messages WHERE {OF_MAILING} AND state = '{State.PENDING}' AND due_at < :due_before
+        ORDER BY {DUE_AT}, customer_id LIMIT :size
+    )
+    UPDATE messages SET state = '{State.FAILED}', reason = :reason, claims = messages.claims + 1, batch = :batch
+    FROM picked WHERE messages.id = picked.id
 """)
 GIVE_UP = text(f"""
     WITH picked AS MATERIALIZED (SELECT id FROM messages WHERE {OF_MAILING} AND {IS_OPEN} ORDER BY id FOR UPDATE)
@@ -210,13 +219,13 @@ def enter(
 ) -> list[Claim]:
     """Enter messages, each once; whoever sends what is due is told when the caller's transaction commits.
 
-    With a batch they are claimed at once. Of a batch that is entered again the claims are those in doubt: entered,
-    claimed and not settled.
+    With a batch they are claimed at once, unless they wait for an instant. Of a batch that is entered again the claims
+    are those in doubt: entered, claimed and not settled.
     """
     rows = [
         {
             **{name: getattr(entry, name) for name in ENTERED},
-            "state": entry.state if batch is None else State.CLAIMED,
+            "state": entry.state if batch is None or entry.due_at is not None else State.CLAIMED,
             "message_id": message_id(scope.tenant_id, source, entry.source_id, entry.channel_id, entry.customer_id),
         }
         for entry in entries
@@ -226,7 +235,7 @@ def enter(
     parameters = {"tenant_id": scope.tenant_id, "source": source, "batch": batch, "entries": _json(rows)}
     entered = records.execute(ENTER, parameters).mappings().all()
     if batch is not None:
-        return [_claim(row) for row in entered]
+        return [_claim(row) for row in entered if row["state"] == State.CLAIMED]
     if any(row["state"] == State.PENDING for row in rows):
         publish(records, Topic.MESSAGES)
     return []
@@ -298,6 +307,12 @@ def settle(scope: Scope, records: Records, settled: Sequence[Settled]) -> int:
 def give_up(records: Records, mailing: Mailing, reason: str) -> None:
     """Let everything fail that is not settled; whoever has claimed some of it cannot settle it any more."""
     records.execute(GIVE_UP, {**asdict(mailing), "reason": reason[:REASON_LENGTH]})
+
+
+def give_up_late(records: Records, mailing: Mailing, batch: int, due_before: datetime, size: int, reason: str) -> int:
+    """Let up to size messages fail that wait and were due before an instant, as a batch of their own; how many."""
+    parameters = {"batch": batch, "due_before": due_before, "size": size, "reason": reason[:REASON_LENGTH]}
+    return _changed(records.execute(GIVE_UP_LATE, {**asdict(mailing), **parameters}))
 
 
 def drop_mailing(records: Records, mailing: Mailing) -> None:

@@ -37,6 +37,12 @@ def batches(records: Session | Connection, mailing: Mailing) -> list[int]:
     return [batch for (batch,) in records.execute(query) if batch is not None]
 
 
+def last_batch(records: Session | Connection, mailing: Mailing) -> int:
+    """The highest number of a batch of a mailing; 0 when there is none."""
+    query = select(func.max(OutboxMessage.batch)).where(_of(mailing))
+    return records.execute(query).scalar_one() or 0
+
+
 def ended(records: Session | Connection, mailing: Mailing, batch: int) -> list[EndedMessage]:
     """What of a batch has ended, and how."""
     row = OutboxMessage

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 
@@ -68,7 +68,7 @@ class SharedClock(Clock):
 OUTSIDE = SharedClock()
 
 
-def instant_of(wall: datetime, zone: ZoneInfo) -> datetime:
+def instant_of(wall: datetime, zone: tzinfo) -> datetime:
     """The UTC instant of a naive wall-clock time: the first of two in a DST fold, moved on by the gap in a gap."""
     return wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
 

@@ -78,11 +78,14 @@ def _statement(since: date) -> Any:
     days = days.where(Cycle.tenant_id == Tenant.id, Cycle.data_date >= since)
     undecided = clearance_deadline.undecided(Tenant.id).with_only_columns(func.min(Occurrence.clearance_by))
     unsent = sending.not_begun(Tenant.id).with_only_columns(func.min(OccurrenceChannel.scheduled_time))
+    between_rounds = sending.between_rounds(Tenant.id).where(Occurrence.paused_at.is_(None))
+    next_round = between_rounds.with_only_columns(func.min(OccurrenceChannel.waits_until))
     return select(
         *(Tenant.id, Tenant.time_zone, Tenant.currency, Tenant.settings, Tenant.last_data_date),
         days.correlate(Tenant).scalar_subquery().label("days"),
         undecided.correlate(Tenant).scalar_subquery().label("clearance_by"),
         unsent.correlate(Tenant).scalar_subquery().label("send_time"),
+        next_round.correlate(Tenant).scalar_subquery().label("next_round_at"),
         handing_over.to_hand_over(Tenant.id).correlate(Tenant).exists().label("to_hand_over"),
     ).order_by(Tenant.id)
 
@@ -95,12 +98,12 @@ def _agenda(stores: Stores, row: Any) -> Agenda:
     patience = timedelta(minutes=tenant_settings(scope, CampaignSettings).late_minutes)
     send_at = scope.instant(row.send_time) if row.send_time else None
     hand_over_at = AT_ONCE if row.to_hand_over else None
-    late = [at for at in (send_at, row.clearance_by) if at]
+    late = [at for at in (send_at, row.clearance_by, row.next_round_at) if at]
     if row.last_data_date is not None and not state:
         late.append(ready)
     times = {
         CYCLE: _cycle_at(scope, data_date, state, ready),
-        SENDS: min((at for at in (send_at, row.clearance_by, hand_over_at) if at), default=None),
+        SENDS: min((at for at in (send_at, row.next_round_at, row.clearance_by, hand_over_at) if at), default=None),
         ALARM: min(late) + patience if late else None,
     }
     due = {act: at for act, at in times.items() if at is not None}

@@ -20,7 +20,7 @@ from rapport.access.tenant_settings import tenant_settings
 from rapport.campaigns.cycle import cycles, daily, tasks
 from rapport.campaigns.cycle.agenda import ALARM, CYCLE, DAY, SENDS, Agenda, agendas, ready_at
 from rapport.campaigns.delivery.lateness import late_by
-from rapport.campaigns.delivery.sending import not_begun
+from rapport.campaigns.delivery.sending import between_rounds, not_begun
 from rapport.campaigns.runs.clearance_deadline import due_clearances
 from rapport.campaigns.settings import CampaignSettings
 from rapport.campaigns.states import CycleState
@@ -87,9 +87,13 @@ def overdue(scope: Scope) -> list[str]:
         sentences.append(f"The daily cycle of {data_date} has not begun.")
     with scope.reads() as session:
         rows = session.execute(not_begun(scope.tenant_id)).all()
+        resting = session.execute(between_rounds(scope.tenant_id)).all()
     for row, campaign in rows:
         if campaign.paused_at is None and late_by(scope, campaign, row) >= patience:
             sentences.append(f"Campaign {row.campaign_id} on channel {row.channel_id} has not begun to be sent.")
+    for row, campaign in resting:
+        if campaign.paused_at is None and row.waits_until and row.waits_until <= now - patience:
+            sentences.append(f"Campaign {row.campaign_id} on channel {row.channel_id} has not gone on to be sent.")
     undecided = due_clearances(scope, since=now - patience)
     return [*sentences, *(f"Campaign {number} waits for the decision on its clearance." for number in undecided)]
 

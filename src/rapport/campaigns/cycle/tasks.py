@@ -14,6 +14,7 @@ import structlog
 from rapport.access.scope import Scope, current_scope
 from rapport.audiences import membership
 from rapport.campaigns.delivery import handing_over, sending
+from rapport.campaigns.delivery.round_tasks import send_round
 from rapport.campaigns.delivery.send_tasks import begin_unit, finish_unit, given_up, send_unit, unit_at
 from rapport.campaigns.faults import ATTEMPTS, FAULTS, PAUSE_SECONDS, sentence
 from rapport.campaigns.models import OccurrenceChannel
@@ -71,12 +72,17 @@ def _due(scope: Scope) -> list[list[int]]:
 
 
 def _arguments(rows: list[OccurrenceChannel]) -> list[list[int]]:
-    return [[row.tenant_id, row.campaign_id, row.channel_id, row.recipient_group_id] for row in rows]
+    """What the work of units is called with: tenant, campaign, channel and group, and the round if it has rounds."""
+    return [[row.tenant_id, row.campaign_id, row.channel_id, row.recipient_group_id, *_round(row)] for row in rows]
+
+
+def _round(row: OccurrenceChannel) -> list[int]:
+    return [row.round] if row.own_times else []
 
 
 def _sends(units: list[list[int]]) -> dict[str, work.Work]:
     """The sending of units, by the keys of the work: whoever finds a unit due, it is carried out once."""
-    return {SENDS + ":".join(map(str, unit)): (send_unit, *unit) for unit in units}
+    return {SENDS + ":".join(map(str, unit)): (send_round if len(unit) == 5 else send_unit, *unit) for unit in units}
 
 
 def _works_due(scope: Scope) -> dict[str, work.Work]:

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from rapport.access.scope import Scope
-from rapport.campaigns.delivery.units import Unit, row_of
+from rapport.campaigns.delivery.units import Unit, now_of, row_of
 from rapport.campaigns.leases import HeldLease, LeaseLost
 from rapport.campaigns.runs import queries
 from rapport.channels.messages import Receipt
 from rapport.delivery import outbox, reading
 from rapport.delivery.models import Source, State
 from rapport.delivery.outbox import Claim, Entry, Settled
-from rapport.notifications.deliverer import OUTSIDE_CLOCK
 
 
 @dataclass(frozen=True)
@@ -25,8 +24,18 @@ class Tries:
     round: int
 
 
-def claim(scope: Scope, held: HeldLease, unit: Unit, batch: int, customers: Sequence[str]) -> list[Claim]:
-    """Enter a batch's messages before they leave; those of them that are to be sent."""
+def claim(
+    scope: Scope,
+    held: HeldLease,
+    unit: Unit,
+    batch: int,
+    customers: Sequence[str],
+    due_at: Mapping[str, datetime] | None = None,
+) -> list[Claim]:
+    """Enter a batch's messages before they leave; those of them that are to be sent, which are none that have a due_at.
+
+    due_at: until when the messages of customers wait.
+    """
     with scope.reads() as session:
         row = row_of(scope, session, unit)
     entries = [
@@ -38,6 +47,7 @@ def claim(scope: Scope, held: HeldLease, unit: Unit, batch: int, customers: Sequ
             template_id=row.template_id,
             action_id=row.action_id,
             promo_code=row.promo_code,
+            due_at=due_at[customer_id] if due_at else None,
         )
         for customer_id in customers
     ]
@@ -55,7 +65,7 @@ def claim_retries(
     begun = reading.batch_size(held.connection, mailing, batch)
     if begun:
         return outbox.claim_again(held.connection, mailing, batch), begun
-    claims = outbox.claim_retries(held.connection, mailing, batch, attempts, size, OUTSIDE_CLOCK.now())
+    claims = outbox.claim_retries(held.connection, mailing, batch, attempts, size, now_of(scope, unit))
     return claims, len(claims)
 
 
@@ -64,7 +74,8 @@ def settle(scope: Scope, held: HeldLease, unit: Unit, receipts: Mapping[Claim, R
 
     What has left is entered even if the records are away meanwhile.
     """
-    _enter(scope, held, unit, [_became(claimed, receipt, tries) for claimed, receipt in receipts.items()])
+    now = now_of(scope, unit)
+    _enter(scope, held, unit, [_became(claimed, receipt, tries, now) for claimed, receipt in receipts.items()])
 
 
 def hold(scope: Scope, held: HeldLease, unit: Unit, until: Mapping[Claim, datetime]) -> None:
@@ -78,7 +89,7 @@ def _enter(scope: Scope, held: HeldLease, unit: Unit, settled: Sequence[Settled]
         raise LeaseLost(f"Another worker sends campaign {unit.campaign.id} on channel {unit.channel_id} now.")
 
 
-def _became(claimed: Claim, receipt: Receipt, tries: Tries) -> Settled:
+def _became(claimed: Claim, receipt: Receipt, tries: Tries, now: datetime) -> Settled:
     """What a reply says of a message. After a refusal for now it waits for the next round of its unit.
 
     It has a time of its own where its server asked for one, and where its unit was ahead of it, because it had been
@@ -89,7 +100,7 @@ def _became(claimed: Claim, receipt: Receipt, tries: Tries) -> Settled:
     if not receipt.retry_after and claimed.attempts == tries.round:
         return Settled(claimed, State.PENDING, receipt.reason)
     seconds = max(receipt.retry_after, tries.delays[claimed.attempts])
-    return Settled(claimed, State.PENDING, receipt.reason, OUTSIDE_CLOCK.now() + timedelta(seconds=seconds))
+    return Settled(claimed, State.PENDING, receipt.reason, now + timedelta(seconds=seconds))
 
 
 def flush(scope: Scope, held: HeldLease, unit: Unit, batch: int) -> None:
@@ -115,6 +126,17 @@ def give_up(scope: Scope, held: HeldLease, unit: Unit, reason: str) -> None:
     outbox.give_up(held.connection, mailing, reason)
     for batch in reading.batches(held.connection, mailing):
         flush(scope, held, unit, batch)
+
+
+def give_up_late(
+    scope: Scope, held: HeldLease, unit: Unit, batch: int, due_before: datetime, size: int, reason: str
+) -> int:
+    """Let up to size messages fail, as a batch, that were due before an instant and wait; how many. May be repeated."""
+    if scope.warehouse.value(queries.COUNT_BATCH, batch=batch, **unit.bindings):
+        return 0
+    late = outbox.give_up_late(held.connection, unit.mailing(scope), batch, due_before, size, reason)
+    flush(scope, held, unit, batch)
+    return late
 
 
 def drop(scope: Scope, held: HeldLease, unit: Unit) -> None:

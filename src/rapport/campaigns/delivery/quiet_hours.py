@@ -1,7 +1,9 @@
-"""Quiet hours: by the tenant's wall clock, so that they begin and end at the same hour all year."""
+"""Quiet hours: by a wall clock, so that they begin and end at the same hour all year. It is the tenant's, or that of a
+customer whose message has a time of its own.
+"""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta, tzinfo
 
 from sqlalchemy import select
 
@@ -20,36 +22,53 @@ DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 
 
 def quiet_until(scope: Scope, hours: Hours | None, now: datetime) -> datetime | None:
-    """The instant at which the quiet hours that now lies in end; None when it lies in none.
+    """The instant at which the tenant's quiet hours that now lies in end; None when it lies in none."""
+    return quiet_until_in(scope.time_zone, hours, now)
+
+
+def quiet_until_in(zone: tzinfo, hours: Hours | None, now: datetime) -> datetime | None:
+    """The instant at which the quiet hours of a zone that now lies in end; None when it lies in none.
 
     Of an end that the clocks skip the moment of the skip counts, of one that comes twice the first that is ahead.
     """
     if hours is None:
         return None
     start, end = _times(hours)
-    local_now = now.astimezone(scope.time_zone).replace(tzinfo=None)
+    local_now = now.astimezone(zone).replace(tzinfo=None)
     if not _inside(local_now.time(), start, end):
         return None
     day = local_now.date() if local_now.time() < end else local_now.date() + DAY
     quiet_end = datetime.combine(day, end)
-    first = instant_of(quiet_end, scope.time_zone)
-    if first.astimezone(scope.time_zone).replace(tzinfo=None) != quiet_end:
-        return _skipped(scope, quiet_end, start, end)
-    return first if first > now else quiet_end.replace(tzinfo=scope.time_zone, fold=1).astimezone(UTC)
+    first = instant_of(quiet_end, zone)
+    if first.astimezone(zone).replace(tzinfo=None) != quiet_end:
+        return _skipped(zone, quiet_end, start, end)
+    return first if first > now else quiet_end.replace(tzinfo=zone, fold=1).astimezone(UTC)
 
 
 def awake(scope: Scope, hours: Hours | None, since: datetime) -> timedelta:
-    """How much of the time from an instant to now was not quiet; negative for an instant to come."""
-    now = scope.clock.now()
+    """How much of the time from an instant to now was not quiet for the tenant; negative for an instant to come."""
+    return awake_in(scope.time_zone, hours, since, scope.clock.now())
+
+
+def awake_in(zone: tzinfo, hours: Hours | None, since: datetime, now: datetime) -> timedelta:
+    """How much of the time between two instants was not quiet in a zone; negative when the first is the later one."""
     elapsed = now - since
     if hours is None or now <= since:
         return elapsed
-    day, start = since.astimezone(scope.time_zone).date() - DAY, _times(hours)[0]
-    while (begins := instant_of(datetime.combine(day, start), scope.time_zone)) < now:
-        ends = quiet_until(scope, hours, begins) or begins
+    day, start = since.astimezone(zone).date() - DAY, _times(hours)[0]
+    while (begins := instant_of(datetime.combine(day, start), zone)) < now:
+        ends = quiet_until_in(zone, hours, begins) or begins
         elapsed -= max(min(ends, now) - max(begins, since), timedelta())
         day += DAY
     return elapsed
+
+
+def awake_since(zone: tzinfo, hours: Hours | None, length: timedelta, now: datetime) -> datetime:
+    """The last instant from which on so much of the time to now was not quiet in a zone."""
+    since = now - length
+    while (missing := length - awake_in(zone, hours, since, now)) > timedelta():
+        since -= missing
+    return since
 
 
 def hours_of(scope: Scope, campaign: Occurrence, channel_id: int) -> Hours | None:
@@ -78,6 +97,7 @@ def held_until(scope: Scope, campaigns: Sequence[Occurrence]) -> dict[int, datet
             [campaign.id for campaign in campaigns if campaign.state in (RunState.SCHEDULED, RunState.EXECUTING)]
         ),
         OccurrenceChannel.state.in_([RunState.SCHEDULED, RunState.EXECUTING]),
+        OccurrenceChannel.own_times.is_(False),  # those keep the quiet hours of each customer
     )
     with scope.reads() as session:
         units = list(session.scalars(query))
@@ -100,7 +120,7 @@ def warnings(scope: Scope, schedule: Schedule, rules: PlannedRules, groups: Sequ
     quiet_times = set()
     for channel in (channel for group in groups for channel in group.channels):
         at = send_time(schedule, channel.send_time, settings.default_send_time)
-        if _inside(at, *_times(settings.quiet_hours)) and not channels.is_pulled(scope, channel.channel_id):
+        if is_inside(at, settings.quiet_hours) and not channels.is_pulled(scope, channel.channel_id):
             quiet_times.add(at)
     return [
         f"{at:%H:%M} is in the quiet hours: messages of that time leave at {settings.quiet_hours.end}. "
@@ -113,14 +133,19 @@ def _times(hours: Hours) -> tuple[time, time]:
     return time.fromisoformat(hours.start), time.fromisoformat(hours.end)
 
 
+def is_inside(at: time, hours: Hours | None) -> bool:
+    """Whether a time of day is in quiet hours."""
+    return hours is not None and _inside(at, *_times(hours))
+
+
 def _inside(at: time, start: time, end: time) -> bool:
     return start <= at < end if start < end else at >= start or at < end
 
 
-def _skipped(scope: Scope, quiet_end: datetime, start: time, end: time) -> datetime:
+def _skipped(zone: tzinfo, quiet_end: datetime, start: time, end: time) -> datetime:
     """The first minute that is not quiet around an end that no clock shows."""
     # As far before the skip as it is long, at most.
-    at = quiet_end.replace(tzinfo=scope.time_zone, fold=1).astimezone(UTC)
-    while _inside(at.astimezone(scope.time_zone).time(), start, end):
+    at = quiet_end.replace(tzinfo=zone, fold=1).astimezone(UTC)
+    while _inside(at.astimezone(zone).time(), start, end):
         at += MINUTE
     return at

@@ -4,7 +4,7 @@ from collections import defaultdict, deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from datetime import date
+from datetime import date, timedelta
 from itertools import takewhile
 from typing import Any
 
@@ -12,9 +12,9 @@ from sqlalchemy import Select, select
 
 from rapport.access.scope import Scope
 from rapport.access.tenant_settings import tenant_settings
-from rapport.campaigns.delivery import lateness, ledger, quiet_hours
+from rapport.campaigns.delivery import lateness, ledger, own_times, quiet_hours
 from rapport.campaigns.delivery.completion import close_rest
-from rapport.campaigns.delivery.units import RETRIES, Unit, row_of
+from rapport.campaigns.delivery.units import RETRIES, Unit, now_of, row_of
 from rapport.campaigns.leases import HeldLease, lease
 from rapport.campaigns.models import Occurrence, OccurrenceChannel
 from rapport.campaigns.occurrences import locked, move
@@ -181,6 +181,8 @@ def send_retries(scope: Scope, unit: Unit, number: int, attempt: int) -> int:
             return 0
         size_of_batch = tenant_settings(scope, CampaignSettings).batch_size
         claims, size = ledger.claim_retries(scope, held, unit, batch, attempt, size_of_batch)
+        if unit.has_own_times:
+            claims = own_times.not_quiet(scope, held, unit, claims)
         _deliver(scope, held, unit, claims, attempt)
         ledger.flush(scope, held, unit, batch)
     return size
@@ -226,7 +228,10 @@ def _deliver(scope: Scope, held: HeldLease, unit: Unit, claims: Sequence[Claim],
                 first = [(claim, receipt) for claim, receipt in tried.items() if not claim.attempts]
                 pace.heard([(providers[claim.message_id], receipt) for claim, receipt in first])
     if away_receipts:  # what was not tried stays claimed, and goes out when the step is repeated
-        raise lateness.too_late(scope) if lateness.is_late(scope, unit) else Away(f"The {away_receipts[0].reason}.")
+        if unit.has_own_times and own_times.give_up_late(scope, held, unit, claims):
+            return
+        is_late = not unit.has_own_times and lateness.is_late(scope, unit)
+        raise lateness.too_late(scope) if is_late else Away(f"The {away_receipts[0].reason}.")
     if len(providers) < len(claims):  # paused meanwhile: the rest stays claimed for the same reason
         raise work.Later
 
@@ -262,7 +267,8 @@ def _sendable(
                 continue
             yield message
         if until:
-            ledger.hold(scope, held, unit, until)
+            ahead = now_of(scope, unit) - OUTSIDE_CLOCK.now() if unit.has_own_times else timedelta()
+            ledger.hold(scope, held, unit, {claim: at + ahead for claim, at in until.items()})
 
 
 def _written_ahead(
@@ -318,34 +324,48 @@ def _products(scope: Scope, unit: Unit, customer_ids: Sequence[str]) -> dict[str
 
 def not_begun(tenant_id: Any) -> Select[OccurrenceChannel, Occurrence]:
     """A SELECT of the units of a tenant (or of a column's) that may be sent and were not begun, and their campaigns."""
+    return _units(tenant_id).where(
+        OccurrenceChannel.state == RunState.SCHEDULED,
+        Occurrence.state.in_([RunState.SCHEDULED, RunState.EXECUTING]),
+    )
+
+
+def between_rounds(tenant_id: Any) -> Select[OccurrenceChannel, Occurrence]:
+    """A SELECT of the units of a tenant (or of a column's) whose next round waits, and their campaigns."""
+    return _units(tenant_id).where(
+        OccurrenceChannel.waits_until.is_not(None),
+        OccurrenceChannel.state == RunState.EXECUTING,
+        Occurrence.state == RunState.EXECUTING,
+    )
+
+
+def _units(tenant_id: Any) -> Select[OccurrenceChannel, Occurrence]:
     of_campaign = (Occurrence.tenant_id == OccurrenceChannel.tenant_id) & (
         Occurrence.id == OccurrenceChannel.campaign_id
     )
     return (
         select(OccurrenceChannel, Occurrence)
         .join(Occurrence, of_campaign)
-        .where(
-            OccurrenceChannel.tenant_id == tenant_id,
-            OccurrenceChannel.state == RunState.SCHEDULED,
-            Occurrence.state.in_([RunState.SCHEDULED, RunState.EXECUTING]),
-        )
+        .where(OccurrenceChannel.tenant_id == tenant_id)
     )
 
 
 def due(scope: Scope) -> list[OccurrenceChannel]:
-    """Units whose time has come by the clock, that no quiet hour and no pause holds and that were not begun, in order
-    of time.
+    """Units whose time has come by the clock, that no quiet hour and no pause holds and that were not begun, or whose
+    next round has come, in order of time.
     """
+    now = scope.clock.now()
     with scope.reads() as session:
         rows = session.execute(not_begun(scope.tenant_id)).all()
-    now = scope.clock.now()
+        resting = session.execute(between_rounds(scope.tenant_id).where(OccurrenceChannel.waits_until <= now)).all()
     scheduled = [(row, campaign) for row, campaign in rows if scope.instant(row.scheduled_time) <= now]
     due_units = [
         row
         for row, campaign in scheduled
-        if not quiet_hours.is_held(scope, campaign, row.channel_id)
+        if (row.own_times or not quiet_hours.is_held(scope, campaign, row.channel_id))
         and (campaign.paused_at is None or channels.is_pulled(scope, row.channel_id))
     ]
+    due_units += [row for row, campaign in resting if campaign.paused_at is None]
     return sorted(
         due_units, key=lambda row: (row.scheduled_time, row.campaign_id, row.channel_id, row.recipient_group_id)
     )
@@ -370,7 +390,7 @@ def held_for(scope: Scope, unit: Unit) -> float | None:
         if reading.to_retry(session, unit.mailing(scope)):
             return 0.0
         until = reading.held_until(session, unit.mailing(scope))
-    return None if until is None else max((until - OUTSIDE_CLOCK.now()).total_seconds(), 0.0)
+    return None if until is None else max((until - now_of(scope, unit)).total_seconds(), 0.0)
 
 
 def waiting(scope: Scope, unit: Unit) -> int:

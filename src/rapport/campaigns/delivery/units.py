@@ -1,6 +1,7 @@
 """A unit of sending: one recipient group on one channel of a campaign; its batches are its durable steps."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -9,6 +10,7 @@ from rapport.access.scope import Scope
 from rapport.campaigns.models import Occurrence, OccurrenceChannel
 from rapport.delivery.models import Source
 from rapport.delivery.outbox import Mailing
+from rapport.notifications.deliverer import OUTSIDE_CLOCK
 
 # Batch numbers of a unit: start, then sends, then retries. Batch 0 of a campaign is its processing.
 SPAN = 1_000_000
@@ -33,6 +35,12 @@ class Unit:
         """The batch number of what is decided when the unit begins."""
         return self.group * SPAN
 
+    @property
+    def has_own_times(self) -> bool:
+        """Whether each customer gets the message at a time of his own."""
+        channels = self.campaign.plan.group(self.group).channels
+        return any(channel.has_own_times for channel in channels if channel.channel_id == self.channel_id)
+
     def mailing(self, scope: Scope) -> Mailing:
         """What the unit's messages are in the outbox."""
         return Mailing(scope.tenant_id, Source.RUN, self.campaign.id, self.channel_id, self.group)
@@ -54,6 +62,11 @@ def unit_of(scope: Scope, campaign: Occurrence, channel_id: int, group: int) -> 
     if campaign.tenant_id != scope.tenant_id:
         raise ValueError("The campaign belongs to another tenant.")
     return Unit(campaign, channel_id, group)
+
+
+def now_of(scope: Scope, unit: Unit) -> datetime:
+    """The present instant for messages of a unit that wait: customers' own times go by the tenants' clock."""
+    return scope.clock.now() if unit.has_own_times else OUTSIDE_CLOCK.now()
 
 
 def row_of(scope: Scope, session: Session, unit: Unit) -> OccurrenceChannel:

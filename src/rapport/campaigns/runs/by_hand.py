@@ -9,10 +9,12 @@ from rapport.audiences import lists
 from rapport.campaigns.cycle import tasks
 from rapport.campaigns.definitions import check_excluded, check_groups
 from rapport.campaigns.definitions import series as get_series
+from rapport.campaigns.delivery import sending
 from rapport.campaigns.delivery.completion import finish_campaign
+from rapport.campaigns.delivery.units import unit_of
 from rapport.campaigns.goals import check_goal
 from rapport.campaigns.models import Occurrence, OccurrenceChannel, Series
-from rapport.campaigns.occurrences import locked, occurrence, plan_next_run, plan_run
+from rapport.campaigns.occurrences import channel_rows, locked, occurrence, plan_next_run, plan_run
 from rapport.campaigns.plans import PlannedGroup, PlannedRules
 from rapport.campaigns.runs.clearance import ask_clearance
 from rapport.campaigns.runs.clearance_deadline import clear
@@ -149,6 +151,10 @@ def cancel(scope: Scope, campaign_id: int) -> Occurrence:
     """
     while not _canceled(scope, campaign_id):
         clear(scope, campaign_id)
+    for row in channel_rows(scope, campaign_id):
+        if row.waits_until is not None:  # no work is under way that would forget what waits
+            campaign = occurrence(scope, campaign_id)
+            sending.forget(scope, unit_of(scope, campaign, row.channel_id, row.recipient_group_id))
     finish_campaign(scope, campaign_id)
     return occurrence(scope, campaign_id)
 
@@ -172,6 +178,7 @@ def _canceled(scope: Scope, campaign_id: int) -> bool:
                 OccurrenceChannel.tenant_id == scope.tenant_id, OccurrenceChannel.campaign_id == campaign_id
             )
         ):
-            row.state = RunState.CANCELED if row.state == RunState.SCHEDULED else row.state
+            if row.state == RunState.SCHEDULED or row.waits_until is not None:
+                row.state = RunState.CANCELED
         scope.audit(session, "cancel", f"campaign {campaign_id}")
     return True

@@ -53,7 +53,8 @@ PLANNED_TIMES = f"""
 """
 
 MOVE_SENDS = f"""
-    ALTER TABLE campaign_recipients UPDATE scheduled_time = {{time:DateTime('UTC')}}
+    ALTER TABLE campaign_recipients UPDATE scheduled_time = greatest(scheduled_time, {{time:DateTime('UTC')}}),
+        due_at = if(due_at = 0, due_at, greatest(due_at, {{instant:DateTime('UTC')}}))
     WHERE {OF_CAMPAIGN} AND channel_id = {{channel:UInt32}} AND recipient_group_id = {{group:UInt16}}
 """
 
@@ -121,14 +122,18 @@ def _leave_out(scope: Scope, campaign: Occurrence) -> None:
 
 
 def _move_sends(scope: Scope, campaign: Occurrence) -> None:
-    """Bring to the recipients what moved when approval was asked for late; control has the first send's time."""
+    """Bring to the recipients what moved when approval was asked for late; control has the first send's time.
+
+    Of customers with times of their own those move who would get it before the first send.
+    """
     times = {(row.channel_id, row.recipient_group_id): row.scheduled_time for row in channel_rows(scope, campaign.id)}
     times[0, 0] = min(times.values())
     for channel, group, planned_time in scope.warehouse.rows(PLANNED_TIMES, **_parameters(campaign)):
         time = times[channel, group]
         if datetime.fromisoformat(planned_time) != time:
             aware = time.replace(tzinfo=UTC)
-            scope.warehouse.execute(MOVE_SENDS, time=aware, channel=channel, group=group, **_parameters(campaign))
+            place = {"channel": channel, "group": group, **_parameters(campaign)}
+            scope.warehouse.execute(MOVE_SENDS, time=aware, instant=scope.instant(time), **place)
 
 
 def _go_on(scope: Scope, campaign_id: int) -> None:

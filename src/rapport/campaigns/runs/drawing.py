@@ -28,6 +28,7 @@ SIZES_OF_UNITS = f"SELECT grp, count() FROM (SELECT DISTINCT grp, lot {LOTS}) GR
 BOUNDS = f"SELECT quantilesExact({{levels}})(lot) FROM (SELECT {{distinct}} lot {LOTS} AND grp IN ({{groups}}))"
 DRAWN = f"""(
         SELECT staged.customer_id AS customer_id, staged.reason AS reason, staged.faults AS faults, {{group}} AS grp,
+            staged.zone AS zone, staged.best_hour AS best_hour,
             if(staged.verdict = '' AND ({{control}}), '{Outcome.CONTROL}', staged.verdict) AS verdict
         FROM {{stage}} AS staged
     )"""

@@ -1,7 +1,7 @@
 """Whom a series would reach today, who would be kept out and why: counted, with nothing planned, written or sent."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 from rapport.access.scope import Scope
 from rapport.audiences import membership
@@ -21,6 +21,16 @@ class WouldReach:
 
     recipient_group_id: int
     channel_id: int
+    customers: int
+
+
+@dataclass(frozen=True)
+class WouldLeave:
+    """How many of them would get it within an hour, which begins at hour (tenant wall-clock time)."""
+
+    recipient_group_id: int
+    channel_id: int
+    hour: datetime
     customers: int
 
 
@@ -49,6 +59,7 @@ class DryRun:
     addressed: int
     control: int
     reached: list[WouldReach]
+    leaving: list[WouldLeave]
     not_reached: list[WouldNotReach]
     objection: str
     detectable: Detectable
@@ -69,7 +80,8 @@ def dry_run(scope: Scope, series_id: int) -> DryRun:
     run = imagined_run(scope, series, scope.today())
     groups = {series.target_group_id, *series.rules.exclude_target_group_ids} - {0}
     membership.ensure_members(scope, groups, data_date)
-    sizes, reached, not_reached = rehearse(scope, run, data_date)
+    rehearsal = rehearse(scope, run, data_date)
+    sizes = rehearsal.sizes
     return DryRun(
         series_id=series_id,
         data_date=data_date,
@@ -77,8 +89,12 @@ def dry_run(scope: Scope, series_id: int) -> DryRun:
         targeted=sizes.units,
         addressed=sizes.addressed,
         control=sizes.control,
-        reached=[WouldReach(group, channel, customers) for channel, group, customers in reached],
-        not_reached=[WouldNotReach(*row) for row in not_reached],
+        reached=[WouldReach(group, channel, customers) for channel, group, customers in rehearsal.addressed],
+        leaving=[
+            WouldLeave(group, channel, datetime.fromisoformat(hour), customers)
+            for channel, group, hour, customers in rehearsal.leaving
+        ],
+        not_reached=[WouldNotReach(*row) for row in rehearsal.kept_out],
         objection=objection(scope, run, sizes.addressed) if sizes.addressed else "",
         detectable=planned(scope, series, sizes.addressed + sizes.control),
     )

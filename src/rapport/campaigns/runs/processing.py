@@ -7,7 +7,7 @@ people, since splits go by hashes of campaign and customer, and replaces the row
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,25 +16,23 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
-from rapport.access.tenant_settings import tenant_settings
 from rapport.audiences import membership
 from rapport.campaigns.costs import costs_of
-from rapport.campaigns.definitions import action
 from rapport.campaigns.leases import lease
 from rapport.campaigns.measurement.responses import past_responses
-from rapport.campaigns.models import CONTROL_ACTION_ID, Occurrence, OccurrenceChannel
+from rapport.campaigns.models import Occurrence, OccurrenceChannel
 from rapport.campaigns.occurrences import live_ids, locked, move, occurrence, running_ids
 from rapport.campaigns.own_runs import own_days
-from rapport.campaigns.runs import queries
+from rapport.campaigns.runs import dry_run_queries, queries
 from rapport.campaigns.runs.clearance import ask_clearance
 from rapport.campaigns.runs.explanations import nobody_left, reason_counts
 from rapport.campaigns.runs.guard import objection
+from rapport.campaigns.runs.places import Place, control_place, placement, places_of, scheduled_times
 from rapport.campaigns.runs.splits import thompson_shares
-from rapport.campaigns.runs.staging import Place, StagePlan, drop_stage, fill_stage, plan_stage
-from rapport.campaigns.schedule import send_time
+from rapport.campaigns.runs.staging import StagePlan, drop_stage, fill_stage, plan_stage
 from rapport.campaigns.schemas import FrequencyCap
-from rapport.campaigns.settings import CampaignSettings
 from rapport.campaigns.states import FINAL_STATES, LIVE_STATES, RunState, Split
+from rapport.channels import service as channels
 from rapport.conditions.send_days import LONGEST_LEAD
 from rapport.errors import RapportError
 from rapport.messaging.contactability import kept_off as messaging_kept_off
@@ -162,7 +160,7 @@ def reopen(scope: Scope, campaign_ids: Sequence[int]) -> None:
 
 
 def _prepared(scope: Scope, campaign: Occurrence, data_date: date) -> PreparedRun:
-    shares, places = _shares(scope, campaign), _places(scope, campaign)
+    shares, places = _shares(scope, campaign), places_of(scope, campaign)
     return PreparedRun(places, shares, plan_stage(scope, campaign, data_date, places, shares))
 
 
@@ -175,9 +173,10 @@ def _filled(scope: Scope, campaign: Occurrence, prepared: PreparedRun) -> str:
 def _write(scope: Scope, campaign: Occurrence, data_date: date, prepared: PreparedRun) -> Sizes:
     places, stage = prepared.places, _filled(scope, campaign, prepared)
     common: dict[str, Any] = {"execution_date": campaign.execution_date, "campaign": campaign.id}
-    control = _control_place(places)
-    _add_recipients(scope, campaign, [control, *places], stage)
-    _add_outcomes(scope, [control, *places], stage, common)
+    all_places = [control_place(places), *places]
+    timings = prepared.stage.own_times.bindings(scope, campaign.send_date, all_places)
+    _add_recipients(scope, campaign, all_places, stage, timings)
+    _add_outcomes(scope, all_places, stage, common)
     if campaign.plan.products:
         for part in scope.warehouse.customer_slices("product_recommendations", "campaign_recipients"):
             part.execute(queries.ADD_PRODUCTS, data_date=data_date, products=campaign.plan.products, **common)
@@ -189,30 +188,43 @@ def _write(scope: Scope, campaign: Occurrence, data_date: date, prepared: Prepar
     return sizes
 
 
-def rehearse(
-    scope: Scope, campaign: Occurrence, data_date: date
-) -> tuple[Sizes, list[tuple[int, int, int]], list[tuple[int, str, str, int]]]:
-    """What a run that is not kept (its id is 0) comes to; the members of its groups are computed before.
-
-    Its sizes, customers by channel and group, and units that get nothing by channel, outcome and reason.
+@dataclass(frozen=True)
+class Rehearsal:
+    """What a run would come to: its sizes; customers by channel and group; the same by the hour (tenant wall clock) at
+    which they get it; units that get nothing by channel, outcome and reason.
     """
+
+    sizes: Sizes
+    addressed: list[tuple[int, int, int]]
+    leaving: list[tuple[int, int, str, int]]
+    kept_out: list[tuple[int, str, str, int]]
+
+
+def rehearse(scope: Scope, campaign: Occurrence, data_date: date) -> Rehearsal:
+    """What a run that is not kept (its id is 0) comes to; the members of its groups are computed before."""
     with lease(scope, "rehearse"):
         try:
             prepared = _prepared(scope, campaign, data_date)
             places, stage = prepared.places, _filled(scope, campaign, prepared)
-            placement = _where([_control_place(places), *places])
-            addressed = scope.warehouse.rows(queries.WOULD_BE_ADDRESSED.format(stage=stage), **placement)
+            all_places = [control_place(places), *places]
+            where = placement(all_places)
+            timings = prepared.stage.own_times.bindings(scope, campaign.send_date, all_places)
+            addressed = scope.warehouse.rows(dry_run_queries.WOULD_BE_ADDRESSED.format(stage=stage), **where)
             kept_out = scope.warehouse.rows(
-                queries.WOULD_NOT_BE_ADDRESSED.format(stage=stage), **_faults(), **placement
+                dry_run_queries.WOULD_NOT_BE_ADDRESSED.format(stage=stage), **_faults(), **where
             )
-            return _sizes(scope, stage, places), [(*row,) for row in addressed], [(*row,) for row in kept_out]
+            leaving = scope.warehouse.rows(
+                dry_run_queries.WOULD_LEAVE.format(stage=stage),
+                **where,
+                **{name: timings[name] for name in ("timings", "wall_times")},
+                scheduled_times=scheduled_times(all_places),
+            )
+            return Rehearsal(
+                _sizes(scope, stage, places),
+                *([(*row,) for row in rows] for rows in (addressed, leaving, kept_out)),
+            )
         finally:
             drop_stage(scope, campaign.id)
-
-
-def _control_place(places: Sequence[Place]) -> Place:
-    """Where the control group stands among the places of a run."""
-    return Place(0, 0, 0, 0, CONTROL_ACTION_ID, "", min(place.scheduled_time for place in places))
 
 
 def _faults() -> dict[str, Any]:
@@ -235,22 +247,6 @@ def _shares(scope: Scope, campaign: Occurrence) -> list[float]:
     if plan.split != Split.THOMPSON:
         return [group.share for group in plan.groups]
     return thompson_shares(campaign.id, past_responses(scope, campaign), len(plan.groups), plan.rules.min_share)
-
-
-def _places(scope: Scope, campaign: Occurrence) -> list[Place]:
-    """Every group and channel of a run, with what is sent there and when (tenant wall clock)."""
-    schedule = campaign.plan.days
-    default = tenant_settings(scope, CampaignSettings).default_send_time
-    channel_ids = sorted(campaign.plan.channel_ids)
-    places = []
-    for number, group in enumerate(campaign.plan.groups, start=1):
-        codes = action(scope, group.action_id).promo_codes if group.promo_codes is None else group.promo_codes
-        for channel in group.channels:
-            at = datetime.combine(campaign.send_date, send_time(schedule, channel.send_time, default))
-            position = channel_ids.index(channel.channel_id) + 1
-            place = (number, channel.channel_id, position, channel.template_id, group.action_id, ",".join(codes), at)
-            places.append(Place(*place))
-    return places
 
 
 def _parameters(scope: Scope, campaign: Occurrence) -> dict[str, Any]:
@@ -285,7 +281,9 @@ def _forget_run(scope: Scope, campaign: Occurrence) -> None:
             scope.warehouse.execute(queries.DELETE_RUN.format(table=table), **common)
 
 
-def _add_recipients(scope: Scope, campaign: Occurrence, places: Sequence[Place], stage: str) -> None:
+def _add_recipients(
+    scope: Scope, campaign: Occurrence, places: Sequence[Place], stage: str, timings: Mapping[str, Any]
+) -> None:
     scope.warehouse.execute(
         queries.ADD_RECIPIENTS.format(stage=stage),
         execution_date=campaign.execution_date,
@@ -294,9 +292,10 @@ def _add_recipients(scope: Scope, campaign: Occurrence, places: Sequence[Place],
         templates=[place.template_id for place in places],
         target_group=campaign.target_group_id,
         promo_codes=[place.promo_code for place in places],
-        scheduled_times=[int(place.scheduled_time.replace(tzinfo=UTC).timestamp()) for place in places],
+        scheduled_times=scheduled_times(places),
         end_date=campaign.send_date + timedelta(days=campaign.duration),
-        **_where(places),
+        **placement(places),
+        **timings,
     )
 
 
@@ -305,17 +304,9 @@ def _add_outcomes(scope: Scope, places: Sequence[Place], stage: str, common: dic
         queries.NOT_ADDRESSED.format(stage=stage),
         **_faults(),
         at=scope.clock.now(),
-        **_where(places),
+        **placement(places),
         **common,
     )
-
-
-def _where(places: Sequence[Place]) -> dict[str, Any]:
-    return {
-        "channels": [place.channel_id for place in places],
-        "groups": [place.group for place in places],
-        "positions": [place.position for place in places],
-    }
 
 
 def _conclude(scope: Scope, campaign: Occurrence, places: Sequence[Place], sizes: Sizes) -> str:
@@ -329,6 +320,7 @@ def _conclude(scope: Scope, campaign: Occurrence, places: Sequence[Place], sizes
         raise RapportError(
             f"Campaign {campaign.id} accounts for {sum(counts.values()) + waiting} of {sizes.units} units."
         )
+    first_times = _first_times(scope, places, common)
     state, error = _next_state(scope, campaign, sizes)
     now = scope.clock.now()
     values = {
@@ -342,11 +334,19 @@ def _conclude(scope: Scope, campaign: Occurrence, places: Sequence[Place], sizes
         "finished_at": now if state in FINAL_STATES else None,
     }
     with scope.records() as session:
-        _keep_channels(scope, session, campaign, places, sent_to)
+        _keep_channels(scope, session, campaign, places, sent_to, first_times)
         move(scope, session, campaign.id, (RunState.PROCESSING,), **values)
         if state == RunState.AWAITING_CLEARANCE:
             ask_clearance(scope, session, campaign.id)
     return state
+
+
+def _first_times(scope: Scope, places: Sequence[Place], common: Mapping[str, Any]) -> dict[tuple[int, int], datetime]:
+    """When the first message leaves of a channel and group whose customers have times of their own."""
+    if all(place.timing is None for place in places):
+        return {}
+    rows = scope.warehouse.rows(queries.FIRST_TIMES, **common)
+    return {(int(channel), int(group)): datetime.fromisoformat(at) for channel, group, at in rows}
 
 
 def _next_state(scope: Scope, campaign: Occurrence, sizes: Sizes) -> tuple[str, str]:
@@ -365,6 +365,7 @@ def _keep_channels(
     campaign: Occurrence,
     places: Sequence[Place],
     sent_to: Mapping[tuple[int, int], int],
+    first_times: Mapping[tuple[int, int], datetime],
 ) -> None:
     """Enter what each group gets on each channel, also where an attempt that was interrupted did. sent_to: how many."""
     rows = [
@@ -376,7 +377,8 @@ def _keep_channels(
             "template_id": place.template_id,
             "action_id": place.action_id,
             "promo_code": place.promo_code,
-            "scheduled_time": place.scheduled_time,
+            "scheduled_time": first_times.get((place.channel_id, place.group), place.scheduled_time),
+            "own_times": place.timing is not None and not channels.is_pulled(scope, place.channel_id),
             "send_id": f"{campaign.id}G{place.group}C{place.position}",
             "recipients": recipients,
             "state": RunState.SCHEDULED if recipients else RunState.SUCCESSFUL,

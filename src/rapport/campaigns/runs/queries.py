@@ -6,6 +6,8 @@ grp       the recipient group that the customer is, or as control would have bee
 lot       what groups and control are drawn by: the lowest lots are held back
 faults    per channel of the run: 0 reachable, else an index of messaging's faults
 addresses per channel of the run: a hash of the address, when customers of the run share some
+zone      the number of the customer's time zone, where customers have times of their own; 0 is the tenant's
+best_hour the hour of the customer's day at which he is to get it; 24 where it has none
 """
 
 # ruff: noqa: S608 - statements are put together of constants, checked identifiers and numbers
@@ -25,7 +27,9 @@ STAGE_TABLE = """
         grp         UInt16,
         lot         UInt64 CODEC(NONE),
         faults      Array(UInt8),
-        addresses   Array(UInt64)
+        addresses   Array(UInt64),
+        zone        UInt16,
+        best_hour   UInt8
     )
     ENGINE = {engine}
 """
@@ -50,7 +54,8 @@ FILL_STAGE = named("""
     WITH
         multiIf({kept_out}0) AS kept_out,
         {group} AS grp,
-        {faults} AS faults
+        {faults} AS faults,
+        {own_times}
     SELECT
         member.customer_id,
         multiIf(
@@ -62,10 +67,13 @@ FILL_STAGE = named("""
         grp,
         {lot},
         faults,
-        {addresses}
+        {addresses},
+        zone,
+        best_hour
     FROM ({members}) AS member
     LEFT JOIN (SELECT customer_id AS known_id, {columns} FROM profiles WHERE data_date = {{data_date:Date}}) AS profile
         ON profile.known_id = member.customer_id
+    {habits}
     SETTINGS join_algorithm = 'full_sorting_merge'
 """)
 
@@ -101,24 +109,32 @@ COUNT_RUN = """
     WHERE execution_date = {{execution_date:Date}} AND campaign_id = {{campaign:UInt32}}
 """
 
+# Which instant a place with the customers' own times has for a customer: by zone, and by hour, of which there are 25.
+OF_CUSTOMER = "[greatest(timing, 1)][zone * 25 + best_hour + 1]"
+WALL_TIME = f"if(timing = 0, scheduled_time, {{{{wall_times:Array(Array(UInt32))}}}}{OF_CUSTOMER})"
+
 # The places of a run stand in arrays, place 0 for the control group: one statement for all of them. Whoever is held
 # back keeps the group and the number of messages that it would have had.
-ADD_RECIPIENTS = named("""
+ADD_RECIPIENTS = named(
+    """
     INSERT INTO campaign_recipients (* EXCEPT (firing_id))
     SELECT {{execution_date:Date}}, {{campaign:UInt32}}, customer_id, channel, place_group, action, template,
-        {{target_group:UInt32}}, promo_code, toDateTime(scheduled_time, 'UTC'), {{end_date:Date}}, grp,
+        {{target_group:UInt32}}, promo_code, toDateTime($WALL_TIME, 'UTC'), {{end_date:Date}}, grp,
         if(position > 0, 1, arrayCount(
             (other, place) -> other = grp AND place > 0 AND faults[greatest(place, 1)] = 0,
             {{groups:Array(UInt16)}}, {{positions:Array(UInt8)}}
-        ))
+        )),
+        toDateTime(if(timing = 0, 0, {{due_times:Array(Array(UInt32))}}$OF_CUSTOMER), 'UTC'),
+        if(timing = 0, '', {{zone_names:Array(String)}}[zone + 1])
     FROM {stage}
     ARRAY JOIN {{channels:Array(UInt32)}} AS channel, {{groups:Array(UInt16)}} AS place_group,
         {{positions:Array(UInt8)}} AS position, {{actions:Array(UInt32)}} AS action,
         {{templates:Array(UInt32)}} AS template, {{promo_codes:Array(String)}} AS promo_code,
-        {{scheduled_times:Array(UInt32)}} AS scheduled_time
+        {{scheduled_times:Array(UInt32)}} AS scheduled_time, {{timings:Array(UInt32)}} AS timing
     WHERE if(position = 0, verdict = $CONTROL,
         verdict = '' AND grp = place_group AND faults[greatest(position, 1)] = 0)
-""")
+""".replace("$WALL_TIME", WALL_TIME).replace("$OF_CUSTOMER", OF_CUSTOMER)
+)
 
 # Who was kept out or held back has one outcome, of no channel; who cannot be reached has one a place of the group.
 NOT_ADDRESSED = named("""
@@ -137,32 +153,6 @@ NOT_ADDRESSED = named("""
     WHERE if(position = 0, verdict IN ($EXCLUDED, $CAPPED, $CONTROL),
         verdict IN ('', $UNREACHABLE) AND grp = place_group AND fault > 0)
 """)
-
-# The same, counted, without writing anything.
-WOULD_NOT_BE_ADDRESSED = named("""
-    SELECT channel, unit_outcome, unit_reason, count() FROM (
-        SELECT channel,
-            if(position = 0, verdict, arrayElement({{outcomes:Array(String)}}, fault + 1)) AS unit_outcome,
-            if(position = 0, reason, arrayElement({{reasons:Array(String)}}, fault + 1)) AS unit_reason
-        FROM (
-            SELECT verdict, reason, grp, channel, place_group, position,
-                if(position = 0, 0, faults[greatest(position, 1)]) AS fault
-            FROM (SELECT * FROM {stage} WHERE verdict != '' OR arraySum(faults) > 0)
-            ARRAY JOIN {{channels:Array(UInt32)}} AS channel, {{groups:Array(UInt16)}} AS place_group,
-                {{positions:Array(UInt8)}} AS position
-        )
-        WHERE if(position = 0, verdict IN ($EXCLUDED, $CAPPED, $CONTROL),
-            verdict IN ('', $UNREACHABLE) AND grp = place_group AND fault > 0)
-    )
-    GROUP BY channel, unit_outcome, unit_reason ORDER BY channel, unit_outcome, unit_reason
-""")
-WOULD_BE_ADDRESSED = """
-    SELECT channel, place_group, count() FROM {stage}
-    ARRAY JOIN {{channels:Array(UInt32)}} AS channel, {{groups:Array(UInt16)}} AS place_group,
-        {{positions:Array(UInt8)}} AS position
-    WHERE position > 0 AND verdict = '' AND grp = place_group AND faults[greatest(position, 1)] = 0
-    GROUP BY channel, place_group ORDER BY channel, place_group
-"""
 
 # By group. Units: a customer kept out or held back is one, any other is one per channel of its group.
 STAGE_SIZES = named("""
@@ -200,6 +190,13 @@ ACCOUNTED = """
     UNION ALL
     SELECT '', channel_id, recipient_group_id, count() FROM campaign_recipients
     WHERE execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32} AND channel_id > 0
+    GROUP BY channel_id, recipient_group_id
+"""
+
+# When the first customer with a time of his own gets it, by channel and group, in the tenant's wall-clock time.
+FIRST_TIMES = """
+    SELECT channel_id, recipient_group_id, toString(min(scheduled_time)) FROM campaign_recipients
+    WHERE execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32} AND due_at > 0
     GROUP BY channel_id, recipient_group_id
 """
 
@@ -310,6 +307,13 @@ BATCH = (
     + UNSENT
     + "AND customer_id > {low:String} AND ({high:String} = '' OR customer_id <= {high:String}) ORDER BY customer_id"
 )
+
+# When customers of a unit with times of their own are due, and in which time zone they are.
+BATCH_DUE = BATCH.replace("SELECT customer_id", "SELECT customer_id, toString(due_at)", 1)
+TIMES = (
+    "SELECT customer_id, toString(due_at), toString(time_zone)" + UNIT + " AND customer_id IN {customers:Array(String)}"
+)
+ZONES = "SELECT DISTINCT toString(time_zone)" + UNIT
 
 PRODUCTS = """
     SELECT chosen.customer_id, if(product.name = '', chosen.product_id, product.name)

@@ -5,7 +5,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 from rapport.access.scope import Scope
@@ -14,6 +14,8 @@ from rapport.campaigns.plans import PlannedRules
 from rapport.campaigns.runs import hold_out as hold_outs
 from rapport.campaigns.runs import queries
 from rapport.campaigns.runs.drawing import drawn
+from rapport.campaigns.runs.own_times import OwnTimes, own_times
+from rapport.campaigns.runs.places import Place
 from rapport.campaigns.runs.same_address import SharedAddresses, decoded
 from rapport.campaigns.runs.splits import (
     OF_RUN,
@@ -40,19 +42,6 @@ from rapport.stores.warehouse import identifier, literal
 # What groups and control are drawn by: each run anew, or once for a series.
 
 
-@dataclass(frozen=True)
-class Place:
-    """One recipient group on one channel. position counts the run's channels from 1; times are tenant wall clock."""
-
-    group: int
-    channel_id: int
-    position: int
-    template_id: int
-    action_id: int
-    promo_code: str
-    scheduled_time: datetime
-
-
 def stage_name(campaign_id: int, suffix: str = "stage") -> str:
     """The name of a run's table aside."""
     return f"run_{campaign_id}_{suffix}"
@@ -70,6 +59,7 @@ class StagePlan:
     sharing: SharedAddresses
     is_shared: bool
     kept_off: dict[str, str]
+    own_times: OwnTimes
 
 
 @attributes.attributes_read_once()
@@ -113,10 +103,13 @@ def plan_stage(
     faults = (reaching.fault_sql(channel, lists, suppressed, reading, "member.customer_id") for channel in run_channels)
     divides = OF_SERIES if campaign.plan.rules.keeps_groups else OF_RUN
     unit = sharing.unit if is_shared else "member.customer_id"
+    times = own_times(scope, campaign, data_date, places)
     statement = queries.FILL_STAGE.format(
         stage=stage,
         members=members,
-        columns=columns,
+        columns=columns + times.columns,
+        own_times=times.with_sql,
+        habits=times.join,
         group=group_at_sql(run_part_sql(divides, unit), "{cuts:Array(UInt32)}"),
         lot=run_lot_sql(divides, unit),
         addresses=sharing.hashes if is_shared else "[]",
@@ -127,7 +120,7 @@ def plan_stage(
     kept_off = {
         f"{exclusion.channel_id}/{group}": state for exclusion, state in list_states for group in exclusion.groups
     }
-    return StagePlan(statement, parameters, sharing, is_shared, kept_off)
+    return StagePlan(statement, parameters | times.parameters, sharing, is_shared, kept_off, times)
 
 
 def fill_stage(
@@ -143,7 +136,7 @@ def fill_stage(
     parameters: the values that other runs decide on, and those of the run itself.
     """
     stage = identifier(stage_name(campaign.id))
-    for part in scope.warehouse.customer_slices(*queries.STAGE_READS):
+    for part in scope.warehouse.customer_slices(*queries.STAGE_READS, *stage_plan.own_times.tables):
         part.execute(stage_plan.statement, **stage_plan.parameters, **parameters)
     if stage_plan.is_shared:
         stage_plan.sharing.skip(stage, _reachable(places))
