@@ -16,7 +16,7 @@ export NO_MKDOCS_2_WARNING := 1
 # The build tools of the lock, not those of the day.
 OWN := --quiet --no-deps --no-build-isolation
 
-.PHONY: install serve demo test check docs audit sbom bench lock
+.PHONY: install serve demo test check lint types house docs audit sbom bench lock
 
 install: $(READY)
 
@@ -40,13 +40,22 @@ demo: install
 test: install
 	$(BIN)/python -m pytest --ignore tests/house --numprocesses $(WORKERS) --dist loadscope --no-loadscope-reorder
 
+# What needs no engine, side by side: each part takes one core. What a part prints is shown when it has ended.
+check: install
+	$(MAKE) --no-print-directory --jobs 2 --output-sync=target types house docs lint
+	.ci/audit $(BIN)/python --tell
+
 # Without the cache: it keeps a verdict on imports from before a module moved.
-check: install docs
+lint: install
 	$(BIN)/ruff check --no-cache
 	$(BIN)/ruff format --check --no-cache
+
+types: install
 	$(BIN)/mypy
+
+# Rules of the house about code and documents.
+house: install
 	$(BIN)/python -m pytest tests/house
-	.ci/audit $(BIN)/python --tell
 
 # The documentation as a site with search, in site/; a link that leads nowhere is an error, which --quiet would hide.
 docs: install

@@ -1,6 +1,6 @@
 """kill -9 at random moments of a day's cycle and its sends: the end is that of an undisturbed day.
 
-Three kills by default; RAPPORT_KILLS sets another number (20 for a release).
+Two kills by default; RAPPORT_KILLS sets another number (20 for a release).
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from aiosmtpd.controller import Controller
 
 from loaded_program import Forked, begin, ended_file, said_by_script
 
-KILLS = int(os.environ.get("RAPPORT_KILLS", "3"))
+KILLS = int(os.environ.get("RAPPORT_KILLS", "2"))
 PATIENCE_SECONDS = 150
 HERE = Path(__file__).parent
 # Mail whose reply was not heard when the process died may come again under the same Message-ID:

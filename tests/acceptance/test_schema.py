@@ -6,7 +6,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import Case
 
-EXAMPLES = 6
+EXAMPLES = 4
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -299,7 +299,7 @@ IDS_IN_ANY_CASE = st.sampled_from([*IDS, *(one.upper() for one in IDS), *(one.lo
 CALLS = st.lists(st.lists(st.tuples(IDS_IN_ANY_CASE, st.booleans()), max_size=6), max_size=5)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(calls=CALLS, channels=st.sampled_from([(505,), (505, 504)]), again=st.booleans())
 def test_any_reports_come_to_the_last_status_of_each(
     tenant: Scope, calls: list[list[tuple[str, bool]]], channels: tuple[int, ...], again: bool

@@ -370,7 +370,7 @@ EMAILS = st.sampled_from(
 PHONES = st.sampled_from([None, "+491111111", "0049 1111111", "491111111", "+492222222", "+493333333"])
 
 
-@settings(max_examples=10, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@settings(max_examples=5, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 @given(st.lists(st.tuples(EMAILS, PHONES), min_size=1, max_size=30), st.booleans())
 def test_who_shares_an_address_is_on_one_side_of_every_split(
     tenant: Scope, rows: list[tuple[str | None, str | None]], both: bool

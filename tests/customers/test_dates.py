@@ -325,7 +325,7 @@ def by_python(form: str, text: str) -> str | None:
 
 
 # Strategies stay small and draw the rest by their seed: threads of the stores use the random module, too.
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_the_engine_reads_as_strptime_does(stores: Stores, seed: int) -> None:
     draw = Random(seed)
@@ -339,7 +339,7 @@ def test_the_engine_reads_as_strptime_does(stores: Stores, seed: int) -> None:
         assert found == [by_python(form, text) for text in given_texts], (form, given_texts)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_the_engine_moves_clocks_as_zoneinfo_does(stores: Stores, seed: int) -> None:
     draw = Random(seed)

@@ -26,7 +26,7 @@ from rapport.customers.writes import attribute_requests, attribute_writes, locks
 from rapport.errors import Away
 from rapport.stores.records.locks import Lock
 
-quick = settings(deadline=None, max_examples=12, suppress_health_check=list(HealthCheck))
+quick = settings(deadline=None, max_examples=6, suppress_health_check=list(HealthCheck))
 PEOPLE = ["Ann", "bob", "Cyd"]
 NAMES = ["POINTS", "TIER", "ALLOW_EMAIL"]
 OWN = ["POINTS", "TIER"]
