@@ -42,7 +42,11 @@ PASSING = [
         "bounce_temporary",
         "email.bounce.deferred",
     ),
-    *("bounced_mailbox_full", "temporary-bounce", "bounce_out_of_office_ooo", "bounce_blocked", "delayed_bounce"),
+    *("bounced_mailbox_full", "temporary-bounce", "bounce_out_of_office_ooo", "delayed_bounce"),
+]
+# A receiver refused the sender or the content, which says nothing of the address.
+BLOCKED = [
+    *("bounce_blocked", "BlockedBounce", "hard_bounce_blocked", "bounce_block", "bounce_spam", "bounce_blacklist")
 ]
 SHOWN = [
     *("page_bounced", "PageBounce", "session_bounced", "visit bounced", "bounce_rate", "site_bounce"),
@@ -91,6 +95,13 @@ def test_bounces_that_may_pass_are_soft() -> None:
     hard = [{"bounce_type": "hard"}, {"bounceType": "Permanent"}, {"status": "5.1.1"}, {"type": "bounce"}, {}]
     assert {interaction_of("email_bounced", one) for one in hard} == {BOUNCED}
     assert interaction_of("hard_bounce", {"type": "soft"}) == BOUNCED
+
+
+def test_a_bounce_that_was_a_block_is_neither_hard_nor_soft() -> None:
+    assert {interaction_of(name, {}) for name in BLOCKED} == {DROPPED}
+    in_parameters = [{"type": "blocked"}, {"bounceClass": "policy"}, {"status": "5.7.1"}, {"status": "4.7.0"}]
+    assert {interaction_of("email_bounced", parameters) for parameters in in_parameters} == {DROPPED}
+    assert interaction_of("hard_bounce", {"bounce_type": "spam-block"}) == DROPPED
 
 
 def test_what_is_shown_on_pages_stops_nothing() -> None:

@@ -1,13 +1,15 @@
 """What a vendor's event says that a customer did with a message: one reading of its name and of what it tells besides.
 
-Only what is said for good stops further messages. What may pass (soft, transient, deferred) is a soft bounce, and what
-somebody did on a page (viewed, bounced from it) says nothing about messages.
+Only what is said for good stops further messages. What may pass (soft, transient, deferred) is a soft bounce; a bounce
+that was a block, as the classifier of returned mail says, tells nothing of the address, so the message was dropped; and
+what somebody did on a page (viewed, bounced from it) says nothing about messages.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rapport.channels.returned import ReturnKind, classify
 from rapport.conditions.interaction_codes import (
     BOUNCED,
     CLICKED,
@@ -56,9 +58,11 @@ FAILURE = re.compile(
 # A bounce that may pass; anything else that bounced is for good.
 SOFT = re.compile(
     "soft.*|transient|temp|temporar(y|ily)|defer.*|delay.*|retr(y|ied|ying)|throttled?|greylist(ed)?|full|quota|"
-    "overquota|mailboxfull|ooo|vacation|autoreply|autoresponder|outofoffice|undetermined|block(ed)?|timeout|"
-    "challenge|dns|policy|content|size|large"
+    "overquota|mailboxfull|ooo|vacation|autoreply|autoresponder|outofoffice|undetermined|timeout|challenge|dns|size|"
+    "large"
 )
+# How the names of blocks go that the classifier does not know from the texts of mail servers.
+BLOCK = re.compile("block|policy|content")
 HARD = re.compile("hard.*|perm|permanent.*|permfail|invalid.*|nonexistent")
 # Where something is shown, counted or only begun: who looks at a page of unsubscribing has not unsubscribed.
 SHOWN = re.compile(
@@ -92,7 +96,23 @@ def interaction_of(event: str, parameters: Mapping[str, Any]) -> int | None:
     )
     kinds = (WORDS[word] for word in meaningful if not failed or WORDS[word] in (DROPPED, BOUNCED))
     kind = next(kinds, None)
-    return SOFT_BOUNCED if kind == BOUNCED and _may_pass(words, parameters) else kind
+    return _bounce(words, parameters) if kind == BOUNCED else kind
+
+
+def _bounce(words: Sequence[str], parameters: Mapping[str, Any]) -> int:
+    """What a bounce is, by the words of its name and by what its parameters say."""
+    fields = {re.sub(r"[^a-z]", "", name.lower()): str(value) for name, value in parameters.items()}
+    bounce_words = [word for name in sorted(BOUNCE_KINDS & fields.keys()) for word in _all_words(fields[name])]
+    statuses = [fields[name].strip() for name in sorted(STATUSES & fields.keys())]
+    if _is_block([*words, *bounce_words], statuses):
+        return DROPPED
+    return SOFT_BOUNCED if _may_pass(words, bounce_words, statuses) else BOUNCED
+
+
+def _is_block(words: Sequence[str], statuses: Sequence[str]) -> bool:
+    """Whether a receiver refused the sender or the content."""
+    said = [classify(text=" ".join(words)), *(classify(status=status) for status in statuses)]
+    return ReturnKind.BLOCK in said or any(BLOCK.fullmatch(word) for word in words)
 
 
 def is_of_message(event: str) -> bool:
@@ -101,19 +121,14 @@ def is_of_message(event: str) -> bool:
     return any(word in WORDS or UNDONE.fullmatch(word) or MESSAGES.fullmatch(word) for word in words)
 
 
-def _may_pass(words: Iterable[str], parameters: Mapping[str, Any]) -> bool:
+def _may_pass(words: Sequence[str], bounce_words: Sequence[str], statuses: Sequence[str]) -> bool:
     """Whether a bounce is one that may pass, by the words of its name and then by what its parameters say."""
-    if any(HARD.fullmatch(word) for word in words):
-        return False
-    if any(SOFT.fullmatch(word) for word in words):
-        return True
-    fields = {re.sub(r"[^a-z]", "", name.lower()): str(value) for name, value in parameters.items()}
-    bounce_words = [word for name in BOUNCE_KINDS & fields.keys() for word in _all_words(fields[name])]
-    if any(HARD.fullmatch(word) for word in bounce_words):
-        return False
-    if any(SOFT.fullmatch(word) for word in bounce_words):
-        return True
-    codes = [match[1] for name in STATUSES & fields.keys() if (match := STATUS.match(fields[name]))]
+    for said in (words, bounce_words):
+        if any(HARD.fullmatch(word) for word in said):
+            return False
+        if any(SOFT.fullmatch(word) for word in said):
+            return True
+    codes = [match[1] for status in statuses if (match := STATUS.match(status))]
     return "4" in codes and "5" not in codes
 
 
