@@ -116,6 +116,31 @@ def test_addresses_are_added_listed_and_deleted(scope: Scope, api: httpx.Client)
     scope.clock.set(None)
 
 
+def off(scope: Scope, channel_id: int) -> set[str]:
+    """Which customers get nothing on a channel, by their ids and addresses."""
+    return set(preferences.unreachable(scope, channel_id, list(CUSTOMERS), addresses=CUSTOMERS))
+
+
+def test_a_channel_takes_over_the_list_of_the_brand_that_it_joins(scope: Scope, api: httpx.Client) -> None:
+    brand = channels.channel(scope, BRAND).settings["brand_id"]
+    suppressions.suppress(scope, "Q1", BRAND, "complaint")
+    suppressions.suppress(scope, "Q2", BRAND, "bounced")
+    add(api, "Stranger@example.com")
+    created = channels.create_channel(scope, "Second letters", "email", settings={"brand_id": brand})
+    assert off(scope, created.id) == {"Q1"}, "a bounce says something of one channel only"
+    stranger = {"S": "stranger@example.com"}
+    assert preferences.unreachable(scope, created.id, ["S"], addresses=stranger) == {"S": "suppression list"}
+    entries = suppressions.list_suppressions(scope, channel_id=created.id)
+    assert [(entry.customer_id, entry.reason) for entry in entries] == [("Q1", "complaint")]
+
+    assert off(scope, OTHER) == set()
+    channels.update_channel(scope, OTHER, settings={"brand_id": brand})
+    assert off(scope, OTHER) == {"Q1"}
+    suppressions.allow(scope, "Q1", OTHER)
+    channels.update_channel(scope, OTHER, settings={"brand_id": brand, "port": 2525}, name="Moved")
+    assert off(scope, OTHER) == set(), "only who joins takes the list over"
+
+
 @pytest.mark.parametrize(
     ("body", "status", "answer"),
     [

@@ -8,7 +8,7 @@ from sqlalchemy import delete, select, text
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
-from rapport.channels.brands import addresses
+from rapport.channels.brands import addresses, joining
 from rapport.channels.brands.models import UNIQUE_BRAND, Brand, BrandAddress, BrandKind, DkimKey
 from rapport.channels.brands.settings import FORM, BrandSettings, joined
 from rapport.channels.senders import require_allowed_sender
@@ -143,7 +143,8 @@ def adopt(
     present: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The settings of an e-mail channel with its brand: that which they name, else the one that it has; a new channel
-    gets one of its own, of its name, and of its id if that is free. Its addresses are registered with the brand.
+    gets one of its own, of its name, and of its id if that is free. Its addresses are registered with the brand, and
+    what follows from joining it is done (see joining).
 
     Raises Invalid for a brand that there is not.
     """
@@ -154,6 +155,10 @@ def adopt(
     elif session.get(Brand, (scope.tenant_id, brand_id)) is None:
         raise Invalid(f"settings.brand_id must be the id of a brand: there is no brand {brand_id}.")
     addresses.register(scope, session, brand_id, settings)
+    if brand_id != present.get("brand_id"):
+        own = {"tenant_id": scope.tenant_id, "brand_id": brand_id}
+        others = [int(other) for other in session.scalars(CHANNELS_OF, own) if other != channel_id]
+        joining.joined(scope, session, channel_id, others)
     return {**settings, "brand_id": brand_id}
 
 

@@ -6,6 +6,7 @@ unsubscribed. Erased persons' marks stay, under their pseudonym and without the 
 """
 
 import hashlib
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -41,6 +42,8 @@ MARK_OF_DIGITS = f"if(startsWith({{key}}, '+'), {MARK.replace('{key}', 'substrin
 MARK_LENGTH = 32
 # Beside which an address stands that nobody in particular said no for, followed by its mark.
 BY_ITSELF = "address:"
+# Keys that name nobody: of erased persons, and of addresses by themselves.
+NAMELESS = re.compile(rf"[0-9a-f]{{64}}|{BY_ITSELF}[0-9a-f]+")
 # The place of sealed addresses, see stores.records.sealing.
 COLUMN = "suppressed_addresses.address"
 

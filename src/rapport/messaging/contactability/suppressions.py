@@ -23,6 +23,7 @@ from rapport.customers.privacy import persons as customer_persons
 from rapport.customers.writes import attribute_writes
 from rapport.errors import Invalid, NotFound
 from rapport.messaging.contactability import consent_log, suppressed_addresses, unsubscribed_attribute
+from rapport.messaging.contactability.suppressed_addresses import NAMELESS
 from rapport.messaging.models import ERASED, EVERY_CHANNEL, Suppression, WishSource
 from rapport.stores import Stores
 from rapport.stores.parts import Part, part
@@ -41,8 +42,6 @@ MAX_CUSTOMER_ID = 255
 MAX_PLACES_TOLD = 100  # of addresses in a list that are none
 TOKEN = re.compile(r"(?P<tenant>[0-9]{1,9})[.](?:v(?P<version>[1-9][0-9]{0,5})[.])?(?P<signed>.+)")
 UNSUBSCRIBE = "unsubscribe"  # the purpose of the secret that links are signed with
-# Keys that name nobody: of erased persons, and of addresses by themselves.
-NAMELESS = re.compile(rf"[0-9a-f]{{64}}|{suppressed_addresses.BY_ITSELF}[0-9a-f]+")
 
 
 # In order of the key, so that two callers with the same customers wait for each other and never lock up.

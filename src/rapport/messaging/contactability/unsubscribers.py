@@ -1,26 +1,29 @@
 """The unsubscribe list of an Optimail account: the addresses that get no marketing mail of a brand, and since when.
 
 It is the suppression list of the brand's e-mail channels: whoever is suppressed on one of them, or on all channels, by
-wish (not for a bounce) and by an address that is known, stands on it.
+wish (not for a bounce) and by an address that is known, stands on it. A channel that joins the brand takes it over.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
-from sqlalchemy import text
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
 from rapport.channels import service as channels
 from rapport.channels.addresses import address_key, is_email_address
-from rapport.channels.brands import brands
+from rapport.channels.brands import brands, joining
 from rapport.errors import NotFound
-from rapport.messaging.contactability import suppressed_addresses, suppressions
+from rapport.messaging.contactability import copied_addresses, suppressed_addresses, suppressions
 from rapport.messaging.contactability.suppressed_addresses import COLUMN, SUPPRESSED
-from rapport.messaging.contactability.suppressions import UNSUBSCRIBED, Why
-from rapport.messaging.models import EVERY_CHANNEL, WishSource
+from rapport.messaging.contactability.suppressions import BOUNCED, UNSUBSCRIBED, USUAL_SOURCES, Why
+from rapport.messaging.models import EVERY_CHANNEL, Suppression, WishSource
 from rapport.stores.records.sealing import Sealed
 
+AT_ONCE = 10_000
 LIST = text("""
     SELECT address, unsubscribed_at FROM (
         SELECT mark, (array_agg(address ORDER BY added_at, customer_key) FILTER (WHERE address IS NOT NULL))[1]
@@ -103,6 +106,26 @@ def delete_unsubscriber(scope: Scope, brand_id: int, address: str) -> None:
                 suppressions.keep_keys(scope, session, channel_id, keys, why)
         for channel_id in own:
             suppressions.let_address_in(scope, session, channel_id, address, WishSource.API)
+
+
+def _inherit(scope: Scope, session: Session, channel_id: int, others: Sequence[int]) -> None:
+    """Suppress on a channel who is suppressed by wish on others of its brand: persons, and addresses by themselves."""
+    addresses = copied_addresses.copy(scope, session, others, channel_id)
+    by_wish = (Suppression.tenant_id == scope.tenant_id, Suppression.reason != BOUNCED)
+    of_others = select(Suppression).where(*by_wish, Suppression.channel_id.in_(others))
+    by_why: dict[Why, list[str]] = defaultdict(list)
+    for entry in session.scalars(of_others.order_by(Suppression.created_at, Suppression.customer_key)):
+        source = WishSource(entry.source) if entry.source else USUAL_SOURCES[entry.reason]
+        by_why[Why(entry.reason, source)].append(entry.customer_key)
+    for why, keys in by_why.items():
+        for begin in range(0, len(keys), AT_ONCE):
+            suppressions.keep_keys(scope, session, channel_id, keys[begin : begin + AT_ONCE], why)
+    if by_why or addresses:
+        persons = len({key for keys in by_why.values() for key in keys})
+        scope.audit(session, "inherit", f"unsubscribes on channel {channel_id}", customers=persons, addresses=addresses)
+
+
+joining.register_handler(_inherit)
 
 
 def _reasons_everywhere(scope: Scope, address: str) -> list[str]:
