@@ -118,7 +118,8 @@ class OutboxMessage(Base):
 class MailLane(Base):
     """How a channel stands with a mail provider: what left for it in an hour, and until when it is left alone.
 
-    name is a domain, or "rate" and the first domain of a rule of the rate plan; rests counts how often in a row.
+    name is a domain, or "rate" and the first domain of a rule of the rate plan, after "trans" for transactional mail;
+    rests counts how often in a row.
     """
 
     __tablename__ = "mail_lanes"

@@ -1,6 +1,8 @@
 """At what pace messages leave for each provider: no more an hour than the channel's rate plan says, and none for a
 while to one that is slow or puts off what it is sent. Others are not held up by it.
 
+Transactional mail keeps a pace of its own: what campaigns send, and what they are answered, holds up none of it.
+
 What stands of a provider is in the records, so that all processes keep to it together. Times are those outside: mail
 servers live by them.
 """
@@ -15,7 +17,7 @@ from sqlalchemy import select, text
 from rapport.access.scope import Scope
 from rapport.channels.messages import Message, Receipt
 from rapport.channels.models import Channel
-from rapport.delivery.models import MailLane, State
+from rapport.delivery.models import MailLane, Source, State
 from rapport.notifications.deliverer import OUTSIDE_CLOCK
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
@@ -24,6 +26,9 @@ HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 SIGNS, OF_SLOWNESS, SLOW_SECONDS = 20, 5, 5.0
 # For so long at first, each time twice as long as the time before; a provider may ask for longer.
 FIRST_REST, LONGEST_REST = MINUTE, HOUR
+
+# Before the names of the lanes of transactional mail.
+TRANSACTIONAL = "trans "
 
 # A count of another hour begins anew; messages are counted up to what is allowed of the hour so far.
 TAKE = text("""
@@ -48,10 +53,11 @@ REST = text("""
 
 
 class Pace:
-    """The pace of messages on a channel: get one for what is sent together."""
+    """The pace of messages of a source on a channel: get one for what is sent together."""
 
-    def __init__(self, scope: Scope, channel: Channel) -> None:
+    def __init__(self, scope: Scope, channel: Channel, source: Source) -> None:
         self._scope, self._channel = scope, channel
+        self._stream = TRANSACTIONAL if source is Source.TRANSACTIONAL else ""
         self._plan = channel.behaviour.rate_plan(scope, channel.settings)
         self._resting: dict[str, datetime] = {}
         self._rests: dict[str, int] = {}
@@ -117,13 +123,14 @@ class Pace:
         query = select(MailLane).where(
             MailLane.tenant_id == self._scope.tenant_id,
             MailLane.channel_id == self._channel.id,
-            MailLane.name.in_(list(providers)),
+            MailLane.name.in_([self._stream + provider for provider in providers]),
             MailLane.resting_until > now - LONGEST_REST,
         )
         with self._scope.reads() as session:
             for lane in session.scalars(query):
                 if lane.resting_until is not None:
-                    self._resting[lane.name], self._rests[lane.name] = lane.resting_until, lane.rests
+                    provider = lane.name.removeprefix(self._stream)
+                    self._resting[provider], self._rests[provider] = lane.resting_until, lane.rests
 
     def _take(self, name: str, per_hour: int, messages: int) -> tuple[int, datetime]:
         """How many of so many messages may leave now, and when the next may: an hour's are spread over its minutes."""
@@ -139,4 +146,5 @@ class Pace:
 
     def _lane(self, name: str, now: datetime) -> dict[str, object]:
         hour = now.replace(minute=0, second=0, microsecond=0)
-        return {"tenant_id": self._scope.tenant_id, "channel_id": self._channel.id, "name": name, "hour": hour}
+        own = {"tenant_id": self._scope.tenant_id, "channel_id": self._channel.id}
+        return {**own, "name": self._stream + name, "hour": hour}

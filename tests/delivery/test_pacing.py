@@ -1,0 +1,48 @@
+"""The pace at which messages leave for a provider: each stream has its own."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from rapport.access.scope import Scope
+from rapport.channels import service as channels
+from rapport.channels.messages import Message, Receipt
+from rapport.channels.models import Channel
+from rapport.delivery.models import Source
+from rapport.delivery.pacing import SIGNS, Pace
+
+STREAMS = [(Source.RUN, Source.TRANSACTIONAL), (Source.TRANSACTIONAL, Source.RUN)]
+DEFERRED = Receipt("any", "failed", "recipient deferred 451 4.7.1")
+
+
+@pytest.fixture(scope="module")
+def channel(scope: Scope) -> Channel:
+    plan = {
+        "start_date": datetime.now(UTC).date().isoformat(),
+        "rules": [{"domains": ["new.example"], "per_hour": [1]}],
+    }
+    settings = {"host": "127.0.0.1", "port": 25, "from_address": "shop@example.com", "rate_plan": plan}
+    return channels.create_channel(scope, "Paced", "email", settings=settings)
+
+
+def letter(stream: Source, domain: str, number: int = 0) -> Message:
+    return Message(f"{stream} {domain} {number}", "", f"person{number}@{domain}")
+
+
+@pytest.mark.parametrize(("busy", "other"), STREAMS)
+def test_a_provider_that_puts_off_one_stream_gets_the_other(
+    scope: Scope, channel: Channel, busy: Source, other: Source
+) -> None:
+    domain = f"{busy.name.lower()}.example"
+    Pace(scope, channel, busy).heard([(domain, DEFERRED)] * SIGNS)
+    held, free = letter(busy, domain), letter(other, domain)
+    assert held.message_id in Pace(scope, channel, busy).held([held])
+    assert Pace(scope, channel, other).held([free]) == {}
+
+
+def test_what_one_stream_sends_is_not_of_the_quota_of_the_other(scope: Scope, channel: Channel) -> None:
+    for stream in (Source.RUN, Source.TRANSACTIONAL):
+        letters = [letter(stream, "new.example", number) for number in range(2)]
+        assert list(Pace(scope, channel, stream).held(letters)) == [letters[1].message_id]
+    firing = letter(Source.FIRING, "new.example")
+    assert firing.message_id in Pace(scope, channel, Source.FIRING).held([firing]), "campaigns share theirs"
