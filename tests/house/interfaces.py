@@ -45,6 +45,7 @@ INTERFACES: dict[str, frozenset[str]] = {
             "apps",
             "brands.addresses",
             "brands.brands",
+            "brands.joining",
             "brands.models",
             "kinds.base",
             "kinds.registry",

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from rapport.access.scope import Scope
-from rapport.api.http.auth import caller
+from rapport.api.http.auth import caller_of
 from rapport.api.http.parameters import CUSTOMER_ATTRIBUTES, PAGING, Parameter
 from rapport.api.http.responses import json_response
 from rapport.customers import attributes
@@ -136,11 +136,8 @@ def _content(read: Read) -> dict[str, Any]:
 
 
 def _endpoint(read: Read) -> Callable[..., Response]:
-    principal_of = caller(read.function)
-
-    # The caller is not a Depends: that would cost a second hop to the thread pool on every page.
     def endpoint(request: Request) -> Response:
-        principal = principal_of(request)
+        principal = caller_of(request, read.function)
         query = {name.lower(): text for name, text in request.query_params.multi_items()}
         response = json_response(answer(principal.scope, read, query))
         most = clamped(principal.scope, read, query)

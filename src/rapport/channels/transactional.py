@@ -1,19 +1,21 @@
 """Channels of transactional brands: they carry what applications send, and no campaign."""
 
+from sqlalchemy import Integer, literal_column, select
+
 from rapport.access.scope import Scope
-from rapport.channels import service as channels
-from rapport.channels.brands import brands
-from rapport.channels.brands.models import BrandKind
+from rapport.channels.brands.models import Brand, BrandKind
 from rapport.channels.models import Channel
+
+BRAND_ID = literal_column("(channels.settings ->> 'brand_id')", Integer).cast(Integer)
 
 
 def transactional_channels(scope: Scope) -> list[Channel]:
     """The channels of the tenant's transactional brands, by brand and channel."""
-    transactional = {brand.id for brand in brands.brands(scope) if brand.kind is BrandKind.TRANSACTIONAL}
-    if not transactional:
-        return []
-    of_brands = [channel for channel in channels.channels(scope) if channel.settings.get("brand_id") in transactional]
-    return sorted(of_brands, key=lambda channel: (channel.settings["brand_id"], channel.id))
+    of_brand = (Brand.tenant_id == Channel.tenant_id) & (Brand.id == BRAND_ID)
+    query = select(Channel).join(Brand, of_brand)
+    mine = (Channel.tenant_id == scope.tenant_id, Brand.kind == BrandKind.TRANSACTIONAL)
+    with scope.reads() as session:
+        return list(session.scalars(query.where(*mine).order_by(Brand.id, Channel.id)))
 
 
 def is_transactional(scope: Scope, channel_id: int) -> bool:

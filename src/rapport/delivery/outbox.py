@@ -5,7 +5,8 @@ number: once somebody else has claimed the message, or given it up, an earlier c
 kill -9 only messages that were in flight are in doubt; they are claimed again and leave under the same message id.
 
 Two ways lead to a claim. Messages of a batch are claimed by the step that sends the batch, under its lease. Those
-without a batch are claimed when they are due, for a while, and the claim is renewed as long as its process lives.
+without a batch are claimed when they are due, for a while, and the claim is renewed as long as its process lives. A
+source that has a sender in its own process may enter them claimed, and hand them over.
 """
 
 # ruff: noqa: S608 - statements are put together of constants
@@ -28,13 +29,17 @@ from rapport.stores.workers.listening import Topic, publish
 Records = Session | Connection
 REASON_LENGTH = 300
 
-# Whoever enters a batch again claims what of it is in doubt: it was claimed, and whether it left nobody knows.
-ENTER = text(f"""
+# Entries are rows of `entry`: members of Entry, with a message id and the state in which the message comes in.
+INSERT = f"""
     INSERT INTO messages (tenant_id, source, source_id, channel_id, customer_id, recipient_group_id, template_id,
         action_id, promo_code, batch, message_id, state, reason, due_at, attempts, claims)
     SELECT :tenant_id, :source, entry.source_id, entry.channel_id, entry.customer_id, entry.recipient_group_id,
         entry.template_id, entry.action_id, entry.promo_code, :batch, entry.message_id, entry.state, entry.reason,
         entry.due_at, 0, CASE WHEN entry.state = '{State.CLAIMED}' THEN 1 ELSE 0 END
+"""
+# Whoever enters a batch again claims what of it is in doubt: it was claimed, and whether it left nobody knows.
+ENTER = text(f"""
+    {INSERT}
     FROM json_to_recordset(CAST(:entries AS json)) AS entry (source_id bigint, channel_id int, customer_id text,
         recipient_group_id int, template_id int, action_id int, promo_code text, message_id text, state text,
         reason text, due_at timestamptz)
@@ -42,6 +47,8 @@ ENTER = text(f"""
         WHERE messages.state = '{State.CLAIMED}' AND messages.batch = excluded.batch
     RETURNING *
 """)
+# For a source that enters its own rows and their messages in one statement, where it has the entries as a table.
+ENTER_TABLE = f"{INSERT} FROM entry RETURNING *"
 
 CLAIM = f"""
     WITH RECURSIVE {{picked}}
@@ -235,7 +242,7 @@ def enter(
     parameters = {"tenant_id": scope.tenant_id, "source": source, "batch": batch, "entries": _json(rows)}
     entered = records.execute(ENTER, parameters).mappings().all()
     if batch is not None:
-        return [_claim(row) for row in entered if row["state"] == State.CLAIMED]
+        return [claim_of(row) for row in entered if row["state"] == State.CLAIMED]
     if any(row["state"] == State.PENDING for row in rows):
         publish(records, Topic.MESSAGES)
     return []
@@ -327,10 +334,11 @@ def drop_sources(records: Records, source: Source, sources: Sequence[tuple[int, 
 
 
 def _claimed(records: Records, picked: str, parameters: Mapping[str, Any]) -> list[Claim]:
-    return [_claim(row) for row in records.execute(text(CLAIM.format(picked=picked)), parameters).mappings()]
+    return [claim_of(row) for row in records.execute(text(CLAIM.format(picked=picked)), parameters).mappings()]
 
 
-def _claim(row: RowMapping) -> Claim:
+def claim_of(row: RowMapping) -> Claim:
+    """The claim that a row of messages is, to whoever has just made it."""
     return Claim(
         id=row["id"],
         tenant_id=row["tenant_id"],

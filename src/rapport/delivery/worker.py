@@ -1,12 +1,14 @@
 """The sender: messages without a batch leave as soon as they are due, outside the durable queues of campaigns."""
 
 import asyncio
+import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import ClassVar
 
@@ -25,6 +27,7 @@ from rapport.delivery.transports import transports
 from rapport.errors import RapportError
 from rapport.notifications.deliverer import OUTSIDE_CLOCK
 from rapport.stores import Stores
+from rapport.stores.holds import is_held
 from rapport.stores.workers.claiming import ClaimingWorker, is_timely
 from rapport.stores.workers.leader import FAULTS
 from rapport.stores.workers.listening import Topic
@@ -33,15 +36,29 @@ log = structlog.get_logger("rapport.delivery")
 CLOCK = OUTSIDE_CLOCK
 
 MAX_AT_ONCE = 800
-PER_CHANNEL = 50
 # Messages that are written together.
 BATCH = 25
-# How many such batches are under way at once; claims are renewed in threads of their own.
-LANES = 32
+# How many such batches are under way at once, and of one channel what was handed over; claims are renewed in threads of
+# their own.
+LANES, LANES_OF_CHANNEL = 32, 8
 LEASE = timedelta(seconds=30)
 RENEW_SECONDS = 8.0
 # Pauses of a message whose server is away, each twice the one before.
 FIRST_WAIT, LONGEST_WAIT = 2.5, 300.0
+
+
+@dataclass(frozen=True)
+class Place:
+    """Room that a sender keeps for messages of a tenant's channel that are being entered, claimed until an instant.
+
+    Whoever has it gives it back: with what was entered, which leaves at once, or with nothing.
+    """
+
+    tenant_id: int
+    channel_id: int
+    messages: int
+    until: datetime
+    asked: float = field(default_factory=time.monotonic)
 
 
 class Sender(ClaimingWorker):
@@ -49,10 +66,13 @@ class Sender(ClaimingWorker):
 
     Each source has a sender of its own, so that much of one holds up nothing of another. What comes within gathers
     seconds of a claim is claimed together after it: under load a batch costs the records little more than one message.
+    What the source enters in the same process it may hand over instead (see place), so that nobody has to look for it.
+    per_channel is how many messages of a channel are under way at once.
     """
 
     topic = Topic.MESSAGES
     gathers: ClassVar[float] = 0.0
+    per_channel: ClassVar[int] = 50
 
     def __init__(self, stores: Stores, source: Source, messages: MessageSource) -> None:
         super().__init__(stores, threads=4)
@@ -61,9 +81,69 @@ class Sender(ClaimingWorker):
         self._transports = transports(stores)
         self._claims: dict[int, Claim] = {}
         self._busy: Counter[tuple[int, int]] = Counter()
+        self._expected: Counter[tuple[int, int]] = Counter()
+        self._places = threading.Lock()
+        self._turned_away = False
+        self._gathered: dict[tuple[int, int], list[Claim]] = defaultdict(list)
+        self._gates: dict[tuple[int, int], asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(LANES_OF_CHANNEL))
+        self._begun: dict[tuple[int, int], float] = {}
+
+    def place(self, tenant_id: int, channel_id: int, messages: int) -> Place | None:
+        """Room for messages that are about to be entered, if there is any: they are entered claimed, and handed over
+        when they are committed. None: they are entered to be claimed when there is room. For any thread.
+        """
+        key = (tenant_id, channel_id)
+        if self._loop is None or self.stopping or self._behind or is_held(self.stores):
+            return None
+        with self._places:
+            free = MAX_AT_ONCE - len(self._claims) - self._expected.total()
+            if messages > min(free, self.per_channel - self._busy[key] - self._expected[key]):
+                self._turned_away = True
+                return None
+            self._expected[key] += messages
+        return Place(tenant_id, channel_id, messages, CLOCK.now() + LEASE)
+
+    def hand_over(self, place: Place, claims: Sequence[Claim]) -> None:
+        """Send what was entered for a place; nothing, if it was not. For any thread.
+
+        What was long in being committed is left: its claims may run out before they are renewed.
+        """
+        if claims and self._loop is not None and is_timely(place.asked, LEASE):
+            with suppress(RuntimeError):  # the loop has ended: the claims run out
+                self._loop.call_soon_threadsafe(self._take_over, place, claims)
+                return
+        self._leave(place)
+
+    def _leave(self, place: Place) -> None:
+        with self._places:
+            self._expected[place.tenant_id, place.channel_id] -= place.messages
+
+    def _take_over(self, place: Place, claims: Sequence[Claim]) -> None:
+        channel_key = (place.tenant_id, place.channel_id)
+        self._claims |= {claim.id: claim for claim in claims}
+        self._busy[channel_key] += len(claims)
+        self._leave(place)
+        is_first = channel_key not in self._gathered
+        self._gathered[channel_key] += claims
+        if is_first:
+            self.begin(self._send_gathered(channel_key), makes_room=False)
+
+    async def _send_gathered(self, channel_key: tuple[int, int]) -> None:
+        """Send what was handed over on a channel, together with what comes until then."""
+        await asyncio.sleep(self._begun.get(channel_key, 0.0) + self.gathers - time.monotonic())
+        async with self._gates[channel_key]:
+            claims = self._gathered.pop(channel_key)
+            self._begun[channel_key] = time.monotonic()
+            if not is_timely(self._renewed, LEASE):
+                with suppress(*FAULTS):
+                    await self._renew_all()
+            parts = (claims[begin : begin + BATCH] for begin in range(0, len(claims), BATCH))
+            await asyncio.gather(*map(self._send, parts))
 
     async def opened(self) -> None:
-        """Begin to renew claims."""
+        """Begin to renew claims; those that a loop of before had, which a fault ended, run out."""
+        for left in (self._claims, self._busy, self._gathered, self._gates, self._begun):
+            left.clear()
         self._renewed, self._claimed = time.monotonic(), float("-inf")
         self._renewing = asyncio.create_task(self._renew())
 
@@ -107,7 +187,7 @@ class Sender(ClaimingWorker):
         if not is_timely(since, LEASE):
             return []
         with self.stores.records.session() as session:
-            claimed = outbox.claim_due(session, self._source, free, PER_CHANNEL, busy, now, now + LEASE)
+            claimed = outbox.claim_due(session, self._source, free, self.per_channel, busy, now, now + LEASE)
         return claimed if is_timely(since, LEASE) else []
 
     async def _send(self, claims: Sequence[Claim]) -> None:
@@ -123,6 +203,9 @@ class Sender(ClaimingWorker):
             for claim in claims:
                 if self._claims.get(claim.id) is claim:  # it may be due again, and claimed, before its batch has ended
                     del self._claims[claim.id]
+            if self._turned_away:
+                self._turned_away = False
+                self.wake()
 
     def _send_batch(self, claims: Sequence[Claim]) -> None:
         """Send messages on one channel and settle each as its reply comes."""
@@ -150,7 +233,7 @@ class Sender(ClaimingWorker):
         return letters
 
     def _hand_over(self, scope: Scope, channel: Channel, letters: Sequence[tuple[Claim, Message]]) -> None:
-        pace = Pace(scope, channel)
+        pace = Pace(scope, channel, self._source)
         waiting = {letter.message_id: claim for claim, letter in letters}
         providers = {letter.message_id: pace.provider(letter) for _, letter in letters}
         held = pace.held([letter for _, letter in letters])

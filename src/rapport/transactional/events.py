@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from prometheus_client import Counter
-from sqlalchemy import delete, select, text
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
@@ -19,7 +19,7 @@ from rapport.messaging.contactability import undeliverable
 from rapport.messaging.models import Undeliverable
 from rapport.notifications import service as notifications
 from rapport.notifications.service import Notification
-from rapport.transactional.models import Attachment, Recipient
+from rapport.transactional.models import Recipient
 
 MESSAGES = Counter("rapport_transactional_messages_total", "Transactional mail by what became of it", ["event"])
 TIME_FORM = "%Y-%m-%d %H:%M:%S"
@@ -47,16 +47,29 @@ LATER = {
 }
 SUPPRESSING = {Event.COMPLAINED: Undeliverable.COMPLAINT, Event.BOUNCED: Undeliverable.HARD_BOUNCE}
 
-# What has been entered of messages, under the numbers of their claims, is what counts here too.
+# What has been entered of messages, under the numbers of their claims, is what counts here too. The attachments of
+# sends go all of whose messages have ended.
 ENDED = text(f"""
-    UPDATE transactional_recipients AS recipient
-    SET state = messages.state, reason = messages.reason, ended_at = :now,
-        bounced_at = CASE WHEN messages.state = '{State.FAILED}' AND ended.answered THEN CAST(:now AS timestamptz) END
-    FROM unnest(CAST(:ids AS bigint[]), CAST(:answered AS boolean[])) AS ended (id, answered)
-    JOIN messages ON messages.source = '{Source.TRANSACTIONAL}' AND messages.source_id = ended.id
-    WHERE messages.tenant_id = :tenant_id AND NOT messages.{IS_OPEN}
-        AND recipient.tenant_id = :tenant_id AND recipient.id = ended.id AND recipient.ended_at IS NULL
-    RETURNING recipient.id
+    WITH ended AS (
+        UPDATE transactional_recipients AS recipient
+        SET state = messages.state, reason = messages.reason, ended_at = :now,
+            bounced_at = CASE WHEN messages.state = '{State.FAILED}' AND settled.answered
+                THEN CAST(:now AS timestamptz) END
+        FROM unnest(CAST(:ids AS bigint[]), CAST(:answered AS boolean[])) AS settled (id, answered)
+        JOIN messages ON messages.source = '{Source.TRANSACTIONAL}' AND messages.source_id = settled.id
+        WHERE messages.tenant_id = :tenant_id AND NOT messages.{IS_OPEN}
+            AND recipient.tenant_id = :tenant_id AND recipient.id = settled.id AND recipient.ended_at IS NULL
+        RETURNING recipient.*
+    ),
+    dropped AS (
+        DELETE FROM transactional_attachments AS file USING (SELECT DISTINCT send_id FROM ended) AS finished
+        WHERE file.tenant_id = :tenant_id AND file.send_id = finished.send_id AND NOT EXISTS (
+            SELECT 1 FROM transactional_recipients AS other
+            WHERE other.tenant_id = :tenant_id AND other.send_id = finished.send_id AND other.ended_at IS NULL
+                AND other.id NOT IN (SELECT id FROM ended)
+        )
+    )
+    SELECT * FROM ended ORDER BY id
 """)
 
 
@@ -71,12 +84,12 @@ def note_ended(scope: Scope, session: Session, settled: Sequence[Settled]) -> No
         "answered": list(answered.values()),
         "now": scope.clock.now(),
     }
-    ids = list(session.scalars(ENDED, parameters))
-    if not ids:
+    read = select(Recipient).from_statement(ENDED).execution_options(populate_existing=True)
+    recipients = list(session.scalars(read, parameters))
+    if not recipients:
         return
-    outbox.drop_sources(session, Source.TRANSACTIONAL, [(scope.tenant_id, recipient_id) for recipient_id in ids])
-    recipients = _recipients(scope, session, ids)
-    _drop_files(scope, session, {recipient.send_id for recipient in recipients})
+    ended = [(scope.tenant_id, recipient.id) for recipient in recipients]
+    outbox.drop_sources(session, Source.TRANSACTIONAL, ended)
     _tell(scope, session, [(recipient, _became(recipient), scope.clock.now()) for recipient in recipients])
 
 
@@ -104,20 +117,6 @@ def _became(recipient: Recipient) -> Event:
     if recipient.state is State.SENT:
         return Event.DELIVERED
     return Event.DROPPED if recipient.bounced_at is None else Event.BOUNCED
-
-
-def _recipients(scope: Scope, session: Session, ids: Sequence[int]) -> list[Recipient]:
-    query = select(Recipient).where(Recipient.tenant_id == scope.tenant_id, Recipient.id.in_(ids))
-    return list(session.scalars(query.order_by(Recipient.id), execution_options={"populate_existing": True}))
-
-
-def _drop_files(scope: Scope, session: Session, send_ids: set[int]) -> None:
-    """Drop the attachments of sends all of whose messages have ended."""
-    of_sends = (Attachment.tenant_id == scope.tenant_id, Attachment.send_id.in_(send_ids))
-    under_way = select(Recipient.send_id).where(
-        Recipient.tenant_id == scope.tenant_id, Recipient.send_id.in_(send_ids), Recipient.ended_at.is_(None)
-    )
-    session.execute(delete(Attachment).where(*of_sends, Attachment.send_id.not_in(under_way)))
 
 
 def _tell(scope: Scope, session: Session, happened: Sequence[tuple[Recipient, Event, datetime]]) -> None:

@@ -22,6 +22,7 @@ from rapport.messaging.contactability import undeliverable
 from rapport.messaging.models import Undeliverable
 from rapport.stores import Stores
 from rapport.transactional import events
+from rapport.transactional.entering import FreshClaim
 from rapport.transactional.models import Attachment, Recipient, Send
 from rapport.transactional.settings import TransactionalSettings
 from rapport.transactional.writing import Writer
@@ -31,16 +32,23 @@ class TransactionalMessages(MessageSource):
     """Recipients of transactional mail as a source of messages."""
 
     def write(self, scope: Scope, channel: Channel, claims: Sequence[Claim]) -> Iterator[tuple[Claim, Written]]:
-        """By the template as it is now, or the content of the request.
+        """By the template as it is now, or the content of the request; what was handed over, by the template as it was
+        when the request was accepted.
 
         Nothing goes to an address that bounced hard on the channel, or whose holder complained; who unsubscribed gets
         transactional mail all the same.
         """
-        recipients = _recipients(scope, claims)
-        sends = _sends(scope, {recipient.send_id for recipient in recipients.values()})
-        files = _files(scope, sends)
+        fresh = [claim for claim in claims if isinstance(claim, FreshClaim)]
+        recipients = {claim.source_id: claim.recipient for claim in fresh}
+        sends = {claim.send.id: claim.send for claim in fresh}
+        files = {claim.send.id: list(claim.files) for claim in fresh}
+        if others := [claim for claim in claims if not isinstance(claim, FreshClaim)]:
+            stored = _recipients(scope, others)
+            recipients |= stored
+            sends |= _sends(scope, {recipient.send_id for recipient in stored.values()})
+            files |= _files(scope, {recipient.send_id for recipient in stored.values()})
         refused = undeliverable.among(scope, channel.id, [recipient.mark for recipient in recipients.values()])
-        writer = Writer(scope, channel)
+        writer = Writer(scope, channel, [claim.template for claim in fresh if claim.template])
         for claim in claims:
             recipient = recipients.get(claim.source_id)
             if recipient is None:
@@ -79,6 +87,7 @@ class TransactionalSender(Sender):
 
     name = "transactional sender"
     gathers = 0.03
+    per_channel = 100
 
     def __init__(self, stores: Stores) -> None:
         super().__init__(stores, Source.TRANSACTIONAL, TransactionalMessages())

@@ -2,30 +2,32 @@
 
 import hashlib
 from datetime import timedelta
-
-from sqlalchemy import text
-from sqlalchemy.orm import Session
+from typing import Any
 
 from rapport.access.scope import Scope
 from rapport.access.tenant_settings import settings_or_defaults
 from rapport.errors import Conflict
 from rapport.transactional.settings import TransactionalSettings
 
-# Whoever comes second waits for the first, and is refused when that has committed.
-CLAIM = text("""
-    INSERT INTO transactional_request_keys (tenant_id, digest, kept_until) VALUES (:tenant_id, :digest, :until)
+# A part of the statement that enters a request. It answers the digest, and nothing where the UniqueMessageID was used:
+# whoever comes second waits for the first, and is refused when that has committed.
+CLAIM = """
+    INSERT INTO transactional_request_keys (tenant_id, digest, kept_until)
+    SELECT :tenant_id, CAST(:digest AS text), :kept_until WHERE CAST(:digest AS text) IS NOT NULL
     ON CONFLICT (tenant_id, digest) DO UPDATE SET kept_until = excluded.kept_until
-        WHERE transactional_request_keys.kept_until <= :now
+        WHERE transactional_request_keys.kept_until <= :accepted_at
     RETURNING digest
-""")
+"""
 USED = "Request for this UniqueMessageID has succeeded before"
 
 
-def claim(scope: Scope, session: Session, unique_id: str) -> None:
-    """Remember a UniqueMessageID if the caller's transaction commits. Raises Conflict for one that was used."""
-    now = scope.clock.now()
+def claim(scope: Scope, unique_id: str) -> dict[str, Any]:
+    """What CLAIM binds beside the tenant and the instant: a digest of a UniqueMessageID, or none if it is empty."""
     days = settings_or_defaults(scope, TransactionalSettings).unique_id_days
-    digest = hashlib.sha256(unique_id.encode("utf-8", "surrogatepass")).hexdigest()
-    parameters = {"tenant_id": scope.tenant_id, "digest": digest, "now": now, "until": now + timedelta(days=days)}
-    if session.execute(CLAIM, parameters).first() is None:
-        raise Conflict(USED)
+    digest = hashlib.sha256(unique_id.encode("utf-8", "surrogatepass")).hexdigest() if unique_id else None
+    return {"digest": digest, "kept_until": scope.clock.now() + timedelta(days=days)}
+
+
+def used() -> Conflict:
+    """The error for a request whose UniqueMessageID was used."""
+    return Conflict(USED)

@@ -48,9 +48,8 @@ def stream(scope: Scope, brand_id: int) -> Stream:
 
 def stream_of_template(scope: Scope, template_id: int) -> tuple[Stream, Template]:
     """A transactional template with its stream: numbers of such templates are unique. Raises NotFound."""
-    for candidate in streams(scope):
-        try:
-            return candidate, templates.template(scope, candidate.channel.id, template_id)
-        except NotFound:
-            continue
-    raise NotFound(f"There is no transactional template {template_id}.")
+    by_channel = {candidate.channel.id: candidate for candidate in streams(scope)}
+    template = templates.template_among(scope, list(by_channel), template_id)
+    if template is None:
+        raise NotFound(f"There is no transactional template {template_id}.")
+    return by_channel[template.channel_id], template

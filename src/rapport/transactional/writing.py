@@ -1,6 +1,6 @@
 """What a transactional message says: its template with the values of the request, or the request's own content."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import orjson
@@ -48,14 +48,15 @@ def filled(
 
 
 class Writer:
-    """Writes messages on a channel; each template is read once. Get one a batch.
+    """Writes messages on a channel; each template is read once, unless it is known. Get one a batch.
 
     Links and opens are tracked as the channel says. Of content that a request gave only opens are: its addresses, which
     may let somebody in, are kept nowhere else.
     """
 
-    def __init__(self, scope: Scope, channel: Channel) -> None:
+    def __init__(self, scope: Scope, channel: Channel, known: Iterable[Template] = ()) -> None:
         self._scope, self._channel = scope, channel
+        self._known = {template.id: template for template in known}
         self._templates: dict[int, tuple[Template, Sender]] = {}
         self._secret = newest_secret(scope)
         self._tracks = channel.behaviour.tracks(scope, channel.settings)
@@ -95,6 +96,7 @@ class Writer:
 
     def _template(self, template_id: int) -> tuple[Template, Sender]:
         if template_id not in self._templates:
-            template = templates.template(self._scope, self._channel.id, template_id)
+            known = self._known.get(template_id)
+            template = known or templates.template(self._scope, self._channel.id, template_id)
             self._templates[template_id] = template, sender_of(self._scope, self._channel, template)
         return self._templates[template_id]

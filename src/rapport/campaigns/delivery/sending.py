@@ -27,7 +27,6 @@ from rapport.channels.messages import Message, Receipt
 from rapport.channels.models import Channel
 from rapport.delivery import content, reading, transports
 from rapport.delivery.content import Draft, Written
-from rapport.delivery.models import Source
 from rapport.delivery.outbox import Claim
 from rapport.delivery.pacing import Pace
 from rapport.errors import Away
@@ -214,7 +213,7 @@ def _deliver(scope: Scope, held: HeldLease, unit: Unit, claims: Sequence[Claim],
         return
     channel, tries = channels.channel(scope, unit.channel_id), ledger.Tries(_delays(scope), attempt)
     claim_of = {claim.message_id: claim for claim in claims}
-    pace, providers = Pace(scope, channel, Source.RUN), dict[str, str]()
+    pace, providers = Pace(scope, channel, claims[0].source), dict[str, str]()
     away_receipts: list[Receipt] = []
     with (
         closing(_written_ahead(scope, unit, channel, claims)) as parts,

@@ -89,10 +89,10 @@ class EmailKind(ChannelKind):
     def tracks(self, scope: Scope, settings: Mapping[str, Any]) -> bool:
         """As the channel's settings say, otherwise as its brand's do where the server has a public URL."""
         wish = EmailSettings.model_validate(settings).tracking
-        if wish is not None:
-            return wish
+        if wish is not None or not scope.stores.settings.public_url:
+            return bool(wish)
         brand = brands.brand_of(scope, settings)
-        return bool(scope.stores.settings.public_url) and (brand is None or brand.settings.get("tracking", True))
+        return brand is None or bool(brand.settings.get("tracking", True))
 
     def sending_attributes(self, scope: Scope, settings: Mapping[str, Any], subject: str, sender: Sender) -> list[str]:
         """From name, from address and subject."""

@@ -178,6 +178,12 @@ class Records:
             yield connection
 
     @contextmanager
+    def alone(self) -> Iterator[Connection]:
+        """A connection for statements each of which is a transaction by itself."""
+        with self._reader.connect() as connection:
+            yield connection
+
+    @contextmanager
     def reads(self) -> Iterator[Session]:
         """reading(), of objects: they belong to no session afterwards."""
         with self._reading() as session:

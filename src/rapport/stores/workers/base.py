@@ -25,6 +25,7 @@ class Stoppable(Protocol):
 
 
 W = TypeVar("W", bound=Stoppable)
+T = TypeVar("T", bound="Worker")
 
 
 class Workers:
@@ -52,6 +53,11 @@ class Workers:
         with self._lock:
             if worker in self._started:
                 self._started.remove(worker)
+
+    def working(self, kind: type[T]) -> T | None:
+        """The worker of a kind that was started in this process; None where there is none."""
+        with self._lock:
+            return next((worker for worker in self._started if isinstance(worker, kind)), None)
 
     def ended(self) -> list[str]:
         """The names of workers that ended although nobody stopped them."""

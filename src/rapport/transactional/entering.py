@@ -1,0 +1,188 @@
+"""A request is entered by one statement: what is remembered of it, the message log, its files and its messages.
+
+Each trip to the records would let other threads of the process go first, and a transaction of several statements holds
+up others that want to commit.
+"""
+
+# ruff: noqa: S608 - statements are put together of constants
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import RowMapping, bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from rapport.access.scope import Scope
+from rapport.channels.messages import AttachedFile
+from rapport.delivery.ids import message_id_sql
+from rapport.delivery.models import Source, State
+from rapport.delivery.outbox import ENTER_TABLE, Claim, claim_of
+from rapport.messaging.models import Template
+from rapport.stores.workers.listening import Topic
+from rapport.transactional import request_keys
+from rapport.transactional.models import Attachment, Recipient, Send
+from rapport.transactional.requests import Addressee
+
+MESSAGE_ID = message_id_sql(":tenant_id", Source.TRANSACTIONAL, "numbered.id", ":channel_id", "''")
+# Nothing is entered where the id of the request was used. Recipients are numbered in the order of the request.
+ENTER = text(f"""
+    WITH remembered AS ({request_keys.CLAIM}),
+    accepted AS (
+        INSERT INTO transactional_sends
+            (tenant_id, brand_id, channel_id, template_id, content, accepted_at, due_at)
+        SELECT :tenant_id, :brand_id, :channel_id, CAST(:template_id AS integer), :content, :accepted_at, :due_at
+        WHERE CAST(:digest AS text) IS NULL OR EXISTS (SELECT 1 FROM remembered)
+        RETURNING id
+    ),
+    numbered AS MATERIALIZED (
+        SELECT nextval(pg_get_serial_sequence('transactional_recipients', 'id')) AS id, listed.*
+        FROM (
+            SELECT accepted.id AS send_id, recipient.*
+            FROM accepted CROSS JOIN unnest(
+                CAST(:addresses AS text[]), CAST(:marks AS text[]), CAST(:personalizations AS text[]),
+                CAST(:faults AS text[])
+            ) WITH ORDINALITY AS recipient (address, mark, personalizations, fault, place)
+            ORDER BY place
+        ) AS listed
+    ),
+    identified AS MATERIALIZED (SELECT numbered.*, {MESSAGE_ID} AS message_id FROM numbered),
+    logged AS (
+        INSERT INTO transactional_recipients (id, tenant_id, send_id, brand_id, channel_id, template_id, address, mark,
+            personalizations, content_dropped, message_id, state, reason, ended_at)
+        SELECT id, :tenant_id, send_id, :brand_id, :channel_id, CAST(:template_id AS integer), address, mark,
+            personalizations, false, message_id,
+            CASE WHEN fault = '' THEN '{State.PENDING}' ELSE '{State.FAILED}' END, fault,
+            CASE WHEN fault = '' THEN NULL ELSE CAST(:accepted_at AS timestamptz) END
+        FROM identified
+    ),
+    attached AS (
+        INSERT INTO transactional_attachments (tenant_id, send_id, place, file_name, content_type, content)
+        SELECT :tenant_id, accepted.id, file.place - 1, file.file_name, file.content_type, file.content
+        FROM accepted CROSS JOIN unnest(
+            CAST(:file_names AS text[]), CAST(:content_types AS text[]), CAST(:contents AS text[])
+        ) WITH ORDINALITY AS file (file_name, content_type, content, place)
+    ),
+    entry AS (
+        SELECT id AS source_id, CAST(:channel_id AS integer) AS channel_id, '' AS customer_id, 0 AS recipient_group_id,
+            coalesce(CAST(:template_id AS integer), 0) AS template_id, 0 AS action_id, '' AS promo_code, message_id,
+            CAST(:state AS text) AS state, '' AS reason, CAST(:message_due_at AS timestamptz) AS due_at
+        FROM identified WHERE fault = ''
+    ),
+    entered AS ({ENTER_TABLE}),
+    notified AS MATERIALIZED (
+        SELECT pg_notify('{Topic.MESSAGES}', '') FROM accepted WHERE CAST(:state AS text) = '{State.PENDING}'
+    )
+    SELECT identified.send_id, (SELECT count(*) FROM notified) AS notified, entered.*
+    FROM identified LEFT JOIN entered ON entered.source_id = identified.id
+    ORDER BY identified.place
+""")
+SENDS, RECIPIENTS, ATTACHMENTS = (table.__table__.columns for table in (Send, Recipient, Attachment))
+ENTER = ENTER.bindparams(
+    bindparam("content", type_=SENDS["content"].type),
+    bindparam("addresses", type_=ARRAY(RECIPIENTS["address"].type)),
+    bindparam("personalizations", type_=ARRAY(RECIPIENTS["personalizations"].type)),
+    bindparam("file_names", type_=ARRAY(ATTACHMENTS["file_name"].type)),
+    bindparam("contents", type_=ARRAY(ATTACHMENTS["content"].type)),
+)
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request as it is entered, of a template or with the content that it has itself. due_at is by the clock of the
+    outside.
+
+    recipients are in the order of the request, each with its mark and, where nothing can be sent to it, the reason.
+    """
+
+    brand_id: int
+    channel_id: int
+    template: Template | None
+    content: str
+    accepted_at: datetime
+    due_at: datetime
+    unique_id: str
+    recipients: Sequence[tuple[Addressee, str, str]]
+    files: Sequence[AttachedFile]
+
+
+@dataclass(frozen=True, slots=True)
+class FreshClaim(Claim):
+    """The claim of a message that was entered in this process a moment ago, with what is to be sent.
+
+    template is as it was when the request was accepted.
+    """
+
+    send: Send
+    template: Template | None
+    recipient: Recipient
+    files: Sequence[AttachedFile]
+
+
+def enter(scope: Scope, request: Request, claimed_until: datetime | None) -> tuple[int, list[FreshClaim]]:
+    """Enter a request; its SendID, and the claims of its messages if they are entered claimed, until an instant.
+
+    Raises Conflict for a UniqueMessageID that was used.
+    """
+    parameters = {
+        "tenant_id": scope.tenant_id,
+        **request_keys.claim(scope, request.unique_id),
+        **{name: getattr(request, name) for name in ("brand_id", "channel_id", "content")},
+        "template_id": request.template.id if request.template else None,
+        "accepted_at": request.accepted_at,
+        "due_at": request.due_at,
+        "addresses": [addressee.email for addressee, _, _ in request.recipients],
+        "marks": [mark for _, mark, _ in request.recipients],
+        "personalizations": [_written(addressee) for addressee, _, _ in request.recipients],
+        "faults": [fault for _, _, fault in request.recipients],
+        "file_names": [file.file_name for file in request.files],
+        "content_types": [file.content_type for file in request.files],
+        "contents": [file.content for file in request.files],
+        "source": Source.TRANSACTIONAL,
+        "batch": None,
+        "state": State.PENDING if claimed_until is None else State.CLAIMED,
+        "message_due_at": claimed_until or request.due_at,
+    }
+    with scope.stores.records.alone() as connection:
+        entered = connection.execute(ENTER, parameters).mappings().all()
+    if not entered:
+        raise request_keys.used()
+    send_id = int(entered[0]["send_id"])
+    return send_id, [] if claimed_until is None else _claims(scope, request, send_id, entered)
+
+
+def _written(addressee: Addressee) -> str:
+    return orjson.dumps(addressee.values).decode() if addressee.values else ""
+
+
+def _claims(scope: Scope, request: Request, send_id: int, entered: Sequence[RowMapping]) -> list[FreshClaim]:
+    """The claims of what was entered, with what the records have of it."""
+    of_send: dict[str, Any] = {
+        "tenant_id": scope.tenant_id,
+        "brand_id": request.brand_id,
+        "channel_id": request.channel_id,
+    }
+    of_send["template_id"] = request.template.id if request.template else None
+    send = Send(id=send_id, **of_send, content=request.content, accepted_at=request.accepted_at, due_at=request.due_at)
+    claims = []
+    for row, (addressee, mark, fault) in zip(entered, request.recipients, strict=True):
+        if fault:
+            continue
+        claim = claim_of(row)
+        recipient = Recipient(
+            id=claim.source_id,
+            **of_send,
+            send_id=send_id,
+            address=addressee.email,
+            mark=mark,
+            personalizations=_written(addressee),
+            message_id=claim.message_id,
+            state=State.PENDING,
+        )
+        members = {member.name: getattr(claim, member.name) for member in fields(Claim)}
+        claims.append(
+            FreshClaim(**members, send=send, template=request.template, recipient=recipient, files=request.files)
+        )
+    return claims
