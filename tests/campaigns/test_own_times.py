@@ -31,7 +31,7 @@ from rapport.access.scope import Scope, scope_of
 from rapport.campaigns import attribute_uses, definitions, occurrences
 from rapport.campaigns.cycle import scheduler, tasks
 from rapport.campaigns.cycle.agenda import SENDS, agendas
-from rapport.campaigns.delivery import sending
+from rapport.campaigns.delivery import due_units
 from rapport.campaigns.occurrences import plan_next_run
 from rapport.campaigns.runs import by_hand, pausing, processing
 from rapport.channels import service as channels
@@ -227,7 +227,7 @@ def test_a_run_that_waits_for_its_next_round_can_be_paused_and_canceled(tenant: 
     assert (state(tenant, number), tally(outcomes(tenant, number))) == ("canceled", {"sent": 6, "skipped": 1})
     at(tenant, "2026-03-10T21:00")
     assert left(box) == set(PEOPLE) - {"hawaii"}
-    assert sending.under_way(tenant) == [] and sending.due(tenant) == []
+    assert due_units.under_way(tenant) == [] and due_units.due(tenant) == []
 
 
 def test_what_fails_for_now_is_tried_again_in_its_round(tenant: Scope, box: Mailbox) -> None:

@@ -24,7 +24,7 @@ from rapport.campaigns.models import (
 )
 from rapport.campaigns.plans import PlannedGroup, PlannedRules
 from rapport.campaigns.schedule import check_schedule, upcoming
-from rapport.campaigns.schemas import ActionBody, Group, Schedule, SeriesBody
+from rapport.campaigns.schemas import ABTest, ActionBody, Group, GroupChannel, Schedule, SeriesBody
 from rapport.campaigns.settings import CampaignSettings
 from rapport.campaigns.states import SeriesStatus
 from rapport.campaigns.triggered.schemas import ImmediateGroup
@@ -33,6 +33,7 @@ from rapport.channels.transactional import transactional_channels
 from rapport.customers import attributes
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.messaging import templates
+from rapport.messaging.contactability.purposes import ANYTHING, purposes_of_templates
 from rapport.stores.records import next_id, taken, unique_name
 
 OF_THE_SPLIT = ("min_share", "keeps_groups")
@@ -158,7 +159,17 @@ def series_warnings(scope: Scope, series: Series) -> list[str]:
     of_runs = own_runs.warnings(series.days, series.rules, series.duration)
     of_times = quiet_hours.warnings(scope, series.days, series.rules, series.groups)
     of_times += own_time_warnings(scope, series.groups)
-    return [*of_runs, *of_times, *goals.warnings(scope, series)]
+    return [*of_runs, *of_times, *goals.warnings(scope, series), *_untracked(scope, series.groups)]
+
+
+def _untracked(scope: Scope, groups: Sequence[PlannedGroup]) -> list[str]:
+    tested_ids = {channel.channel_id for group in groups for channel in group.channels if channel.ab_test}
+    tested = [channels.channel(scope, channel_id) for channel_id in sorted(tested_ids)]
+    return [
+        f"ab_test: opens and clicks on channel {channel.id} are not counted, so the test has no result."
+        for channel in tested
+        if not channel.behaviour.tracks(scope, channel.settings)
+    ]
 
 
 def own_time_warnings(scope: Scope, groups: Sequence[PlannedGroup]) -> list[str]:
@@ -289,3 +300,15 @@ def check_groups(scope: Scope, groups: Sequence[Group | ImmediateGroup]) -> None
             is_pulled = channels.channel(scope, channel.channel_id).behaviour.is_pulled
             if not is_pulled or channel.channel_id in registered:
                 templates.template(scope, channel.channel_id, channel.template_id)
+            if isinstance(channel, GroupChannel) and channel.ab_test:
+                _check_test(scope, channel.channel_id, channel.ab_test, is_pulled=is_pulled)
+
+
+def _check_test(scope: Scope, channel_id: int, ab_test: ABTest, *, is_pulled: bool) -> None:
+    """An A/B test needs a channel on which Rapport sends, and variants that reach the same customers."""
+    if is_pulled:
+        raise Invalid(f"ab_test needs a channel on which Rapport itself sends: channel {channel_id} is external.")
+    variants = [templates.template(scope, channel_id, variant.template_id).id for variant in ab_test.variants]
+    purposes = purposes_of_templates(scope, [channel_id])
+    if len({purposes.get((channel_id, variant), ANYTHING) for variant in variants}) > 1:
+        raise Invalid(f"ab_test compares templates of channel {channel_id} with different topics or apps.")

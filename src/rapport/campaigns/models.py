@@ -3,13 +3,27 @@
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Boolean, Computed, Date, DateTime, Float, Index, Integer, String, Text, UniqueConstraint, text
+from sqlalchemy import (
+    Boolean,
+    Computed,
+    Date,
+    DateTime,
+    Float,
+    Index,
+    Integer,
+    SmallInteger,
+    String,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from rapport.campaigns.ab_tests import KeptTests
 from rapport.campaigns.plans import Groups, Plan, PlannedRules, PlannedTrigger, TriggerSchedule, days_of
 from rapport.campaigns.schemas import Goal, PlainGoal, Schedule
-from rapport.campaigns.states import CycleState, RunState, SeriesStatus, Split
+from rapport.campaigns.states import CycleState, Portion, RunState, SeriesStatus, Split
 from rapport.stores.records import Base
 from rapport.stores.records.sealing import Sealed
 from rapport.stores.records.shapes import Member, Shaped
@@ -135,6 +149,8 @@ class Occurrence(Base):
     is_triggered: Mapped[bool] = mapped_column(Boolean, default=False, server_default="false")
     conditional: Mapped[bool] = mapped_column(Boolean, default=False)
     plan: Mapped[Plan] = mapped_column(Shaped(Plan), default=Plan)  # the series as it was when processed
+    # How its A/B tests ended, by group and channel; empty until the first of them did.
+    ab_tests: Mapped[KeptTests] = mapped_column(Shaped(KeptTests), default=dict, server_default="{}")
     # Units: one per customer and channel; an excluded or control customer is one unit. counts adds up to it.
     targeted: Mapped[int] = mapped_column(Integer, default=0)
     test_size: Mapped[int] = mapped_column(Integer, default=0)
@@ -174,7 +190,11 @@ class Occurrence(Base):
 
 
 class OccurrenceChannel(Base):
-    """What one recipient group of a campaign gets on one channel: a row per group, channel and template."""
+    """What one recipient group of a campaign gets on one channel: a row per group, channel and template.
+
+    With an A/B test, a row for each variant on which it is tested, and one for the rest: its template is 0 until the
+    winner is chosen, and its scheduled time is when that is to be.
+    """
 
     __tablename__ = "campaign_channels"
 
@@ -183,6 +203,7 @@ class OccurrenceChannel(Base):
     recipient_group_id: Mapped[int] = mapped_column(Integer, primary_key=True)
     channel_id: Mapped[int] = mapped_column(Integer, primary_key=True)
     template_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    portion: Mapped[int] = mapped_column(SmallInteger, primary_key=True, default=Portion.WHOLE, server_default="0")
     action_id: Mapped[int] = mapped_column(Integer)
     promo_code: Mapped[str] = mapped_column(Text, default="")  # several joined with ','
     scheduled_time: Mapped[datetime] = mapped_column(DateTime(timezone=False))  # tenant wall clock

@@ -5,7 +5,7 @@ member that was never set is not written either.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
@@ -21,12 +21,37 @@ class RecordShape(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-# What a channel says of when its messages leave, which triggered campaigns do not have.
-OF_SEND_TIMES = {"send_time", "send_time_zone", "optimise_send_time", "passed_time"}
+# What a channel says of when its messages leave and of tests, which triggered campaigns do not have.
+OF_SCHEDULED = {"send_time", "send_time_zone", "optimise_send_time", "passed_time", "ab_test"}
+
+
+class PlannedVariant(RecordShape):
+    """A template that an A/B test compares with others."""
+
+    template_id: int
+    name: str = ""
+
+
+class PlannedTest(RecordShape):
+    """An A/B test, as schemas.ABTest has it."""
+
+    variants: tuple[PlannedVariant, ...]
+    share: float
+    wait_hours: float
+    metric: Literal["opens", "clicks"]
+    minimum_sent: int = 0
+
+    @property
+    def wait(self) -> timedelta:
+        """How long after its beginning the winner is chosen."""
+        return timedelta(hours=self.wait_hours)
 
 
 class PlannedChannel(RecordShape):
-    """One channel on which a recipient group is reached. send_time is HH:MM; None: the default."""
+    """One channel on which a recipient group is reached. send_time is HH:MM; None: the default.
+
+    template_id is that of the variant that wins an A/B test without a clear winner.
+    """
 
     channel_id: int
     template_id: int
@@ -34,11 +59,17 @@ class PlannedChannel(RecordShape):
     send_time_zone: SendTimeZone = SendTimeZone.TENANT
     optimise_send_time: bool = False
     passed_time: PassedTime = PassedTime.AT_ONCE
+    ab_test: PlannedTest | None = None
 
     @property
     def has_own_times(self) -> bool:
         """Whether its customers get the message each at a time of their own."""
         return self.optimise_send_time or self.send_time_zone is SendTimeZone.CUSTOMER
+
+    @property
+    def template_ids(self) -> list[int]:
+        """The templates of the channel: more than one where variants are compared."""
+        return [variant.template_id for variant in self.ab_test.variants] if self.ab_test else [self.template_id]
 
 
 class PlannedGroup(RecordShape):
@@ -58,6 +89,10 @@ class PlannedGroup(RecordShape):
     def channel_ids(self) -> set[int]:
         """The channels of the group."""
         return {channel.channel_id for channel in self.channels}
+
+    def channel(self, channel_id: int) -> PlannedChannel:
+        """What the group gets on one of its channels."""
+        return next(channel for channel in self.channels if channel.channel_id == channel_id)
 
     def on(self, channel_id: int) -> Self:
         """The same group on one of its channels alone."""
@@ -163,6 +198,10 @@ class Plan(RecordShape):
     def group(self, number: int) -> PlannedGroup:
         """A recipient group by its id, from 1."""
         return self.groups[number - 1]
+
+    def ab_test(self, group: int, channel_id: int) -> PlannedTest | None:
+        """The A/B test of a group on a channel."""
+        return self.group(group).channel(channel_id).ab_test
 
     def with_shares(self, shares: Sequence[float]) -> Self:
         """The plan of a run that divides its customers by other shares than those of the groups."""

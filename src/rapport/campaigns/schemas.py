@@ -99,11 +99,52 @@ class Schedule(Strict):
         return self
 
 
+class Variant(Strict):
+    """A template that an A/B test compares with others."""
+
+    template_id: TemplateId = Field(examples=[7], description="A template of the channel")
+    name: str = Field("", max_length=100, examples=["Short subject"], description="For people")
+
+
+class ABTest(Strict):
+    """An A/B test: a part of the recipients gets the variants, the rest gets the winner."""
+
+    variants: list[Variant] = Field(min_length=2, max_length=5, description="The templates that are compared")
+    share: float = Field(
+        0.2, ge=0.1, le=0.5, description="Share of the recipients for the test, divided evenly among the variants"
+    )
+    wait_hours: float = Field(
+        4, ge=0.5, le=48, description="Hours from the beginning of the test until the winner is chosen"
+    )
+    metric: Literal["opens", "clicks"] = Field(
+        "opens",
+        description="The winner has the highest share of recipients who opened (opens) or clicked (clicks); what "
+        "machines did does not count",
+    )
+    minimum_sent: int = Field(
+        0,
+        ge=0,
+        le=MAX_ID,
+        examples=[200],
+        description="If fewer messages of any variant were sent, the rest gets the template_id of the channel",
+    )
+
+    @model_validator(mode="after")
+    def _variants_differ(self) -> Self:
+        templates = [variant.template_id for variant in self.variants]
+        if len(templates) != len(set(templates)):
+            raise ValueError("variants names a template twice")
+        return self
+
+
 class GroupChannel(Strict):
     """One channel on which a recipient group is reached."""
 
     channel_id: Id = Field(examples=[15], description="See GET /manage/v1/channels")
-    template_id: TemplateId = Field(examples=[7], description="A template of the channel")
+    template_id: TemplateId = Field(
+        examples=[7],
+        description="A template of the channel. With ab_test, the variant for the rest if there is no clear winner",
+    )
     send_time: HourMinute | None = Field(
         None, description="Local time on the send day, in the zone that send_time_zone names", examples=["09:30"]
     )
@@ -122,6 +163,20 @@ class GroupChannel(Strict):
         description="When customers get the message whose time has passed when the run is processed: at once, or on "
         "the next day at that time. Only for customers with times of their own",
     )
+    ab_test: ABTest | None = Field(
+        None, description="Compare variants on a part of the recipients first; only if Rapport itself sends"
+    )
+
+    @model_validator(mode="after")
+    def _is_a_variant(self) -> Self:
+        variants = self.ab_test.variants if self.ab_test else []
+        if variants and all(variant.template_id != self.template_id for variant in variants):
+            raise ValueError("template_id must be the template of one of the variants of ab_test")
+        if variants and (self.send_time_zone is SendTimeZone.CUSTOMER or self.optimise_send_time):
+            raise ValueError(
+                "ab_test needs one send time for all customers, without send_time_zone customer or optimise_send_time"
+            )
+        return self
 
 
 def _must_differ(channels: list[GroupChannel]) -> None:
@@ -253,6 +308,8 @@ class SeriesBody(Strict):
             raise ValueError("min_share is too large for so many groups")
         if self.split == Split.THOMPSON and self.keeps_groups:
             raise ValueError("keeps_groups needs the split fixed: thompson moves customers to the better group")
+        if self.conditional and any(channel.ab_test for group in self.groups for channel in group.channels):
+            raise ValueError("conditional must be false if a group has an ab_test")
         return self
 
 

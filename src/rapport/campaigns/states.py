@@ -1,6 +1,6 @@
 """States of series, runs and daily cycles, and what series choose from a few values, as records keep them."""
 
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 
 class SeriesStatus(StrEnum):
@@ -30,6 +30,14 @@ class PassedTime(StrEnum):
 
     AT_ONCE = "at_once"
     NEXT_DAY = "next_day"
+
+
+class Portion(IntEnum):
+    """Which of its recipients on a channel a group's row is about: all, those of an A/B test, or those after it."""
+
+    WHOLE = 0
+    TEST = 1
+    REST = 2
 
 
 class RunState(StrEnum):

@@ -73,6 +73,11 @@ def instant_of(wall: datetime, zone: tzinfo) -> datetime:
     return wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
 
 
+def wall_time(instant: datetime, zone: ZoneInfo) -> datetime:
+    """What the clocks of a zone show at an instant, without a zone."""
+    return instant.astimezone(zone).replace(tzinfo=None)
+
+
 def instant_sql(wall: str, zone: str) -> str:
     """instant_of as SQL: wall is a DateTime64 that reads as the wall clock and bears the zone UTC; so is the answer.
 

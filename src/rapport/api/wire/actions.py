@@ -8,9 +8,10 @@ from rapport.api.http.parameters import Parameter, required
 from rapport.api.reads import Read, Values, register
 from rapport.api.sections import SectionRouter
 from rapport.api.wire.recipients import DATE
+from rapport.campaigns.ab_tests import UNDECIDED
 from rapport.campaigns.models import CONTROL_ACTION_ID, CONTROL_ACTION_NAME, Occurrence
 from rapport.campaigns.settings import CampaignSettings
-from rapport.campaigns.states import EXECUTED_STATES, RunState
+from rapport.campaigns.states import EXECUTED_STATES, Portion, RunState
 from rapport.errors import NotFound
 
 router = SectionRouter("Actions")
@@ -49,6 +50,8 @@ FIRED_AT = """
         AS fired (recipient_group_id, template_id, at)
         ON fired.recipient_group_id = group_channel.recipient_group_id AND fired.template_id = group_channel.template_id
 """
+# Not yet for those who wait for the winner of an A/B test.
+HAS_TEMPLATE = f"NOT (group_channel.portion = {int(Portion.REST)} AND group_channel.template_id = {UNDECIDED})"
 FIRED_TIMES = """
     SELECT DISTINCT recipient_group_id, template_id, toString(scheduled_time) FROM campaign_recipients
     WHERE execution_date = {day:Date} AND campaign_id = {campaign:UInt32} AND channel_id = {channel:UInt32}
@@ -303,7 +306,7 @@ register(
                 group_channel.template_id AS "TemplateID",
                 to_char(coalesce(fired.at, group_channel.scheduled_time), 'YYYY-MM-DD HH24:MI:SS') AS "ScheduledTime"
             {PLACES} {FIRED_AT} {WAS_EXECUTED} AND campaign.id = :CampaignID AND group_channel.channel_id = :ChannelID
-                AND (fired.at IS NOT NULL OR NOT campaign.is_triggered)""",
+                AND (fired.at IS NOT NULL OR NOT campaign.is_triggered) AND {HAS_TEMPLATE}""",
         row={"ListID": "integer?", "SendID": "string", "TemplateID": "integer", "ScheduledTime": "string"},
         order='"TemplateID", "ScheduledTime", "SendID", "ListID"',
         params=(CAMPAIGN, CHANNEL),

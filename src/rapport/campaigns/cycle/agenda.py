@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope, scope_from
 from rapport.access.tenant_settings import tenant_settings
-from rapport.campaigns.delivery import handing_over, sending
+from rapport.campaigns.delivery import due_units, handing_over
 from rapport.campaigns.models import Cycle, Occurrence, OccurrenceChannel
 from rapport.campaigns.runs import clearance_deadline
 from rapport.campaigns.settings import CampaignSettings
@@ -77,8 +77,8 @@ def _statement(since: date) -> Any:
     days = select(func.jsonb_object_agg(cast(Cycle.data_date, String), last_state))
     days = days.where(Cycle.tenant_id == Tenant.id, Cycle.data_date >= since)
     undecided = clearance_deadline.undecided(Tenant.id).with_only_columns(func.min(Occurrence.clearance_by))
-    unsent = sending.not_begun(Tenant.id).with_only_columns(func.min(OccurrenceChannel.scheduled_time))
-    between_rounds = sending.between_rounds(Tenant.id).where(Occurrence.paused_at.is_(None))
+    unsent = due_units.not_begun(Tenant.id).with_only_columns(func.min(OccurrenceChannel.scheduled_time))
+    between_rounds = due_units.between_rounds(Tenant.id).where(Occurrence.paused_at.is_(None))
     next_round = between_rounds.with_only_columns(func.min(OccurrenceChannel.waits_until))
     return select(
         *(Tenant.id, Tenant.time_zone, Tenant.currency, Tenant.settings, Tenant.last_data_date),

@@ -19,8 +19,8 @@ from rapport.access.scope import Scope
 from rapport.access.tenant_settings import tenant_settings
 from rapport.campaigns.cycle import cycles, daily, tasks
 from rapport.campaigns.cycle.agenda import ALARM, CYCLE, DAY, SENDS, Agenda, agendas, ready_at
+from rapport.campaigns.delivery.due_units import between_rounds, not_begun
 from rapport.campaigns.delivery.lateness import late_by
-from rapport.campaigns.delivery.sending import between_rounds, not_begun
 from rapport.campaigns.runs.clearance_deadline import due_clearances
 from rapport.campaigns.settings import CampaignSettings
 from rapport.campaigns.states import CycleState

@@ -13,13 +13,13 @@ import structlog
 
 from rapport.access.scope import Scope, current_scope
 from rapport.audiences import membership
-from rapport.campaigns.delivery import handing_over, sending
+from rapport.campaigns.delivery import due_units, handing_over
 from rapport.campaigns.delivery.round_tasks import send_round
 from rapport.campaigns.delivery.send_tasks import begin_unit, finish_unit, given_up, send_unit, unit_at
 from rapport.campaigns.faults import ATTEMPTS, FAULTS, PAUSE_SECONDS, sentence
 from rapport.campaigns.models import OccurrenceChannel
 from rapport.campaigns.runs import clearance_deadline, processing
-from rapport.campaigns.states import RunState
+from rapport.campaigns.states import Portion, RunState
 from rapport.errors import Away, RapportError
 from rapport.stores.outages import outage
 from rapport.stores.workflows import work
@@ -37,8 +37,8 @@ def _pulled(tenant_id: int, campaign_id: int) -> list[list[int]]:
 
 
 @work.step("campaigns.prepare_unit", ATTEMPTS)
-def _prepare(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> None:
-    handing_over.prepare(*unit_at(tenant_id, campaign_id, channel_id, group))
+def _prepare(tenant_id: int, campaign_id: int, channel_id: int, group: int, portion: int) -> None:
+    handing_over.prepare(*unit_at(tenant_id, campaign_id, channel_id, group, portion))
 
 
 @work.step("campaigns.tell_handed_over", ATTEMPTS)
@@ -50,7 +50,7 @@ def _tell(tenant_id: int, campaign_id: int) -> None:
 def hand_over(tenant_id: int, campaign_id: int) -> None:
     """Hand over what outside systems pull of a campaign that waited after its processing; a unit may fail alone."""
     for arguments in _pulled(tenant_id, campaign_id):
-        unit = (arguments[0], arguments[1], arguments[2], arguments[3])
+        unit = (arguments[0], arguments[1], arguments[2], arguments[3], int(Portion.WHOLE))
         try:
             _prepare(*unit)
         except FAULTS as fault:
@@ -68,21 +68,23 @@ def _due(scope: Scope) -> list[list[int]]:
             raise
         except FAULTS:  # tried again at the next round; nothing else waits for it
             log.exception("clearance failed", tenant_id=scope.tenant_id, campaign_id=campaign_id)
-    return _arguments(sending.due(scope))
+    return _arguments(due_units.due(scope))
 
 
 def _arguments(rows: list[OccurrenceChannel]) -> list[list[int]]:
-    """What the work of units is called with: tenant, campaign, channel and group, and the round if it has rounds."""
-    return [[row.tenant_id, row.campaign_id, row.channel_id, row.recipient_group_id, *_round(row)] for row in rows]
+    """What the work of units is called with: tenant, campaign, channel, group and portion, and the round if it has
+    rounds. Only portions of an A/B test are named, so that the keys of other units are those of earlier releases.
+    """
+    return [[row.tenant_id, row.campaign_id, row.channel_id, row.recipient_group_id, *_part(row)] for row in rows]
 
 
-def _round(row: OccurrenceChannel) -> list[int]:
-    return [row.round] if row.own_times else []
+def _part(row: OccurrenceChannel) -> list[int]:
+    return [row.portion, row.round] if row.own_times else [*filter(None, [row.portion])]
 
 
 def _sends(units: list[list[int]]) -> dict[str, work.Work]:
     """The sending of units, by the keys of the work: whoever finds a unit due, it is carried out once."""
-    return {SENDS + ":".join(map(str, unit)): (send_round if len(unit) == 5 else send_unit, *unit) for unit in units}
+    return {SENDS + ":".join(map(str, unit)): (send_round if len(unit) == 6 else send_unit, *unit) for unit in units}
 
 
 def _works_due(scope: Scope) -> dict[str, work.Work]:
@@ -111,7 +113,7 @@ def execute_due(scope: Scope) -> int:
     What others (the cycle's own dispatch, say) began to send is waited for too.
     """
     works = _works_due(scope)
-    begun = _sends(_arguments(sending.under_way(scope)))  # triggered ones among them, that no work sends
+    begun = _sends(_arguments(due_units.under_way(scope)))  # triggered ones among them, that no work sends
     work.run_all({key: send for key, send in begun.items() if work.exists(key)} | works)
     return sum(key.startswith(SENDS) for key in works)
 

@@ -6,12 +6,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
-from rapport.campaigns.delivery import bounces
-from rapport.campaigns.delivery.units import Unit, row_of
+from rapport.campaigns.delivery import bounces, winners
+from rapport.campaigns.delivery.units import Unit, rows_of_unit
 from rapport.campaigns.models import Occurrence, OccurrenceChannel
 from rapport.campaigns.occurrences import locked, occurrence
 from rapport.campaigns.runs import queries
-from rapport.campaigns.states import RunState
+from rapport.campaigns.states import Portion, RunState
 from rapport.channels import messages
 from rapport.channels import service as channels
 from rapport.delivery import once
@@ -20,9 +20,7 @@ from rapport.notifications import service as notifications
 OPEN = (RunState.SCHEDULED, RunState.EXECUTING)
 
 
-def close_rest(
-    scope: Scope, campaign_id: int, outcome: str, reason: str, channel_id: int = 0, group: int = 0, batch: int = 0
-) -> None:
+def close_rest(scope: Scope, campaign_id: int, outcome: str, reason: str, unit: Unit | None = None) -> None:
     """Give every recipient without an outcome this one (of one unit, or of the campaign). May be repeated."""
     campaign = occurrence(scope, campaign_id)
     for part in scope.warehouse.customer_slices(*queries.ACCOUNT):
@@ -32,9 +30,10 @@ def close_rest(
             reason=reason,
             execution_date=campaign.execution_date,
             campaign=campaign_id,
-            channel=channel_id,
-            group=group,
-            batch=batch,
+            channel=unit.channel_id if unit else 0,
+            group=unit.group if unit else 0,
+            portion=int(unit.portion) if unit else 0,
+            batch=unit.start if unit else 0,
             at=scope.clock.now(),
         )
 
@@ -57,18 +56,21 @@ def finish_unit(scope: Scope, unit: Unit, error: str = "") -> None:
         bounces.note_unit(scope, unit)
     with scope.records() as session:
         campaign = locked(scope, session, unit.campaign.id)
-        row = row_of(scope, session, unit)
-        if row.state != RunState.EXECUTING:
+        unit_rows = [row for row in rows_of_unit(scope, session, unit) if row.state == RunState.EXECUTING]
+        if not unit_rows:
             return
         if campaign.state == RunState.CANCELED:
-            row.state = RunState.CANCELED
+            _end(unit_rows, RunState.CANCELED)
             return
-        missing = row.recipients - sum(counts.values())
+        recipients = sum(row.recipients for row in unit_rows)
+        missing = recipients - sum(counts.values())
         if missing:
-            error = error or f"{missing} of {row.recipients} recipients have no outcome."
+            error = error or f"{missing} of {recipients} recipients have no outcome."
         elif not sent and counts.get("failed"):
             error = error or "No message could be sent."
-        row.state, row.error = (RunState.FAILED, error) if error else (RunState.SUCCESSFUL, "")
+        _end(unit_rows, RunState.FAILED if error else RunState.SUCCESSFUL, error)
+        if unit.portion is Portion.TEST:
+            winners.let_rest_follow(scope, session, unit)
         session.flush()
         rows = rows_of(scope, session, unit.campaign.id)
         campaign.error = _errors(rows)
@@ -76,6 +78,11 @@ def finish_unit(scope: Scope, unit: Unit, error: str = "") -> None:
             _tell(scope, session, unit, campaign, rows, sent)
     if kind and pulled:
         messages.count(kind.name, "sent", sent)
+
+
+def _end(rows: list[OccurrenceChannel], state: RunState, error: str = "") -> None:
+    for row in rows:
+        row.state, row.error = state, error
 
 
 def _tell(

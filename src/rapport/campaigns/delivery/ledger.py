@@ -31,10 +31,11 @@ def claim(
     batch: int,
     customers: Sequence[str],
     due_at: Mapping[str, datetime] | None = None,
+    templates: Mapping[str, int] | None = None,
 ) -> list[Claim]:
     """Enter a batch's messages before they leave; those of them that are to be sent, which are none that have a due_at.
 
-    due_at: until when the messages of customers wait.
+    due_at: until when the messages of customers wait; templates: what each customer gets, if that is not the same.
     """
     with scope.reads() as session:
         row = row_of(scope, session, unit)
@@ -44,7 +45,7 @@ def claim(
             channel_id=unit.channel_id,
             customer_id=customer_id,
             recipient_group_id=unit.group,
-            template_id=row.template_id,
+            template_id=templates[customer_id] if templates else row.template_id,
             action_id=row.action_id,
             promo_code=row.promo_code,
             due_at=due_at[customer_id] if due_at else None,

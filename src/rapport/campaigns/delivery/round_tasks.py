@@ -12,9 +12,9 @@ HELD_UP = -1
 
 
 @work.workflow("campaigns.send_round")
-def send_round(tenant_id: int, campaign_id: int, channel_id: int, group: int, number: int) -> None:
+def send_round(tenant_id: int, campaign_id: int, channel_id: int, group: int, portion: int, number: int) -> None:
     """Send what is due of a unit. The first round, 0, enters all of its messages; the last one ends the unit."""
-    unit = (tenant_id, campaign_id, channel_id, group)
+    unit = (tenant_id, campaign_id, channel_id, group, portion)
     error = ""
     try:
         low = ""
@@ -45,31 +45,35 @@ def _sent_what_is_due(unit: UnitArguments, number: int) -> bool:
 
 
 @work.step("campaigns.open_round", ATTEMPTS)
-def _open(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> list[str]:
+def _open(tenant_id: int, campaign_id: int, channel_id: int, group: int, portion: int) -> list[str]:
     """Begin a unit: the last customers of the batches in which its messages are entered."""
-    scope, unit = unit_at(tenant_id, campaign_id, channel_id, group)
+    scope, unit = unit_at(tenant_id, campaign_id, channel_id, group, portion)
     return sending.plan_batches(scope, unit) if sending.begin(scope, unit) else []
 
 
 @work.step("campaigns.enter_waiting", ATTEMPTS)
-def _enter(tenant_id: int, campaign_id: int, channel_id: int, group: int, batch: int, low: str, high: str) -> bool:
-    return rounds.enter_waiting(*unit_at(tenant_id, campaign_id, channel_id, group), batch, low, high)
+def _enter(
+    tenant_id: int, campaign_id: int, channel_id: int, group: int, portion: int, batch: int, low: str, high: str
+) -> bool:
+    return rounds.enter_waiting(*unit_at(tenant_id, campaign_id, channel_id, group, portion), batch, low, high)
 
 
 @work.step("campaigns.begin_round", ATTEMPTS)
-def _begin_round(tenant_id: int, campaign_id: int, channel_id: int, group: int, number: int) -> int | None:
-    return rounds.begin_round(*unit_at(tenant_id, campaign_id, channel_id, group), number)
+def _begin_round(
+    tenant_id: int, campaign_id: int, channel_id: int, group: int, portion: int, number: int
+) -> int | None:
+    return rounds.begin_round(*unit_at(tenant_id, campaign_id, channel_id, group, portion), number)
 
 
 @work.step("campaigns.give_up_late", ATTEMPTS)
-def _give_up_late(tenant_id: int, campaign_id: int, channel_id: int, group: int, batch: int) -> int:
-    return rounds.give_up_late(*unit_at(tenant_id, campaign_id, channel_id, group), batch)
+def _give_up_late(tenant_id: int, campaign_id: int, channel_id: int, group: int, portion: int, batch: int) -> int:
+    return rounds.give_up_late(*unit_at(tenant_id, campaign_id, channel_id, group, portion), batch)
 
 
 @work.step("campaigns.send_due", ATTEMPTS)
-def _send_due(tenant_id: int, campaign_id: int, channel_id: int, group: int, batch: int) -> int:
+def _send_due(tenant_id: int, campaign_id: int, channel_id: int, group: int, portion: int, batch: int) -> int:
     """Send up to a batch of what is due; how many messages that were, or HELD_UP."""
-    scope, unit = unit_at(tenant_id, campaign_id, channel_id, group)
+    scope, unit = unit_at(tenant_id, campaign_id, channel_id, group, portion)
     lateness.require_not_paused(scope, unit)
     if lateness.is_held_up(scope, unit):
         return HELD_UP
@@ -77,9 +81,9 @@ def _send_due(tenant_id: int, campaign_id: int, channel_id: int, group: int, bat
 
 
 @work.step("campaigns.end_round", ATTEMPTS)
-def _end_round(tenant_id: int, campaign_id: int, channel_id: int, group: int, number: int) -> bool:
+def _end_round(tenant_id: int, campaign_id: int, channel_id: int, group: int, portion: int, number: int) -> bool:
     """Let the next round begin when the first message is due that waits; whether one does."""
-    scope, unit = unit_at(tenant_id, campaign_id, channel_id, group)
+    scope, unit = unit_at(tenant_id, campaign_id, channel_id, group, portion)
     seconds = sending.held_for(scope, unit)
     if seconds is None:
         return False

@@ -11,7 +11,7 @@ from rapport.access.tenant_settings import tenant_settings
 from rapport.campaigns.delivery import lateness, ledger
 from rapport.campaigns.delivery.own_times import instant_at
 from rapport.campaigns.delivery.sending import is_open
-from rapport.campaigns.delivery.units import RETRIES, Unit, row_of
+from rapport.campaigns.delivery.units import Unit, row_of
 from rapport.campaigns.leases import lease
 from rapport.campaigns.occurrences import locked
 from rapport.campaigns.runs import queries
@@ -46,12 +46,12 @@ def begin_round(scope: Scope, unit: Unit, number: int) -> int | None:
             return None
         if row.round == number:
             row.waits_until = None
-        return max(reading.last_batch(session, unit.mailing(scope)) - unit.start - RETRIES, 0)
+        return max(reading.last_batch(session, unit.mailing(scope)) - unit.retries, 0)
 
 
 def give_up_late(scope: Scope, unit: Unit, number: int) -> int:
     """Let up to a batch of messages fail whose customers' own times are over by too much; how many. May be repeated."""
-    batch = unit.start + RETRIES + number
+    batch = unit.retries + number
     with lease(scope, unit.lease_name) as held:
         before = lateness.late_before(scope, unit)
         if before is None or not is_open(scope, unit):

@@ -4,11 +4,12 @@ import structlog
 
 from rapport.access.scope import Scope, current_scope
 from rapport.access.tenant_settings import tenant_settings
-from rapport.campaigns.delivery import completion, handing_over, lateness, sending
+from rapport.campaigns.delivery import completion, handing_over, lateness, sending, winners
 from rapport.campaigns.delivery.units import Unit, unit_of
 from rapport.campaigns.faults import ATTEMPTS, FAULTS, sentence
 from rapport.campaigns.occurrences import occurrence
 from rapport.campaigns.settings import CampaignSettings
+from rapport.campaigns.states import Portion
 from rapport.channels import service as channels
 from rapport.channels.kinds import registry
 from rapport.stores.workflows import work
@@ -18,20 +19,20 @@ log = structlog.get_logger("rapport.campaigns")
 LONGEST_SLEEP = 300.0
 # Instead of a round, for what is tried after all of them: no message was tried more often, whatever the settings were.
 AFTER_ROUNDS = 10**6
-# Arguments of a unit's work: tenant, campaign, channel and group.
-UnitArguments = tuple[int, int, int, int]
+# Arguments of a unit's work: tenant, campaign, channel, group and portion.
+UnitArguments = tuple[int, int, int, int, int]
 
 
-def unit_at(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> tuple[Scope, Unit]:
+def unit_at(tenant_id: int, campaign_id: int, channel_id: int, group: int, portion: int) -> tuple[Scope, Unit]:
     """A unit by its place, and its tenant's scope."""
     scope = current_scope(tenant_id)
-    return scope, unit_of(scope, occurrence(scope, campaign_id), channel_id, group)
+    return scope, unit_of(scope, occurrence(scope, campaign_id), channel_id, group, Portion(portion))
 
 
 @work.step("campaigns.begin_unit", ATTEMPTS)
-def begin_unit(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> str:
+def begin_unit(tenant_id: int, campaign_id: int, channel_id: int, group: int, portion: int) -> str:
     """The kind of channel of a unit that begins; empty when there is nothing to send."""
-    scope, unit = unit_at(tenant_id, campaign_id, channel_id, group)
+    scope, unit = unit_at(tenant_id, campaign_id, channel_id, group, portion)
     if not sending.begin(scope, unit):
         return ""
     kind = channels.channel(scope, channel_id).behaviour
@@ -41,22 +42,24 @@ def begin_unit(tenant_id: int, campaign_id: int, channel_id: int, group: int) ->
 
 
 @work.step("campaigns.list_unit", ATTEMPTS)
-def _list(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> None:
+def _list(tenant_id: int, campaign_id: int, channel_id: int, group: int, portion: int) -> None:
     """At its time; a campaign that was processed later than that is handed over here."""
-    scope, unit = unit_at(tenant_id, campaign_id, channel_id, group)
+    scope, unit = unit_at(tenant_id, campaign_id, channel_id, group, portion)
     if unit.campaign.handed_over_at is None:
         handing_over.hand_over(scope, campaign_id)
     sending.list_unit(scope, unit)
 
 
 @work.step("campaigns.plan_batches", ATTEMPTS)
-def _plan_batches(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> list[str]:
-    return sending.plan_batches(*unit_at(tenant_id, campaign_id, channel_id, group))
+def _plan_batches(tenant_id: int, campaign_id: int, channel_id: int, group: int, portion: int) -> list[str]:
+    return sending.plan_batches(*unit_at(tenant_id, campaign_id, channel_id, group, portion))
 
 
 @work.step("campaigns.send_batch", ATTEMPTS)
-def _send(tenant_id: int, campaign_id: int, channel_id: int, group: int, number: int, low: str, high: str) -> bool:
-    scope, unit = unit_at(tenant_id, campaign_id, channel_id, group)
+def _send(
+    tenant_id: int, campaign_id: int, channel_id: int, group: int, portion: int, number: int, low: str, high: str
+) -> bool:
+    scope, unit = unit_at(tenant_id, campaign_id, channel_id, group, portion)
     lateness.require_not_paused(scope, unit)
     lateness.require_no_quiet_hour(scope, unit)
     lateness.require_in_time(scope, unit)
@@ -64,45 +67,50 @@ def _send(tenant_id: int, campaign_id: int, channel_id: int, group: int, number:
 
 
 @work.step("campaigns.send_retries", ATTEMPTS)
-def _retry(tenant_id: int, campaign_id: int, channel_id: int, group: int, number: int, attempt: int) -> int:
-    scope, unit = unit_at(tenant_id, campaign_id, channel_id, group)
+def _retry(
+    tenant_id: int, campaign_id: int, channel_id: int, group: int, portion: int, number: int, attempt: int
+) -> int:
+    scope, unit = unit_at(tenant_id, campaign_id, channel_id, group, portion)
     lateness.require_not_paused(scope, unit)
     lateness.require_no_quiet_hour(scope, unit)
     return sending.send_retries(scope, unit, number, attempt)
 
 
 @work.step("campaigns.retry_delays")
-def _delays(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> list[float]:
+def _delays(tenant_id: int, campaign_id: int, channel_id: int, group: int, portion: int) -> list[float]:
     """Seconds before each round of retries; no round when nothing is to be tried again."""
-    scope, unit = unit_at(tenant_id, campaign_id, channel_id, group)
+    scope, unit = unit_at(tenant_id, campaign_id, channel_id, group, portion)
     return tenant_settings(scope, CampaignSettings).retry_delays if sending.waiting(scope, unit) else []
 
 
 @work.step("campaigns.abandon_unit", ATTEMPTS, bounded=False)
-def _abandon(tenant_id: int, campaign_id: int, channel_id: int, group: int, reason: str) -> None:
-    sending.abandon(*unit_at(tenant_id, campaign_id, channel_id, group), reason)
+def _abandon(tenant_id: int, campaign_id: int, channel_id: int, group: int, portion: int, reason: str) -> None:
+    sending.abandon(*unit_at(tenant_id, campaign_id, channel_id, group, portion), reason)
 
 
 @work.step("campaigns.finish_unit", ATTEMPTS, bounded=False)
-def finish_unit(tenant_id: int, campaign_id: int, channel_id: int, group: int, error: str) -> None:
+def finish_unit(tenant_id: int, campaign_id: int, channel_id: int, group: int, portion: int, error: str) -> None:
     """End a unit, with the sentence of what went wrong or none, and its campaign with the last of its units."""
-    scope, unit = unit_at(tenant_id, campaign_id, channel_id, group)
+    scope, unit = unit_at(tenant_id, campaign_id, channel_id, group, portion)
     completion.finish_unit(scope, unit, error)
     sending.forget(scope, unit)
     completion.finish_campaign(scope, campaign_id)
 
 
 @work.step("campaigns.open_unit", ATTEMPTS)
-def _open(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> list[str]:
+def _open(tenant_id: int, campaign_id: int, channel_id: int, group: int, portion: int) -> list[str]:
     """Begin a unit; of an outside channel it is executed at once. The last customers of its batches of messages.
 
-    A campaign that was processed later than its time is handed over here.
+    A campaign that was processed later than its time is handed over here. The winner of an A/B test is chosen when the
+    rest begins.
     """
-    scope, unit = unit_at(tenant_id, campaign_id, channel_id, group)
+    scope, unit = unit_at(tenant_id, campaign_id, channel_id, group, portion)
     if not sending.begin(scope, unit):
         return []
     if not channels.channel(scope, channel_id).behaviour.is_pulled:
         lateness.require_begun_in_time(scope, unit)
+        if unit.portion is Portion.REST:
+            winners.decide(scope, unit)
         return sending.plan_batches(scope, unit)
     if unit.campaign.handed_over_at is None:
         handing_over.hand_over(scope, campaign_id)
@@ -111,9 +119,9 @@ def _open(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> list
 
 
 @work.workflow("campaigns.send_whole_unit")
-def send_unit(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> None:
-    """Send what a group of a campaign gets on a channel, in durable batches."""
-    unit = (tenant_id, campaign_id, channel_id, group)
+def send_unit(tenant_id: int, campaign_id: int, channel_id: int, group: int, portion: int = int(Portion.WHOLE)) -> None:
+    """Send what a group of a campaign, or a portion of it, gets on a channel, in durable batches."""
+    unit = (tenant_id, campaign_id, channel_id, group, portion)
     error = ""
     try:
         if batches := _open(*unit):
@@ -126,7 +134,7 @@ def send_unit(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> 
 @work.workflow("campaigns.send_unit")
 def send_unit_as_before(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> None:
     """The same, of a unit that an earlier release began: it is carried on in its steps."""
-    unit = (tenant_id, campaign_id, channel_id, group)
+    unit = (tenant_id, campaign_id, channel_id, group, int(Portion.WHOLE))
     error = ""
     try:
         kind = begin_unit(*unit)
@@ -166,19 +174,19 @@ def _send_all(unit: UnitArguments, batches: list[str]) -> None:
 
 
 @work.step("campaigns.held_for", ATTEMPTS)
-def _held_for(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> float | None:
-    return sending.held_for(*unit_at(tenant_id, campaign_id, channel_id, group))
+def _held_for(tenant_id: int, campaign_id: int, channel_id: int, group: int, portion: int) -> float | None:
+    return sending.held_for(*unit_at(tenant_id, campaign_id, channel_id, group, portion))
 
 
 @work.step("campaigns.send_held", ATTEMPTS)
-def _send_held(tenant_id: int, campaign_id: int, channel_id: int, group: int, number: int) -> int:
+def _send_held(tenant_id: int, campaign_id: int, channel_id: int, group: int, portion: int, number: int) -> int:
     """Send up to a batch of messages that waited for their time; how many were due."""
-    scope, unit = unit_at(tenant_id, campaign_id, channel_id, group)
+    scope, unit = unit_at(tenant_id, campaign_id, channel_id, group, portion)
     lateness.require_not_paused(scope, unit)
     lateness.require_no_quiet_hour(scope, unit)
     return sending.send_retries(scope, unit, number, AFTER_ROUNDS)
 
 
 @work.step("campaigns.waiting", ATTEMPTS)
-def _waiting(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> int:
-    return sending.waiting(*unit_at(tenant_id, campaign_id, channel_id, group))
+def _waiting(tenant_id: int, campaign_id: int, channel_id: int, group: int, portion: int) -> int:
+    return sending.waiting(*unit_at(tenant_id, campaign_id, channel_id, group, portion))

@@ -4,24 +4,22 @@ from collections import defaultdict, deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from datetime import date, timedelta
 from itertools import takewhile
-from typing import Any
-
-from sqlalchemy import Select, select
 
 from rapport.access.scope import Scope
 from rapport.access.tenant_settings import tenant_settings
-from rapport.campaigns.delivery import lateness, ledger, own_times, quiet_hours
-from rapport.campaigns.delivery.completion import close_rest
-from rapport.campaigns.delivery.units import RETRIES, Unit, now_of, row_of
+from rapport.campaigns.delivery import lateness, ledger, own_times, winners
+from rapport.campaigns.delivery.completion import OPEN, close_rest
+from rapport.campaigns.delivery.units import Unit, now_of, row_of, rows_of_unit
 from rapport.campaigns.leases import HeldLease, lease
 from rapport.campaigns.models import Occurrence, OccurrenceChannel
 from rapport.campaigns.occurrences import locked, move
 from rapport.campaigns.runs import queries
 from rapport.campaigns.runs.staging import stage_name
 from rapport.campaigns.settings import CampaignSettings
-from rapport.campaigns.states import RunState
+from rapport.campaigns.states import Portion, RunState
 from rapport.channels import service as channels
 from rapport.channels.messages import Message, Receipt
 from rapport.channels.models import Channel
@@ -50,14 +48,13 @@ def begin(scope: Scope, unit: Unit) -> bool:
     """Mark a unit and its campaign as executing; False when the campaign was canceled or the unit has ended."""
     with scope.records() as session:
         locked(scope, session, unit.campaign.id)
-        row = row_of(scope, session, unit)
-        if row.state not in (RunState.SCHEDULED, RunState.EXECUTING):
+        rows = [row for row in rows_of_unit(scope, session, unit) if row.state in OPEN]
+        if not rows or not move(scope, session, unit.campaign.id, OPEN, state=RunState.EXECUTING):
             return False
-        if not move(
-            scope, session, unit.campaign.id, (RunState.SCHEDULED, RunState.EXECUTING), state=RunState.EXECUTING
-        ):
-            return False
-        row.state = RunState.EXECUTING
+        if unit.portion is Portion.TEST and rows[0].state == RunState.SCHEDULED:
+            winners.await_decision(scope, session, unit)
+        for row in rows:
+            row.state = RunState.EXECUTING
     return True
 
 
@@ -108,7 +105,7 @@ def plan_batches(scope: Scope, unit: Unit) -> list[str]:
             _suppress_late(scope, unit, kept_off)
         size = tenant_settings(scope, CampaignSettings).batch_size
         with scope.reads() as session:
-            if row_of(scope, session, unit).recipients <= size:
+            if sum(row.recipients for row in rows_of_unit(scope, session, unit)) <= size:
                 return [WHOLE]
         parts = scope.warehouse.customer_slices(*queries.ACCOUNT)
         return [str(last) for part in parts for (last,) in part.rows(queries.BATCH_ENDS, size=size, **unit.bindings)]
@@ -165,17 +162,17 @@ def send_batch(scope: Scope, unit: Unit, number: int, low: str, high: str) -> bo
     with lease(scope, unit.lease_name) as held:
         if not is_open(scope, unit):
             return False
-        customer_ids = [
-            customer_id for (customer_id,) in scope.warehouse.rows(queries.BATCH, low=low, high=high, **unit.bindings)
-        ]
-        _deliver(scope, held, unit, ledger.claim(scope, held, unit, batch, customer_ids), attempt=0)
+        rows = scope.warehouse.rows(queries.BATCH, low=low, high=high, **unit.bindings)
+        templates = {str(customer_id): int(template_id) for customer_id, template_id in rows}
+        claims = ledger.claim(scope, held, unit, batch, list(templates), templates=templates)
+        _deliver(scope, held, unit, claims, attempt=0)
         ledger.flush(scope, held, unit, batch)
     return True
 
 
 def send_retries(scope: Scope, unit: Unit, number: int, attempt: int) -> int:
     """Try up to a batch of temporary failures again; how many were tried. attempt counts retries from 1."""
-    batch = unit.start + RETRIES + number
+    batch = unit.retries + number
     with lease(scope, unit.lease_name) as held:
         if not is_open(scope, unit):
             return 0
@@ -196,15 +193,19 @@ def abandon(scope: Scope, unit: Unit, reason: str) -> None:
     """Give up a unit that cannot be sent: what was sent counts as that, what was not fails with the reason."""
     with lease(scope, unit.lease_name) as held:
         ledger.give_up(scope, held, unit, reason)
-        close_rest(scope, unit.campaign.id, "failed", reason, unit.channel_id, unit.group, unit.start)
+        close_rest(scope, unit.campaign.id, "failed", reason, unit)
 
 
 def forget(scope: Scope, unit: Unit) -> None:
-    """Drop a finished unit's ledger, which a list that is pulled has none of."""
+    """Drop a finished unit's ledger, which a list that is pulled has none of.
+
+    That of an A/B test is dropped with that of the rest, once the rest has begun: they are one.
+    """
     if channels.is_pulled(scope, unit.channel_id):
         return
     with lease(scope, unit.lease_name) as held:
-        ledger.drop(scope, held, unit)
+        if unit.portion is not Portion.TEST or not winners.is_rest_sent(scope, unit):
+            ledger.drop(scope, held, unit)
 
 
 def _deliver(scope: Scope, held: HeldLease, unit: Unit, claims: Sequence[Claim], attempt: int) -> None:
@@ -292,25 +293,24 @@ def _written_ahead(
 
 def _written(scope: Scope, unit: Unit, channel: Channel, claims: Sequence[Claim]) -> dict[str, Written]:
     """The messages of claims, or why there is none, by message id."""
+    products = _products(scope, unit, [claim.customer_id for claim in claims])
+    drafts: dict[int, list[Draft]] = defaultdict(list)
+    for claim in claims:
+        extra = {"promo_code": claim.promo_code, "products": products[claim.customer_id]}
+        drafts[claim.template_id].append(Draft(claim.message_id, claim.customer_id, extra))
     origin = Origin(
         channel_id=channel.id,
         campaign_id=unit.campaign.id,
-        template_id=claims[0].template_id,
         recipient_group_id=unit.group,
         action_id=claims[0].action_id,
         delivery_date=unit.campaign.execution_date.isoformat(),
     )
-    products = _products(scope, unit, [claim.customer_id for claim in claims])
-    drafts = [
-        Draft(
-            claim.message_id,
-            claim.customer_id,
-            {"promo_code": claim.promo_code, "products": products[claim.customer_id]},
-        )
-        for claim in claims
-    ]
+    written: dict[str, Written] = {}
     with scope.records() as session:
-        return content.write(scope, session, channel, origin, drafts)
+        for template_id, of_template in drafts.items():
+            of_variant = replace(origin, template_id=template_id)
+            written |= content.write(scope, session, channel, of_variant, of_template)
+    return written
 
 
 def _products(scope: Scope, unit: Unit, customer_ids: Sequence[str]) -> dict[str, list[str]]:
@@ -320,62 +320,6 @@ def _products(scope: Scope, unit: Unit, customer_ids: Sequence[str]) -> dict[str
         for customer_id, name in rows:
             products[customer_id].append(name)
     return products
-
-
-def not_begun(tenant_id: Any) -> Select[OccurrenceChannel, Occurrence]:
-    """A SELECT of the units of a tenant (or of a column's) that may be sent and were not begun, and their campaigns."""
-    return _units(tenant_id).where(
-        OccurrenceChannel.state == RunState.SCHEDULED,
-        Occurrence.state.in_([RunState.SCHEDULED, RunState.EXECUTING]),
-    )
-
-
-def between_rounds(tenant_id: Any) -> Select[OccurrenceChannel, Occurrence]:
-    """A SELECT of the units of a tenant (or of a column's) whose next round waits, and their campaigns."""
-    return _units(tenant_id).where(
-        OccurrenceChannel.waits_until.is_not(None),
-        OccurrenceChannel.state == RunState.EXECUTING,
-        Occurrence.state == RunState.EXECUTING,
-    )
-
-
-def _units(tenant_id: Any) -> Select[OccurrenceChannel, Occurrence]:
-    of_campaign = (Occurrence.tenant_id == OccurrenceChannel.tenant_id) & (
-        Occurrence.id == OccurrenceChannel.campaign_id
-    )
-    return (
-        select(OccurrenceChannel, Occurrence)
-        .join(Occurrence, of_campaign)
-        .where(OccurrenceChannel.tenant_id == tenant_id)
-    )
-
-
-def due(scope: Scope) -> list[OccurrenceChannel]:
-    """Units whose time has come by the clock, that no quiet hour and no pause holds and that were not begun, or whose
-    next round has come, in order of time.
-    """
-    now = scope.clock.now()
-    with scope.reads() as session:
-        rows = session.execute(not_begun(scope.tenant_id)).all()
-        resting = session.execute(between_rounds(scope.tenant_id).where(OccurrenceChannel.waits_until <= now)).all()
-    scheduled = [(row, campaign) for row, campaign in rows if scope.instant(row.scheduled_time) <= now]
-    due_units = [
-        row
-        for row, campaign in scheduled
-        if (row.own_times or not quiet_hours.is_held(scope, campaign, row.channel_id))
-        and (campaign.paused_at is None or channels.is_pulled(scope, row.channel_id))
-    ]
-    due_units += [row for row, campaign in resting if campaign.paused_at is None]
-    return sorted(
-        due_units, key=lambda row: (row.scheduled_time, row.campaign_id, row.channel_id, row.recipient_group_id)
-    )
-
-
-def under_way(scope: Scope) -> list[OccurrenceChannel]:
-    """Units that were begun and have not ended."""
-    query = select(OccurrenceChannel).filter_by(tenant_id=scope.tenant_id, state=RunState.EXECUTING)
-    with scope.reads() as session:
-        return list(session.scalars(query))
 
 
 def held_for(scope: Scope, unit: Unit) -> float | None:

@@ -1,20 +1,27 @@
-"""A unit of sending: one recipient group on one channel of a campaign; its batches are its durable steps."""
+"""A unit of sending: one recipient group on one channel of a campaign; its batches are its durable steps.
+
+A group with an A/B test on the channel is two units, one after the other: those who get the variants, and the rest.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
 from rapport.campaigns.models import Occurrence, OccurrenceChannel
+from rapport.campaigns.states import Portion
 from rapport.delivery.models import Source
 from rapport.delivery.outbox import Mailing
 from rapport.notifications.deliverer import OUTSIDE_CLOCK
 
-# Batch numbers of a unit: start, then sends, then retries. Batch 0 of a campaign is its processing.
+# Batch numbers of a group: start, then sends, then retries. Batch 0 of a campaign is its processing. Those of the rest
+# after an A/B test begin so much later.
 SPAN = 1_000_000
 RETRIES = 900_000
+LATER_SENDS, LATER_RETRIES = 450_000, 50_000
 
 
 @dataclass(frozen=True)
@@ -24,16 +31,22 @@ class Unit:
     campaign: Occurrence
     channel_id: int
     group: int
+    portion: Portion = Portion.WHOLE
 
     @property
     def lease_name(self) -> str:
-        """The name of the work of sending this unit."""
+        """The name of the work of sending to this group on this channel."""
         return f"send/{self.campaign.id}/{self.channel_id}/{self.group}"
 
     @property
     def start(self) -> int:
         """The batch number of what is decided when the unit begins."""
-        return self.group * SPAN
+        return self.group * SPAN + (LATER_SENDS if self.portion is Portion.REST else 0)
+
+    @property
+    def retries(self) -> int:
+        """The batch number before that of its first retries."""
+        return self.group * SPAN + RETRIES + (LATER_RETRIES if self.portion is Portion.REST else 0)
 
     @property
     def has_own_times(self) -> bool:
@@ -42,7 +55,7 @@ class Unit:
         return any(channel.has_own_times for channel in channels if channel.channel_id == self.channel_id)
 
     def mailing(self, scope: Scope) -> Mailing:
-        """What the unit's messages are in the outbox."""
+        """What the messages of its group on the channel are in the outbox."""
         return Mailing(scope.tenant_id, Source.RUN, self.campaign.id, self.channel_id, self.group)
 
     @property
@@ -53,15 +66,28 @@ class Unit:
             "campaign": self.campaign.id,
             "channel": self.channel_id,
             "group": self.group,
+            "portion": int(self.portion),
             "start": self.start,
         }
 
 
-def unit_of(scope: Scope, campaign: Occurrence, channel_id: int, group: int) -> Unit:
+def unit_of(scope: Scope, campaign: Occurrence, channel_id: int, group: int, portion: Portion = Portion.WHOLE) -> Unit:
     """A unit of one of the scope's campaigns."""
     if campaign.tenant_id != scope.tenant_id:
         raise ValueError("The campaign belongs to another tenant.")
-    return Unit(campaign, channel_id, group)
+    return Unit(campaign, channel_id, group, portion)
+
+
+def rows_of_unit(scope: Scope, session: Session, unit: Unit) -> list[OccurrenceChannel]:
+    """The records rows of a unit, that with the most recipients first: one, or one for each variant of a test."""
+    query = select(OccurrenceChannel).where(
+        OccurrenceChannel.tenant_id == scope.tenant_id,
+        OccurrenceChannel.campaign_id == unit.campaign.id,
+        OccurrenceChannel.channel_id == unit.channel_id,
+        OccurrenceChannel.recipient_group_id == unit.group,
+        OccurrenceChannel.portion == unit.portion,
+    )
+    return list(session.scalars(query.order_by(OccurrenceChannel.recipients.desc(), OccurrenceChannel.template_id)))
 
 
 def now_of(scope: Scope, unit: Unit) -> datetime:
@@ -70,14 +96,5 @@ def now_of(scope: Scope, unit: Unit) -> datetime:
 
 
 def row_of(scope: Scope, session: Session, unit: Unit) -> OccurrenceChannel:
-    """The records row of a unit: a group has one template on a channel."""
-    return (
-        session.query(OccurrenceChannel)
-        .filter_by(
-            tenant_id=scope.tenant_id,
-            campaign_id=unit.campaign.id,
-            channel_id=unit.channel_id,
-            recipient_group_id=unit.group,
-        )
-        .one()
-    )
+    """The records row of a unit. Those of variants that have recipients differ in the template and their number."""
+    return rows_of_unit(scope, session, unit)[0]

@@ -354,7 +354,7 @@ def past_responses(scope: Scope, run: Occurrence) -> list[Counts]:
 def offers_of(plan: Plan) -> list[tuple[Any, ...]]:
     """What the groups of a run get: actions, channels and templates. Runs that differ in it are not put together."""
     return [
-        (group.action_id, *((channel.channel_id, channel.template_id) for channel in group.channels))
+        (group.action_id, *((channel.channel_id, *channel.template_ids) for channel in group.channels))
         for group in plan.groups
     ]
 

@@ -22,6 +22,7 @@ from rapport.campaigns.states import RunState
 from rapport.conditions.outcomes import Outcome
 from rapport.errors import Conflict, Invalid
 from rapport.notifications import service as notifications
+from rapport.stores.clock import wall_time
 from rapport.stores.records import next_id
 from rapport.stores.workers.listening import Topic, publish
 
@@ -105,9 +106,12 @@ def ask_clearance(scope: Scope, session: Session, campaign_id: int) -> None:
     deadline = max(min(scope.instant(row.scheduled_time) for row in rows) - lead, soonest)
     for row in rows:
         if scope.instant(row.scheduled_time) < deadline + lead:
-            row.scheduled_time = _wall(scope, deadline + lead)
+            row.scheduled_time = wall_time(deadline + lead, scope.time_zone)
     locked(scope, session, campaign_id).clearance_by = deadline
-    payload = {"CampaignID": campaign_id, "ClearanceRequiredBy": f"{_wall(scope, deadline):%Y-%m-%d %H:%M:%S}"}
+    payload = {
+        "CampaignID": campaign_id,
+        "ClearanceRequiredBy": f"{wall_time(deadline, scope.time_zone):%Y-%m-%d %H:%M:%S}",
+    }
     notifications.notify(scope, session, 5, payload, f"5:{campaign_id}")
     publish(session, Topic.SCHEDULE, scope.tenant_id)
 
@@ -115,10 +119,6 @@ def ask_clearance(scope: Scope, session: Session, campaign_id: int) -> None:
 def _full_minute(at: datetime) -> datetime:
     floor = at.replace(second=0, microsecond=0)
     return floor if floor == at else floor + timedelta(minutes=1)
-
-
-def _wall(scope: Scope, at: datetime) -> datetime:
-    return at.astimezone(scope.time_zone).replace(tzinfo=None)
 
 
 def report(

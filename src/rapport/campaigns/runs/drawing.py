@@ -15,6 +15,7 @@ series too, below the share itself are held back.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Any
 
 from rapport.access.scope import Scope
 from rapport.campaigns.plans import Plan
@@ -94,13 +95,19 @@ def _urns(scope: Scope, stage: str, plan: Plan, alike: Sequence[Sequence[int]], 
 def _bounds(
     scope: Scope, stage: str, groups: Sequence[int], size: int, ends: Sequence[int], is_shared: bool
 ) -> list[int]:
-    """The lots at some places, from 1, among those of an urn in their order; 0, which nobody has, at the place 0."""
+    """The lots at some places among those of an urn."""
+    distinct, numbers = "DISTINCT" if is_shared else "", ", ".join(map(str, groups))
+    return lots_at(scope, BOUNDS.format(stage=stage, levels="{levels}", distinct=distinct, groups=numbers), size, ends)
+
+
+def lots_at(scope: Scope, sql: str, size: int, ends: Sequence[int], **parameters: Any) -> list[int]:
+    """The lots at some places, from 1, among so many lots in their order; 0, which nobody has, at the place 0.
+
+    sql selects their quantiles at {levels}.
+    """
     places = sorted({end for end in ends if end})
-    sql = BOUNDS.format(
-        stage=stage,
-        levels=", ".join(repr((place - 0.5) / size) for place in places),
-        distinct="DISTINCT" if is_shared else "",
-        groups=", ".join(map(str, groups)),
-    )
-    lots = dict(zip(places, scope.warehouse.value(sql), strict=True))
+    if not places:
+        return [0] * len(ends)
+    levels = ", ".join(repr((place - 0.5) / size) for place in places)
+    lots = dict(zip(places, scope.warehouse.value(sql.replace("{levels}", levels), **parameters), strict=True))
     return [int(lots[end]) if end else 0 for end in ends]

@@ -33,7 +33,7 @@ REASONS = """
 """
 
 PLACES = """
-    SELECT channel_id, recipient_group_id, action_id, template_id, promo_code, toString(scheduled_time)
+    SELECT channel_id, recipient_group_id, action_id, template_id, promo_code, toString(scheduled_time), portion
     FROM campaign_recipients
     WHERE execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32}
         AND lowerUTF8(customer_id) = lowerUTF8({customer:String})
@@ -143,13 +143,15 @@ def why(scope: Scope, campaign_id: int, customer_id: str) -> Answer:
 def _places(scope: Scope, campaign: Occurrence, common: dict[str, Any]) -> list[dict[str, Any]]:
     """Where a customer was placed; times as the records have them, where they move first."""
     names = ("channel_id", "recipient_group_id", "action_id", "template_id", "promo_code", "scheduled_time")
-    places = [dict(zip(names, row, strict=True)) for row in scope.warehouse.rows(PLACES, **common)]
     times = {
-        (row.channel_id, row.recipient_group_id): str(row.scheduled_time) for row in channel_rows(scope, campaign.id)
+        (row.channel_id, row.recipient_group_id, row.portion): str(row.scheduled_time)
+        for row in channel_rows(scope, campaign.id)
     }
-    for place in places:
-        key = (place["channel_id"], place["recipient_group_id"])
-        place["scheduled_time"] = times.get(key, place["scheduled_time"])
+    places = []
+    for *values, portion in scope.warehouse.rows(PLACES, **common):
+        place = dict(zip(names, values, strict=True))
+        key = (place["channel_id"], place["recipient_group_id"], portion)
+        places.append({**place, "scheduled_time": times.get(key, place["scheduled_time"])})
     return places
 
 

@@ -10,6 +10,7 @@ from rapport.access.tenant_settings import tenant_settings
 from rapport.campaigns.definitions import action
 from rapport.campaigns.delivery import quiet_hours
 from rapport.campaigns.models import CONTROL_ACTION_ID, Occurrence
+from rapport.campaigns.plans import PlannedTest
 from rapport.campaigns.runs.timings import Timing, timing_of
 from rapport.campaigns.schedule import send_time
 from rapport.campaigns.settings import CampaignSettings
@@ -27,6 +28,7 @@ class Place:
     promo_code: str
     scheduled_time: datetime
     timing: Timing | None = None  # of customers with times of their own
+    ab_test: PlannedTest | None = None
 
 
 def places_of(scope: Scope, campaign: Occurrence) -> list[Place]:
@@ -49,6 +51,7 @@ def places_of(scope: Scope, campaign: Occurrence) -> list[Place]:
                 promo_code=",".join(codes),
                 scheduled_time=datetime.combine(campaign.send_date, at),
                 timing=timing,
+                ab_test=channel.ab_test,
             )
             places.append(place)
     return places
@@ -61,7 +64,12 @@ def control_place(places: Sequence[Place]) -> Place:
 
 def scheduled_times(places: Sequence[Place]) -> list[int]:
     """The times of places as the warehouse takes them: wall-clock times as if they were UTC."""
-    return [int(place.scheduled_time.replace(tzinfo=UTC).timestamp()) for place in places]
+    return [seconds_of(place.scheduled_time) for place in places]
+
+
+def seconds_of(at: datetime) -> int:
+    """A wall-clock time as if it were UTC."""
+    return int(at.replace(tzinfo=UTC).timestamp())
 
 
 def placement(places: Sequence[Place]) -> dict[str, Any]:

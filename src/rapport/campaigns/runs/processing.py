@@ -23,7 +23,7 @@ from rapport.campaigns.measurement.responses import past_responses
 from rapport.campaigns.models import Occurrence, OccurrenceChannel
 from rapport.campaigns.occurrences import live_ids, locked, move, occurrence, running_ids
 from rapport.campaigns.own_runs import own_days
-from rapport.campaigns.runs import dry_run_queries, queries
+from rapport.campaigns.runs import dry_run_queries, queries, variants
 from rapport.campaigns.runs.clearance import ask_clearance
 from rapport.campaigns.runs.explanations import nobody_left, reason_counts
 from rapport.campaigns.runs.guard import objection
@@ -284,8 +284,9 @@ def _forget_run(scope: Scope, campaign: Occurrence) -> None:
 def _add_recipients(
     scope: Scope, campaign: Occurrence, places: Sequence[Place], stage: str, timings: Mapping[str, Any]
 ) -> None:
+    drawing, drawn = variants.drawing(scope, campaign, places, stage)
     scope.warehouse.execute(
-        queries.ADD_RECIPIENTS.format(stage=stage),
+        queries.ADD_RECIPIENTS.format(stage=stage, **drawing),
         execution_date=campaign.execution_date,
         campaign=campaign.id,
         actions=[place.action_id for place in places],
@@ -296,6 +297,7 @@ def _add_recipients(
         end_date=campaign.send_date + timedelta(days=campaign.duration),
         **placement(places),
         **timings,
+        **drawn,
     )
 
 
@@ -313,8 +315,8 @@ def _conclude(scope: Scope, campaign: Occurrence, places: Sequence[Place], sizes
     """Check the sum, then make the run known in one transaction with its event."""
     common: dict[str, Any] = {"execution_date": campaign.execution_date, "campaign": campaign.id}
     accounted = scope.warehouse.rows(queries.ACCOUNTED, **common)
-    counts = {outcome: int(n) for outcome, _, _, n in accounted if outcome}
-    sent_to = {(channel, group): int(n) for _, channel, group, n in accounted if channel}
+    counts = {outcome: int(n) for outcome, *_, n in accounted if outcome}
+    sent_to = {(channel, group, template): int(n) for _, channel, group, template, n in accounted if channel}
     waiting = sum(sent_to.values())
     if sum(counts.values()) + waiting != sizes.units:
         raise RapportError(
@@ -364,7 +366,7 @@ def _keep_channels(
     session: Session,
     campaign: Occurrence,
     places: Sequence[Place],
-    sent_to: Mapping[tuple[int, int], int],
+    sent_to: Mapping[tuple[int, int, int], int],
     first_times: Mapping[tuple[int, int], datetime],
 ) -> None:
     """Enter what each group gets on each channel, also where an attempt that was interrupted did. sent_to: how many."""
@@ -374,17 +376,19 @@ def _keep_channels(
             "campaign_id": campaign.id,
             "recipient_group_id": place.group,
             "channel_id": place.channel_id,
-            "template_id": place.template_id,
+            "template_id": row.template_id,
+            "portion": row.portion,
             "action_id": place.action_id,
             "promo_code": place.promo_code,
-            "scheduled_time": first_times.get((place.channel_id, place.group), place.scheduled_time),
+            "scheduled_time": first_times.get((place.channel_id, place.group), row.scheduled_time),
             "own_times": place.timing is not None and not channels.is_pulled(scope, place.channel_id),
-            "send_id": f"{campaign.id}G{place.group}C{place.position}",
+            "send_id": row.send_id,
             "recipients": recipients,
             "state": RunState.SCHEDULED if recipients else RunState.SUCCESSFUL,
         }
         for place in places
-        for recipients in [sent_to.get((place.channel_id, place.group), 0)]
+        for row in variants.rows_of(scope, campaign.id, place)
+        for recipients in [sent_to.get((place.channel_id, place.group, row.template_id), 0)]
     ]
     statement = insert(OccurrenceChannel).values(rows)
     key = [column.name for column in inspect(OccurrenceChannel).primary_key]

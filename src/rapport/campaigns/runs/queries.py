@@ -118,19 +118,21 @@ WALL_TIME = f"if(timing = 0, scheduled_time, {{{{wall_times:Array(Array(UInt32))
 ADD_RECIPIENTS = named(
     """
     INSERT INTO campaign_recipients (* EXCEPT (firing_id))
-    SELECT {{execution_date:Date}}, {{campaign:UInt32}}, customer_id, channel, place_group, action, template,
-        {{target_group:UInt32}}, promo_code, toDateTime($WALL_TIME, 'UTC'), {{end_date:Date}}, grp,
+    SELECT {{execution_date:Date}}, {{campaign:UInt32}}, customer_id, channel, place_group, action, {template},
+        {{target_group:UInt32}}, promo_code, toDateTime(if({awaits}, {rest_time}, $WALL_TIME), 'UTC'),
+        {{end_date:Date}}, grp,
         if(position > 0, 1, arrayCount(
             (other, place) -> other = grp AND place > 0 AND faults[greatest(place, 1)] = 0,
             {{groups:Array(UInt16)}}, {{positions:Array(UInt8)}}
         )),
         toDateTime(if(timing = 0, 0, {{due_times:Array(Array(UInt32))}}$OF_CUSTOMER), 'UTC'),
-        if(timing = 0, '', {{zone_names:Array(String)}}[zone + 1])
+        if(timing = 0, '', {{zone_names:Array(String)}}[zone + 1]),
+        {portion}
     FROM {stage}
     ARRAY JOIN {{channels:Array(UInt32)}} AS channel, {{groups:Array(UInt16)}} AS place_group,
         {{positions:Array(UInt8)}} AS position, {{actions:Array(UInt32)}} AS action,
         {{templates:Array(UInt32)}} AS template, {{promo_codes:Array(String)}} AS promo_code,
-        {{scheduled_times:Array(UInt32)}} AS scheduled_time, {{timings:Array(UInt32)}} AS timing
+        {{scheduled_times:Array(UInt32)}} AS scheduled_time, {{timings:Array(UInt32)}} AS timing{tested}
     WHERE if(position = 0, verdict = $CONTROL,
         verdict = '' AND grp = place_group AND faults[greatest(position, 1)] = 0)
 """.replace("$WALL_TIME", WALL_TIME).replace("$OF_CUSTOMER", OF_CUSTOMER)
@@ -182,15 +184,15 @@ COUNT_OUTCOMES = """
     GROUP BY outcome ORDER BY outcome
 """
 
-# Both in one statement: outcomes with channel 0, then recipients by channel and group without an outcome.
+# Both in one statement: outcomes with channel 0, then recipients by channel, group and template without an outcome.
 ACCOUNTED = """
-    SELECT outcome, 0 AS channel, 0 AS place_group, count() FROM campaign_outcomes
+    SELECT outcome, 0 AS channel, 0 AS place_group, 0 AS template, count() FROM campaign_outcomes
     WHERE execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32}
     GROUP BY outcome
     UNION ALL
-    SELECT '', channel_id, recipient_group_id, count() FROM campaign_recipients
+    SELECT '', channel_id, recipient_group_id, template_id, count() FROM campaign_recipients
     WHERE execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32} AND channel_id > 0
-    GROUP BY channel_id, recipient_group_id
+    GROUP BY channel_id, recipient_group_id, template_id
 """
 
 # When the first customer with a time of his own gets it, by channel and group, in the tenant's wall-clock time.
@@ -230,6 +232,7 @@ CLOSE_REST = """
     WHERE execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32} AND channel_id > 0
         AND ({channel:UInt32} = 0 OR channel_id = {channel:UInt32})
         AND ({group:UInt16} = 0 OR recipient_group_id = {group:UInt16})
+        AND ({portion:UInt8} = 0 OR portion = {portion:UInt8})
         AND (customer_id, channel_id) NOT IN (
             SELECT customer_id, channel_id FROM campaign_outcomes
             WHERE execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32}
@@ -240,6 +243,7 @@ UNIT = """
     FROM campaign_recipients
     WHERE execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32}
         AND channel_id = {channel:UInt32} AND recipient_group_id = {group:UInt16}
+        AND ({portion:UInt8} = 0 OR portion = {portion:UInt8})
 """
 
 UNSENT = (
@@ -303,13 +307,13 @@ BATCH_ENDS = (
 )
 
 BATCH = (
-    "SELECT customer_id"
+    "SELECT customer_id, template_id"
     + UNSENT
     + "AND customer_id > {low:String} AND ({high:String} = '' OR customer_id <= {high:String}) ORDER BY customer_id"
 )
 
 # When customers of a unit with times of their own are due, and in which time zone they are.
-BATCH_DUE = BATCH.replace("SELECT customer_id", "SELECT customer_id, toString(due_at)", 1)
+BATCH_DUE = BATCH.replace("SELECT customer_id, template_id", "SELECT customer_id, toString(due_at)", 1)
 TIMES = (
     "SELECT customer_id, toString(due_at), toString(time_zone)" + UNIT + " AND customer_id IN {customers:Array(String)}"
 )

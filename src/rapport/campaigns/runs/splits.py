@@ -19,7 +19,7 @@ from rapport.messaging.contactability.purposes import ANYTHING, Purpose
 # Shares are turned into cuts of this many parts; a customer's hash falls between two cuts.
 PARTS = 1_000_000
 # What a hash of a campaign and a customer decides.
-GROUP, CONTROL = "group", "control"
+GROUP, CONTROL, VARIANT = "group", "control", "variant"
 # What divides the customers of a run: the run itself, or the series where they keep their groups.
 OF_RUN, OF_SERIES = "{campaign:UInt32}", "{series:UInt32}, 'series'"
 DRAWS = 20_000
@@ -100,6 +100,14 @@ def run_lot_sql(divides: str, unit: str) -> str:
     return f"sipHash64({divides}, '{CONTROL}', {unit})"
 
 
+def variant_lot_sql(unit: str) -> str:
+    """SQL of the lot of a unit in the A/B tests of a run, 64 bits: the lowest get the variants, the others the winner.
+
+    Each run draws anew, also where customers keep their groups.
+    """
+    return f"sipHash64({OF_RUN}, '{VARIANT}', {unit})"
+
+
 def cut_of(share: float) -> int:
     """The parts below which a share of all falls."""
     return round(share * PARTS)
@@ -152,6 +160,11 @@ def divided(count: int, shares: Sequence[float]) -> list[int]:
     total = sum(shares)
     ends = [round(count * part / total) for part in accumulate(shares)] if total else [0] * len(shares)
     return [end - begin for begin, end in pairwise([0, *ends])]
+
+
+def tested(count: int, share: float, variants: int) -> list[int]:
+    """How many of so many recipients get each variant of an A/B test and, last, how many get the winner."""
+    return divided(count, [*[share / variants] * variants, 1 - share])
 
 
 @dataclass(frozen=True)

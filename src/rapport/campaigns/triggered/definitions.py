@@ -14,7 +14,7 @@ from rapport.campaigns import goals
 from rapport.campaigns.definitions import change_status, check_excluded, check_groups, replace_series
 from rapport.campaigns.models import UNIQUE_SERIES, Series
 from rapport.campaigns.plans import (
-    OF_SEND_TIMES,
+    OF_SCHEDULED,
     PlannedGroup,
     PlannedRules,
     PlannedTrigger,
@@ -125,7 +125,7 @@ def triggered_body(series: Series) -> TriggeredBody:
     """A triggered campaign as its body, the reverse of how it is kept."""
     data = {name: getattr(series, name) for name in COLUMNS}
     of_body = TriggeredRules.model_fields.keys()
-    groups = [group.model_dump(exclude={"channels": {"__all__": OF_SEND_TIMES}}) for group in series.groups]
+    groups = [group.model_dump(exclude={"channels": {"__all__": OF_SCHEDULED}}) for group in series.groups]
     nested = {
         "groups": groups,
         "rules": series.rules.model_dump(include=set(of_body)),

@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Path, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from rapport.access.keys import Principal
 from rapport.access.scope import Scope
@@ -17,11 +17,13 @@ from rapport.campaigns.delivery import completion, quiet_hours
 from rapport.campaigns.measurement import results
 from rapport.campaigns.measurement.results import Results
 from rapport.campaigns.models import Occurrence
-from rapport.campaigns.runs import by_hand, explanations, pausing
+from rapport.campaigns.runs import by_hand, explanations, pausing, testing
 from rapport.campaigns.runs import clearance as campaign_clearance
 from rapport.campaigns.runs.clearance import Clearance
 from rapport.campaigns.runs.explanations import Answer, CustomerOutcome
+from rapport.campaigns.runs.testing import EndedTest, TestStatus
 from rapport.campaigns.schemas import OneTimeBody, PlainGoal
+from rapport.campaigns.states import Portion
 from rapport.delivery.returns.link_clicks import FollowedLink, followed_links
 from rapport.messaging.tracking.tokens import SentFor
 from rapport.stores.parts import Part
@@ -80,6 +82,10 @@ class CampaignOut(BaseModel):
     )
 
 
+# What the answer calls portions.
+PORTIONS: dict[Any, str] = {Portion.WHOLE: "all", Portion.TEST: "test", Portion.REST: "rest"}
+
+
 class CampaignChannelOut(BaseModel):
     """What a recipient group gets on a channel; scheduled_time is tenant wall-clock time."""
 
@@ -87,7 +93,10 @@ class CampaignChannelOut(BaseModel):
 
     recipient_group_id: int
     channel_id: int
-    template_id: int
+    template_id: int = Field(description="0 for the rest after an A/B test before the winner is chosen")
+    portion: Annotated[
+        Literal["all", "test", "rest"], BeforeValidator(lambda portion: PORTIONS.get(portion, portion))
+    ] = Field(description="all: all recipients of the group; with an A/B test, those who test a variant, or the rest")
     action_id: int
     promo_code: str
     scheduled_time: datetime
@@ -112,6 +121,7 @@ class CampaignDetail(CampaignOut):
     channels: list[CampaignChannelOut]
     reasons: list[ReasonOut]
     clearance: Clearance | None = Field(description="State of the approval; conditional campaigns only")
+    ab_tests: list[TestStatus] = Field(description="Its A/B tests, by recipient group and channel")
 
 
 def rendered_campaigns(scope: Scope, campaigns: Sequence[Occurrence]) -> list[CampaignOut]:
@@ -159,7 +169,8 @@ def get_campaign(campaign_id: CampaignId, principal: Principal = Depends(admin))
     data["clearance"] = (
         campaign_clearance.clearance(scope, campaign_id) if campaign.conditional and not campaign.is_triggered else None
     )
-    return CampaignDetail(**data, channels=channels, reasons=explanations.reason_counts(scope, campaign_id))
+    reasons, ab_tests = explanations.reason_counts(scope, campaign_id), testing.tests_of(scope, campaign)
+    return CampaignDetail(**data, channels=channels, reasons=reasons, ab_tests=ab_tests)
 
 
 @router.get("/{campaign_id}/clearance", summary="Get the approval status of a conditional campaign")
@@ -235,6 +246,14 @@ def resume_sending(campaign_id: CampaignId, principal: Principal = Depends(admin
     is not paused.
     """
     return rendered_campaigns(principal.scope, [pausing.resume(principal.scope, campaign_id)])[0]
+
+
+@router.post("/{campaign_id}/ab-test", summary="End an A/B test early")
+def end_test(campaign_id: CampaignId, body: EndedTest, principal: Principal = Depends(admin)) -> TestStatus:  # noqa: B008
+    """Choose the winner of an A/B test by hand, or now by the figures so far. The rest follows within a minute, once
+    the test itself is sent; 409 if the winner has been chosen, or the campaign has ended.
+    """
+    return testing.end_test(principal.scope, campaign_id, body)
 
 
 @router.post("/{campaign_id}/confirm", summary="Confirm a campaign that the blast guard stopped")

@@ -1,0 +1,58 @@
+"""What a campaign keeps of its A/B tests: how each of them ended, and on which figures its winner was chosen."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from rapport.campaigns.plans import RecordShape
+
+# The template of those who wait for the winner.
+UNDECIDED = 0
+
+
+class Ground(StrEnum):
+    """Why a variant won: it did best, a person chose it, or it stands in where nobody can tell which is best."""
+
+    BEST = "best"
+    CHOSEN = "chosen"
+    TIE = "tie"
+    TOO_FEW = "too few messages"
+
+
+class VariantFigures(RecordShape):
+    """What became of the messages of a variant in the test: customers, each counted once. Machines do not count.
+
+    rate is the share of sent messages by the metric of the test, 0 if none was sent.
+    """
+
+    template_id: int
+    name: Annotated[str, Field(description="What the test calls it; empty if it has no name")]
+    recipients: Annotated[int, Field(description="Recipients who were drawn for it")]
+    sent: Annotated[int, Field(description="Messages that were sent")]
+    opens: Annotated[int, Field(description="Recipients who opened it")]
+    clicks: Annotated[int, Field(description="Recipients who clicked a link in it")]
+    unsubscribes: Annotated[int, Field(description="Recipients who unsubscribed by it")]
+    complaints: Annotated[int, Field(description="Recipients who reported it as spam")]
+    rate: Annotated[float, Field(description="opens or clicks, by the metric, divided by sent")]
+
+
+class KeptTest(RecordShape):
+    """How a test ended. A person may end it early (ended_at), with or without naming the winner (chosen)."""
+
+    ended_at: datetime | None = None
+    chosen: int | None = None
+    winner: int | None = None
+    ground: Ground | None = None
+    decided_at: datetime | None = None
+    figures: tuple[VariantFigures, ...] = ()
+
+
+KeptTests = Mapping[str, KeptTest]
+
+
+def test_key(group: int, channel_id: int) -> str:
+    """The key of a test among those of its campaign."""
+    return f"{group}/{channel_id}"
