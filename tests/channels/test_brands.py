@@ -178,7 +178,8 @@ def test_addresses_have_ids_on_the_wire(client: httpx.Client, fresh: Scope) -> N
     }
     for spelled in ("/current/optimail/GetEmailParameters", "/Optimail/getemailparameters"):
         for name in ("BrandID", "brandId"):
-            assert client.get(spelled, params={name: 7}).json() == expected
+            answer = client.get(spelled, params={name: 7})
+            assert answer.json() == expected and '{"Id":1,"Email":"hello@shop.example"}' in answer.text
     for query, status in [({}, 400), ({"BrandID": "x"}, 400), ({"BrandID": ""}, 400), ({"BrandID": 8}, 404)]:
         assert client.get("/Optimail/GetEmailParameters", params=query).status_code == status
     client.post(HOME, json={"name": "Empty", "id": 8})

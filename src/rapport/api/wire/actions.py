@@ -110,9 +110,9 @@ SET_UP_ROW = {
 }
 CAMPAIGN_CHANNELS = """
     (
-        SELECT coalesce(json_agg(json_build_object('Id', used.id, 'Name', used.name) ORDER BY used.id), '[]'::json)
+        SELECT coalesce(json_agg(used ORDER BY used."Id"), '[]'::json)
         FROM (
-            SELECT DISTINCT group_channel.channel_id AS id, coalesce(channel.name, '') AS name
+            SELECT DISTINCT group_channel.channel_id AS "Id", coalesce(channel.name, '') AS "Name"
             FROM campaign_channels AS group_channel
             LEFT JOIN channels AS channel
                 ON channel.tenant_id = group_channel.tenant_id AND channel.id = group_channel.channel_id

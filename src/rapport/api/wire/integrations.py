@@ -178,10 +178,12 @@ register(
         sql="""
             SELECT id AS "EventID", name AS "EventName", nullif(description, '') AS "EventDescription",
                 (
-                    SELECT coalesce(json_agg(json_build_object(
-                        'ParameterName', parameter, 'ParameterType', coalesce(types->>parameter, 'String')
-                    ) ORDER BY place), '[]'::json)
-                    FROM jsonb_array_elements_text(parameters) WITH ORDINALITY AS listed (parameter, place)
+                    SELECT coalesce(json_agg(described), '[]'::json)
+                    FROM (
+                        SELECT parameter AS "ParameterName", coalesce(types->>parameter, 'String') AS "ParameterType"
+                        FROM jsonb_array_elements_text(parameters) WITH ORDINALITY AS listed (parameter, place)
+                        ORDER BY place
+                    ) AS described
                 ) AS "Parameters"
             FROM event_types WHERE tenant_id = :tenant_id""",
         row={"EventID": "integer", "EventName": "string", "EventDescription": "string?", "Parameters": "objects"},

@@ -13,11 +13,11 @@ def _addresses(role: str) -> str:
     """SQL of the addresses of a role."""
     return f"""
         (
-            SELECT coalesce(
-                json_agg(json_build_object('Id', listed.id, 'Email', listed.address) ORDER BY listed.id), '[]'::json
-            )
-            FROM brand_addresses AS listed
-            WHERE listed.tenant_id = :tenant_id AND listed.brand_id = :BrandID AND listed.role = '{role}'
+            SELECT coalesce(json_agg(listed ORDER BY listed."Id"), '[]'::json)
+            FROM (
+                SELECT id AS "Id", address AS "Email" FROM brand_addresses
+                WHERE tenant_id = :tenant_id AND brand_id = :BrandID AND role = '{role}'
+            ) AS listed
         )
     """  # noqa: S608 - a constant
 
