@@ -20,6 +20,7 @@ INTERFACES: dict[str, frozenset[str]] = {
             "definitions",
             "delivery.filed_firings",
             "delivery.quiet_hours",
+            "delivery.shown_messages",
             "erasure",
             "measurement.interactions",
             "measurement.received",
@@ -101,6 +102,7 @@ INTERFACES: dict[str, frozenset[str]] = {
             "returns.events",
             "sources",
             "transports",
+            "values",
             "worker",
         }
     ),
@@ -143,6 +145,7 @@ INTERFACES: dict[str, frozenset[str]] = {
             "tracking.tracking",
             "topics.pages",
             "topics.requested_links",
+            "versions",
         }
     ),
     "notifications": frozenset(

@@ -1,6 +1,7 @@
 """Tokens of messages say what was written into them, however short or long that is, and nothing else is one."""
 
 import base64
+import itertools
 
 import pytest
 from hypothesis import given, settings
@@ -9,7 +10,16 @@ from hypothesis import strategies as st
 from rapport.access.models import TenantSecret
 from rapport.access.scope import Scope
 from rapport.errors import NotFound
-from rapport.messaging.tracking.tokens import SentFor, TokenReader, TokenWriter, message_key, newest_secret
+from rapport.messaging.tracking.tokens import (
+    FORMS,
+    RETURN_FORM,
+    RETURN_TOKEN,
+    SentFor,
+    TokenReader,
+    TokenWriter,
+    message_key,
+    newest_secret,
+)
 
 NUMBERS = st.one_of(st.integers(0, 200), st.integers(0, 2**62))
 
@@ -54,6 +64,14 @@ def test_what_is_written_is_read(
     assert (returned.source_id, returned.channel_id, returned.template_id) == (source_id, channel_id, template_id)
     signed = writer.signed_destination(token, 7, "https://shop.example/")
     assert reader.destination(token, 7, signed) == "https://shop.example/"
+    view = writer.view_token(message_id, customer_id)
+    assert reader.read_view(view) == link
+    for other in (view, writer.return_token(message_id)[:-1]):
+        with pytest.raises(NotFound):
+            reader.read(other)
+    for other in (token, writer.return_token(message_id)):
+        with pytest.raises(NotFound):
+            reader.read_view(other)
     for other in (token[:-1], token[1:], token[:-2] + "AA"):
         if other != token:
             with pytest.raises(NotFound):
@@ -76,3 +94,15 @@ def test_the_shortest_token_of_a_link_whose_letters_are_those_of_a_return_path_i
     for number in range(3000):
         message_id = f"{number:040x}"
         assert reader.read(writer.link_token(message_id, "12"[: number % 3])).message_key == message_key(message_id)
+
+
+def test_the_token_of_a_link_that_base32_can_be_read_of_too_is_that_of_a_link(
+    scope: Scope, secret: TenantSecret, reader: TokenReader
+) -> None:
+    """Of tokens as long as one of base32, about one in a hundred has letters and digits of base32 only."""
+    writer = TokenWriter(scope, SentFor.CAMPAIGN, 4, 504, 2, newest=secret)
+    tokens = (writer.link_token(f"{number:040x}", "C0000177") for number in itertools.count())
+    ambiguous = itertools.islice((token for token in tokens if RETURN_TOKEN.fullmatch(token)), 3)
+    for token in ambiguous:
+        assert base64.b32decode(token.upper())[0] % FORMS == RETURN_FORM, "it could be a return path by its first byte"
+        assert reader.read(token).customer_id == "C0000177"

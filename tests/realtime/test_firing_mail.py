@@ -8,7 +8,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from typing import Any
+from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from asked_firings import campaign, fire, firing
 from campaign_mail import Mailbox, mailbox
@@ -36,7 +38,7 @@ DELAYS = [0.2, 0.2]
 LETTER = 1
 SUBJECT = "Hi [%FIRST_NAME:you%], level [%EVENT.level%][%EVENT.title:!%]"
 CONDITIONS = "[%IF:EVENT:level_up:level>=7%]<p>high</p>[%END:IF%][%IF:EVENT:level_down:level%]<p>low</p>[%END:IF%]"
-LINKS = '<a href="https://x.example/[%EVENT.item%]">it</a> [%UNSUBSCRIBE_URL%]'
+LINKS = '<a href="https://x.example/[%EVENT.item%]">it</a> [%UNSUBSCRIBE_URL%] <a href="[%VIEW_IN_BROWSER%]">view</a>'
 HTML = f"{CONDITIONS}<p>Take [%PROMO_CODE%]</p><p>{LINKS}</p>"
 
 
@@ -122,6 +124,21 @@ def test_a_mail_says_what_is_known(world: Scope, of: Occurrence, box: Mailbox, s
     assert (found.tenant_id, who) == (world.tenant_id, "C00007")
     day = of.execution_date.isoformat()
     assert replace(origin, address="") == Origin(EMAIL, of.id, LETTER, 1, kept.action_id, day)
+
+
+def test_a_mail_is_shown_in_a_browser_with_what_its_own_event_said(
+    world: Scope, of: Occurrence, box: Mailbox, sender: Sender, base_url: str
+) -> None:
+    firings = [
+        *let_out(world, of, "C00008", parameters={"level": 7, "item": "hat"}),
+        *let_out(world, of, "C00008", parameters={"level": 3, "item": "coat"}),
+    ]
+    assert ended(world, *firings) == [SENT, SENT]
+    for mail in mails_to(box, "c00008@example.com"):
+        html = mail.get_body(("html",)).get_content().strip()  # type: ignore[union-attr]
+        address = re.findall('href="(http[^"]+/view/[^"]+)"', html)[0]
+        answer = httpx.get(base_url + urlsplit(address).path)
+        assert (answer.status_code, html in answer.text) == (200, True)
 
 
 def test_what_is_known_is_read_when_it_leaves(world: Scope, of: Occurrence, box: Mailbox, stores: Stores) -> None:

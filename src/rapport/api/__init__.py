@@ -70,6 +70,7 @@ from rapport.api.wire import (
     segments,
     transactional_mail,
     unsubscribe,
+    view_in_browser,
 )
 
 # Paths are tried in this order, so what comes a thousand times a second comes first.
@@ -79,6 +80,7 @@ WIRE: tuple[APIRouter, ...] = (
     apikey.router,
     mail_events.router,
     unsubscribe.router,
+    view_in_browser.router,
     model.router,
     customers_model.router,
     segments.router,

@@ -1,6 +1,7 @@
 """What is known of customers when a message to them leaves."""
 
 from collections.abc import Collection, Sequence
+from datetime import date
 from typing import Any
 
 from rapport.access.scope import Scope
@@ -16,19 +17,28 @@ PROFILES = """
 # Customers who came after the last daily process.
 CUSTOMERS = "SELECT customer_id, {columns} FROM customers WHERE customer_id IN {{ids:Array(String)}}"
 
+# The newest data date before a day; that of no profiles is in 1970.
+DATA_DATE_BEFORE = "SELECT max(data_date) FROM profiles WHERE data_date < {day:Date}"
+EPOCH = date(1970, 1, 1)
+
 # Attributes by upper-case RealFieldName, as on the wire.
 Values = dict[str, str | None]
 
 
-def attribute_values(scope: Scope, customer_ids: Sequence[str], names: Collection[str]) -> dict[str, Values]:
+def attribute_values(
+    scope: Scope, customer_ids: Sequence[str], names: Collection[str], day: date | None = None
+) -> dict[str, Values]:
     """Attributes of customers by CustomerID; those whom nobody knows are absent. Raises Invalid for an unknown name.
 
-    From the profile of the published data date; of a customer who is newer, from what files and the API said.
+    From the profile of the published data date, or of the newest one before a day of the tenant while it is kept; of a
+    customer who is newer, from what files and the API said.
     """
     if not names:
         return {}
     infos = attributes.find(scope, sorted(names), "The template")
     data_date = scope.data_date()
+    if day is not None and (of_day := scope.warehouse.value(DATA_DATE_BEFORE, day=day)) != EPOCH:
+        data_date = min(of_day, data_date) if data_date else of_day
     values: dict[str, Values] = {}
     if data_date is not None:
         values = _read(scope, PROFILES, infos, customer_ids, data_date=data_date)

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from rapport.access.scope import Scope
-from rapport.channels.messages import Message, Sender
+from rapport.channels.messages import Content, Message, Sender
 from rapport.channels.models import Channel
 from rapport.messaging.contactability.suppressions import Origin, unsubscribe_links
 from rapport.messaging.models import Template
@@ -13,57 +14,86 @@ from rapport.messaging.rendering import render
 from rapport.messaging.template_senders import sender_of
 from rapport.messaging.topics.preference_links import preference_links
 from rapport.messaging.tracking.tokens import SentFor, TokenWriter
-from rapport.messaging.tracking.tracking import Tracking
+from rapport.messaging.tracking.tracking import Tracking, view_link
 
 NOBODY = Sender()
-PREFERENCE_CENTER = "PREFERENCE_CENTER"  # the tag of the link to the page of preferences
+# Tags of links that are made only for templates that have them.
+PREFERENCE_CENTER, VIEW_IN_BROWSER = "PREFERENCE_CENTER", "VIEW_IN_BROWSER"
 
 
 class MessageWriter:
     """Writes the messages of a template of a channel. origin is what the links and reports of them lead back to.
 
-    Get one a batch.
+    Get one a batch. written_at is the instant at which messages were written that are shown again, without a pixel.
     """
 
-    def __init__(self, scope: Scope, channel: Channel, template: Template, origin: Origin) -> None:
+    def __init__(
+        self, scope: Scope, channel: Channel, template: Template, origin: Origin, written_at: datetime | None = None
+    ) -> None:
         self._kind, self._template, self._origin = channel.behaviour, template, origin
         self._scope, self._link = scope, unsubscribe_links(scope)
         self._sender = sender_of(scope, channel, template)
-        self._tokens = _tokens(scope, channel, origin)
-        tracks = self._kind.tracks(scope, channel.settings)
-        self._tracking = Tracking(scope, template, self._tokens) if tracks and self._tokens else None
-        has_tag = any(PREFERENCE_CENTER in text for text in (template.subject, template.html, template.text))
-        self._preferences = preference_links(scope, channel.id, template.topic_id) if has_tag else None
+        self._written_at = written_at
+        self._tokens = _tokens(scope, channel, origin, written_at)
+        self._tracking = None
+        if self._tokens and self._kind.tracks(scope, channel.settings):
+            self._tracking = Tracking(scope, template, self._tokens, with_pixel=written_at is None)
+        self._preferences = (
+            preference_links(scope, channel.id, template.topic_id) if _has(template, PREFERENCE_CENTER) else None
+        )
+        self._shows = origin.campaign_id > 0 and _has(template, VIEW_IN_BROWSER)
 
     def write(
         self, message_id: str, customer_id: str, to: str, values: Mapping[str, str | None], extra: Mapping[str, Any]
     ) -> Message:
         """One message. values and extra are those of render; what the origin says is put in."""
         url = self._link(customer_id, self._origin, to)
-        own = {
-            "unsubscribe_url": url,
-            "preference_center": self._preferences(customer_id) if self._preferences and customer_id else url,
-            "campaign_id": str(self._origin.campaign_id),
-            "template_id": str(self._origin.template_id),
-        }
-        now = self._scope.now_local()
-        if self._tracking is None:
-            content = render(self._template, customer_id, values, {**extra, **own}, now)
-        else:
-            link_token = self._tracking.token(message_id, customer_id)
-            tracked = {**extra, **own, **self._tracking.values(link_token)}
-            content = render(self._tracking.template, customer_id, values, tracked, now)
-            content = self._tracking.signed(content, link_token)
+        content = self._content(message_id, customer_id, url, values, extra)
         message = self._kind.write(message_id, customer_id, to, content, url)
         if self._sender != NOBODY:
             message = replace(message, sender=self._sender)
         return replace(message, return_token=self._tokens.return_token(message_id)) if self._tokens else message
 
+    def content(
+        self, message_id: str, customer_id: str, to: str, values: Mapping[str, str | None], extra: Mapping[str, Any]
+    ) -> Content:
+        """What the message says: subject, text and HTML."""
+        return self._content(message_id, customer_id, self._link(customer_id, self._origin, to), values, extra)
 
-def _tokens(scope: Scope, channel: Channel, origin: Origin) -> TokenWriter | None:
+    def _content(
+        self, message_id: str, customer_id: str, url: str, values: Mapping[str, str | None], extra: Mapping[str, Any]
+    ) -> Content:
+        own = {
+            "unsubscribe_url": url,
+            "preference_center": self._preferences(customer_id) if self._preferences and customer_id else url,
+            "view_in_browser": self._view(message_id, customer_id),
+            "campaign_id": str(self._origin.campaign_id),
+            "template_id": str(self._origin.template_id),
+        }
+        written_at = self._written_at or self._scope.clock.now()
+        now = written_at.astimezone(self._scope.time_zone).replace(tzinfo=None, microsecond=0)
+        if self._tracking is None:
+            return render(self._template, customer_id, values, {**extra, **own}, now)
+        link_token = self._tracking.token(message_id, customer_id)
+        tracked = {**extra, **own, **self._tracking.values(link_token)}
+        content = render(self._tracking.template, customer_id, values, tracked, now)
+        return self._tracking.signed(content, link_token)
+
+    def _view(self, message_id: str, customer_id: str) -> str:
+        """The link that shows the message; empty of one that cannot be shown, or does not ask for it."""
+        if not (self._shows and self._tokens and customer_id):
+            return ""
+        return view_link(self._scope, self._tokens, message_id, customer_id)
+
+
+def _has(template: Template, tag: str) -> bool:
+    return any(tag in text.upper() for text in (template.subject, template.html, template.text))
+
+
+def _tokens(scope: Scope, channel: Channel, origin: Origin, written_at: datetime | None) -> TokenWriter | None:
     """What names the messages of an origin; None where nothing comes back, or it would be nobody's."""
     sent_for = SentFor.CAMPAIGN if origin.campaign_id else SentFor.TRANSACTIONAL
     source_id = origin.campaign_id or origin.send_id
     if not (channel.behaviour.has_returns and source_id):
         return None
-    return TokenWriter(scope, sent_for, source_id, channel.id, origin.template_id)
+    return TokenWriter(scope, sent_for, source_id, channel.id, origin.template_id, written_at=written_at)

@@ -1,6 +1,7 @@
 """The contents that templates have had, by version: each that was saved is kept."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import delete, select, tuple_
@@ -32,6 +33,23 @@ def version(scope: Scope, channel_id: int, template_id: int, number: int) -> Tem
     if stored is None:
         raise NotFound(f"Template {template_id} on channel {channel_id} has no version {number}.")
     return stored
+
+
+def template_at(scope: Scope, present: Template, at: datetime) -> Template:
+    """A template with the content that it had at an instant, or else with the oldest that is kept."""
+    mine = select(TemplateVersion).where(*_of(scope, present.channel_id, present.id)).limit(1)
+    then = mine.where(TemplateVersion.saved_at <= at).order_by(TemplateVersion.version.desc())
+    with scope.reads() as session:
+        stored = session.scalar(then) or session.scalar(mine.order_by(TemplateVersion.version))
+    if stored is None:  # nothing was ever saved
+        return present
+    return Template(
+        tenant_id=scope.tenant_id,
+        channel_id=present.channel_id,
+        id=present.id,
+        topic_id=present.topic_id,
+        **{column: getattr(stored, column) for column in CONTENT},
+    )
 
 
 def keep(scope: Scope, session: Session, saved: Template) -> None:

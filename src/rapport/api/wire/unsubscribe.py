@@ -46,11 +46,12 @@ FORM = """<form method="post"><input type="hidden" name="language" value="{langu
 </fieldset><p><button>{button}</button></p></form>"""
 
 
-def _page(title: str, body: str, status: int = 200, language: str = ENGLISH) -> HTMLResponse:
+def page(title: str, body: str, status: int = 200, language: str = ENGLISH) -> HTMLResponse:
+    """A plain page of a title and a body, both HTML."""
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><style>{STYLE}</style>'
     tongue = f'lang="{language}" dir="{page_words.direction(language)}"'
-    page = f"<!doctype html><html {tongue}><head>{head}<title>{title}</title></head><body><h1>{title}</h1>{body}"
-    return HTMLResponse(page + "</body></html>", status, HEADERS)
+    content = f"<!doctype html><html {tongue}><head>{head}<title>{title}</title></head><body><h1>{title}</h1>{body}"
+    return HTMLResponse(content + "</body></html>", status, HEADERS)
 
 
 def _header(request: Request) -> str:
@@ -59,7 +60,7 @@ def _header(request: Request) -> str:
 
 def _invalid(request: Request) -> HTMLResponse:
     language, title, text = page_words.invalid_in(_header(request))
-    return _page(escape(title), f"<p>{escape(text)}</p>", 404, language)
+    return page(escape(title), f"<p>{escape(text)}</p>", 404, language)
 
 
 def _channel_name(scope: Scope, channel_id: int, similar: str) -> str:
@@ -90,7 +91,7 @@ def show(token: str, request: Request) -> HTMLResponse:
     channel = _channel_name(scope, origin.channel_id, words.similar)
     texts = {"channel": channel, "question": words.question, "everything": words.everything, "button": words.button}
     form = FORM.format(language=language, **{name: escape(text) for name, text in texts.items()})
-    return _page(escape(words.title), form, language=language)
+    return page(escape(words.title), form, language=language)
 
 
 @router.post("/unsubscribe/{token}", summary="Unsubscribe", response_class=HTMLResponse, responses=UNKNOWN)
@@ -117,4 +118,4 @@ def unsubscribe(
             carried_out.hit(wish)
     asked_in = form.get("language", [""])[0]
     language, words = unsubscribe_pages.words_in(scope, asked_in, _header(request))
-    return _page(escape(words.done), f"<p>{escape(words.done_text)}</p>", language=language)
+    return page(escape(words.done), f"<p>{escape(words.done_text)}</p>", language=language)

@@ -84,6 +84,19 @@ INVALID = {
     "sv": ("Adressen är inte giltig", "Använd länken i meddelandet som den är."),
     "da": ("Adressen er ikke gyldig", "Brug linket i beskeden, som det er."),
 }
+# Of a link to a message that cannot be shown any more: title and text.
+GONE = {
+    ENGLISH: ("This message is no longer available", "It can no longer be shown in a browser."),
+    "de": ("Diese Nachricht ist nicht mehr verfügbar", "Sie kann nicht mehr im Browser angezeigt werden."),
+    "fr": ("Ce message n'est plus disponible", "Il ne peut plus être affiché dans un navigateur."),
+    "es": ("Este mensaje ya no está disponible", "Ya no se puede mostrar en un navegador."),
+    "it": ("Questo messaggio non è più disponibile", "Non può più essere mostrato in un browser."),
+    "nl": ("Dit bericht is niet meer beschikbaar", "Het kan niet meer in een browser worden getoond."),
+    "pt": ("Esta mensagem já não está disponível", "Já não pode ser mostrada num navegador."),
+    "pl": ("Ta wiadomość nie jest już dostępna", "Nie można jej już wyświetlić w przeglądarce."),
+    "sv": ("Meddelandet är inte längre tillgängligt", "Det kan inte längre visas i en webbläsare."),
+    "da": ("Beskeden er ikke længere tilgængelig", "Den kan ikke længere vises i en browser."),
+}
 # How else languages are called in attributes of customers.
 NAMES = {
     ENGLISH: "english eng",
@@ -125,8 +138,17 @@ def direction(language: str) -> str:
 
 def invalid_in(header: str) -> tuple[str, str, str]:
     """Language, title and text of the page for an address that is not valid, as a browser asks (Accept-Language)."""
-    language = next((code for code in accepted(header) if code in INVALID), ENGLISH)
-    return language, *INVALID[language]
+    return _in(INVALID, header)
+
+
+def gone_in(header: str) -> tuple[str, str, str]:
+    """The same of the page for a message that cannot be shown any more."""
+    return _in(GONE, header)
+
+
+def _in(texts: Mapping[str, tuple[str, str]], header: str) -> tuple[str, str, str]:
+    language = next((code for code in accepted(header) if code in texts), ENGLISH)
+    return language, *texts[language]
 
 
 def chosen(

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from itsdangerous import BadSignature, URLSafeSerializer
 
+from rapport.access.models import TenantSecret
 from rapport.access.scope import Scope, scope_of
 from rapport.access.secrets import versions
 from rapport.errors import NotFound
@@ -35,7 +36,10 @@ def _signer(secret: str) -> URLSafeSerializer:
 
 def link_to(scope: Scope, link: PreferenceLink, ends_at: datetime | None = None) -> str:
     """The address of the page for a link, which works until an instant (None: as long as its key does)."""
-    newest = versions(scope, UNSUBSCRIBE)[0]
+    return _address(scope, versions(scope, UNSUBSCRIBE)[0], link, ends_at)
+
+
+def _address(scope: Scope, newest: TenantSecret, link: PreferenceLink, ends_at: datetime | None = None) -> str:
     until = NO_END if ends_at is None else int(ends_at.timestamp())
     signed = _signer(newest.value).dumps([link.group_id, list(link.customer_ids), until])
     base = scope.stores.settings.links_url
@@ -54,8 +58,8 @@ def preference_links(scope: Scope, channel_id: int, topic_id: str = "") -> Calla
     group = _group_of(scope, channel_id, topic_id)
     if group is None:
         return None
-    group_id = group.id
-    return lambda customer_id: link_to(scope, PreferenceLink(group_id, (customer_id,)))
+    group_id, newest = group.id, versions(scope, UNSUBSCRIBE)[0]
+    return lambda customer_id: _address(scope, newest, PreferenceLink(group_id, (customer_id,)))
 
 
 def _group_of(scope: Scope, channel_id: int, topic_id: str) -> BrandGroup | None:

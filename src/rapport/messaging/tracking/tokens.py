@@ -1,10 +1,12 @@
-"""Signed tokens that name one message: in tracked links, in the pixel, in the return path and for mail providers.
+"""Signed tokens that name one message: in tracked links, in the pixel, in the link that shows the message in a browser,
+in the return path and for mail providers.
 
 A token has a form, what the message was sent for, the version of the secret, the tenant, the number of what it was sent
 for, its channel and template, and the beginning of its message id. One of a link also has the time at which the message
-was written and the customer, so that an open or a click is recorded without a search. One of a return path has to fit
-into the local part of an address (64 characters, RFC 5321) and to survive servers that change its case, so it has
-neither and is written in base32.
+was written and the customer, so that an open or a click is recorded without a search. One that shows the message has
+the same in a form of its own: people pass tracked links on, and those must not open the message. One of a return path
+has to fit into the local part of an address (64 characters, RFC 5321) and to survive servers that change its case, so
+it has neither and is written in base32.
 
 All of it is signed with the secret of the tenant's links, which can be rotated; nothing in a token is secret.
 """
@@ -15,6 +17,7 @@ import hashlib
 import hmac
 import re
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -28,7 +31,9 @@ from rapport.messaging.contactability.suppressions import UNSUBSCRIBE
 from rapport.stores import Stores
 
 # In the first byte: the form, and behind it what the message was sent for.
-RETURN_FORM, LINK_FORM, FORMS = 1, 2, 16
+RETURN_FORM, LINK_FORM, VIEW_FORM, FORMS = 1, 2, 3, 16
+# Those of links and reports; a token that shows a message is none of them.
+OF_EVENTS = frozenset({RETURN_FORM, LINK_FORM})
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 KEY_BYTES, SIGNATURE_BYTES, TIME_BYTES = 8, 8, 4
 MOST_DIGITS = 10  # of a number written in groups of seven bits
@@ -75,7 +80,8 @@ def newest_secret(scope: Scope) -> TenantSecret:
 class TokenWriter:
     """Writes the tokens of messages that are sent for one purpose on one channel. Get one a batch.
 
-    newest is newest_secret() of the scope, for a caller who needs several.
+    newest is newest_secret() of the scope, for a caller who needs several. written_at is the instant at which the
+    messages were written, if that is not now.
     """
 
     def __init__(
@@ -86,13 +92,14 @@ class TokenWriter:
         channel_id: int,
         template_id: int,
         newest: TenantSecret | None = None,
+        written_at: datetime | None = None,
     ) -> None:
         newest = newest or newest_secret(scope)
         self._key = _key(newest.value)
         self._sent_for = sent_for * FORMS
         numbers = (newest.version, scope.tenant_id, source_id, channel_id, template_id)
         self._head = b"".join(map(_number, numbers))
-        self._written = int(scope.clock.now().timestamp()).to_bytes(TIME_BYTES, "big")
+        self._written = int((written_at or scope.clock.now()).timestamp()).to_bytes(TIME_BYTES, "big")
 
     def return_token(self, message_id: str) -> str:
         """For a return path and for providers: at most 64 characters, letters and digits of any case."""
@@ -101,8 +108,15 @@ class TokenWriter:
 
     def link_token(self, message_id: str, customer_id: str) -> str:
         """For links and the pixel of the message to a customer."""
+        return self._token(LINK_FORM, message_id, customer_id)
+
+    def view_token(self, message_id: str, customer_id: str) -> str:
+        """For the link that shows the message to a customer in a browser."""
+        return self._token(VIEW_FORM, message_id, customer_id)
+
+    def _token(self, form: int, message_id: str, customer_id: str) -> str:
         key = bytes.fromhex(message_key(message_id))
-        body = bytes([self._sent_for + LINK_FORM]) + self._head + key + self._written + customer_id.encode()
+        body = bytes([self._sent_for + form]) + self._head + key + self._written + customer_id.encode()
         return _base64(body + _signature(self._key, body))
 
     def signed_destination(self, link_token: str, link_id: int, destination: str) -> str:
@@ -120,12 +134,17 @@ class TokenReader:
 
     def read(self, token: str) -> MessageToken:
         """The message of a token. Raises NotFound for one that Rapport did not make, or whose secret has ended."""
-        message, _ = self._read(token)
+        message, _ = self._read(token, OF_EVENTS)
+        return message
+
+    def read_view(self, token: str) -> MessageToken:
+        """The message that a token shows. Raises NotFound as read does, and for the token of a link or a report."""
+        message, _ = self._read(token, frozenset({VIEW_FORM}))
         return message
 
     def destination(self, token: str, link_id: int, signed: str) -> str:
         """The destination that was signed for a link of a message. Raises NotFound for another."""
-        _, key = self._read(token)
+        _, key = self._read(token, OF_EVENTS)
         try:
             whole = _from_base64(signed)
         except (ValueError, binascii.Error) as error:
@@ -135,26 +154,29 @@ class TokenReader:
             raise _unknown()
         return content.decode()
 
-    def _read(self, token: str) -> tuple[MessageToken, bytes]:
-        try:
-            body, signature = _parts(token)
-            sent_for, form = divmod(body[0], FORMS)
-            numbers, at = [], 1
-            for _ in range(5):
-                number, at = _next_number(body, at)
-                numbers.append(number)
-            version, tenant_id, source_id, channel_id, template_id = numbers
-            key = self._keys_of(tenant_id)[version]
-            if not hmac.compare_digest(signature, _signature(key, body)):
-                raise _unknown()
-            rest = body[at + KEY_BYTES :]
-            place = (tenant_id, SentFor(sent_for), source_id, channel_id, template_id, body[at : at + KEY_BYTES].hex())
-            if form == RETURN_FORM:
-                return MessageToken(*place), key
-            written_at = EPOCH + timedelta(seconds=int.from_bytes(rest[:TIME_BYTES], "big"))
-            return MessageToken(*place, written_at, rest[TIME_BYTES:].decode()), key
-        except (ValueError, binascii.Error, IndexError, KeyError, NotFound) as error:
-            raise _unknown() from error
+    def _read(self, token: str, forms: frozenset[int]) -> tuple[MessageToken, bytes]:
+        for body, signature in _readings(token, forms):
+            with suppress(ValueError, IndexError, KeyError, NotFound):
+                return self._verified(body, signature)
+        raise _unknown()
+
+    def _verified(self, body: bytes, signature: bytes) -> tuple[MessageToken, bytes]:
+        """What a body says, and the key it is signed with. Raises what a text does that is no token, and NotFound."""
+        sent_for, form = divmod(body[0], FORMS)
+        numbers, at = [], 1
+        for _ in range(5):
+            number, at = _next_number(body, at)
+            numbers.append(number)
+        version, tenant_id, source_id, channel_id, template_id = numbers
+        key = self._keys_of(tenant_id)[version]
+        if not hmac.compare_digest(signature, _signature(key, body)):
+            raise _unknown()
+        rest = body[at + KEY_BYTES :]
+        place = (tenant_id, SentFor(sent_for), source_id, channel_id, template_id, body[at : at + KEY_BYTES].hex())
+        if form == RETURN_FORM:
+            return MessageToken(*place), key
+        written_at = EPOCH + timedelta(seconds=int.from_bytes(rest[:TIME_BYTES], "big"))
+        return MessageToken(*place, written_at, rest[TIME_BYTES:].decode()), key
 
     def _keys_of(self, tenant_id: int) -> dict[int, bytes]:
         """By version, the keys of a tenant that are good. Raises NotFound for an unknown tenant."""
@@ -186,18 +208,21 @@ def _bound(link_token: str, link_id: int, content: bytes) -> bytes:
     return f"to/{link_token}/{link_id}/".encode() + content
 
 
-def _parts(token: str) -> tuple[bytes, bytes]:
-    """Body and signature of a token. Raises ValueError for a text that is none."""
-    if RETURN_TOKEN.fullmatch(token):
-        with suppress(binascii.Error):  # the token of a link may consist of these letters, too
+def _readings(token: str, forms: frozenset[int]) -> Iterator[tuple[bytes, bytes]]:
+    """Body and signature of a token of some forms; none for a text that is no token.
+
+    The token of a link may consist of the letters of a return path and be read as both: its signature tells.
+    """
+    if RETURN_FORM in forms and RETURN_TOKEN.fullmatch(token):
+        with suppress(binascii.Error):
             whole = base64.b32decode(token.upper() + "=" * (-len(token) % 8))
             if whole[0] % FORMS == RETURN_FORM and _base32(whole) == token.lower():
-                return whole[:-SIGNATURE_BYTES], whole[-SIGNATURE_BYTES:]
+                yield whole[:-SIGNATURE_BYTES], whole[-SIGNATURE_BYTES:]
     if LINK_TOKEN.fullmatch(token):
-        whole = _from_base64(token)
-        if whole[0] % FORMS == LINK_FORM and _base64(whole) == token:
-            return whole[:-SIGNATURE_BYTES], whole[-SIGNATURE_BYTES:]
-    raise ValueError("no token")
+        with suppress(binascii.Error):
+            whole = _from_base64(token)
+            if whole[0] % FORMS in forms - {RETURN_FORM} and _base64(whole) == token:
+                yield whole[:-SIGNATURE_BYTES], whole[-SIGNATURE_BYTES:]
 
 
 def _number(value: int) -> bytes:

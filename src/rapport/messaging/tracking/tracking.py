@@ -9,7 +9,7 @@ from rapport.messaging.tracking.links import link_ids
 from rapport.messaging.tracking.rewriting import CLICK, PIXEL
 from rapport.messaging.tracking.tokens import TokenWriter
 
-CLICK_PATH, OPEN_PATH = "/l", "/o"
+CLICK_PATH, OPEN_PATH, VIEW_PATH = "/l", "/o", "/view"
 LONGEST_DESTINATION = 4000
 
 
@@ -21,10 +21,18 @@ def with_pixel(scope: Scope, content: Content, tokens: TokenWriter, message_id: 
     return Content(content.subject, content.text, content.html + rewriting.IMAGE.replace(f"[%{PIXEL}%]", pixel))
 
 
-class Tracking:
-    """The tracking of the messages of one template; template is what is filled in place of the original."""
+def view_link(scope: Scope, tokens: TokenWriter, message_id: str, customer_id: str) -> str:
+    """The link that shows the message to a customer in a browser."""
+    return f"{scope.stores.settings.links_url}{VIEW_PATH}/{tokens.view_token(message_id, customer_id)}"
 
-    def __init__(self, scope: Scope, template: Template, tokens: TokenWriter) -> None:
+
+class Tracking:
+    """The tracking of the messages of one template; template is what is filled in place of the original.
+
+    with_pixel: whether it is to be known who opens a message.
+    """
+
+    def __init__(self, scope: Scope, template: Template, tokens: TokenWriter, *, with_pixel: bool = True) -> None:
         self._base = scope.stores.settings.links_url
         self._tokens = tokens
         plain = template.text or text_of(template.html)
@@ -35,7 +43,7 @@ class Tracking:
             id=template.id,
             name=template.name,
             subject=template.subject,
-            html=self._content.html,
+            html=self._content.html if with_pixel else self._content.html.removesuffix(rewriting.IMAGE),
             text=self._content.text,
         )
 
