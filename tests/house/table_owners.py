@@ -102,7 +102,6 @@ WAREHOUSE = {
 # Who writes a table of another all the same: the table, the package, and why it is not the owner who does.
 WRITES = {
     ("profiles", "insight"): "the snapshot of a day is made of features and scores; customers change and read it",
-    ("campaign_interactions", "demo"): "makes up what the recipients of its story did, which nobody reported",
 }
 
 # Which tables of others a package reads, by why it does not ask their owner.

@@ -13,6 +13,7 @@ from rapport.commands.output import DataDir, Json, people, print_json, progress,
 from rapport.settings import Settings
 
 if TYPE_CHECKING:  # what the demo needs takes seconds to import, which other commands must not wait for
+    from rapport.demo.mailbox import Mailbox
     from rapport.demo.outside import OutsideSystems
     from rapport.demo.run import DemoResult
 
@@ -36,23 +37,29 @@ def demo(
     """Simulate a retailer with customers, campaigns and results, then serve it."""
     settings = settings_of(data_dir, port=port)
     if no_serve:
-        _tell(_build(settings, customers, days, seed, json), settings, json)
+        _tell(_build(settings, customers, days, seed, json), settings, as_json=json)
         return
     from rapport.commands.serving import run
-    from rapport.demo.mailbox import mailbox
+    from rapport.demo.mailbox import mailbox, used_url
     from rapport.demo.outside import outside_systems
+    from rapport.demo.pages import pages_of
     from rapport.settings import roles_of
 
     # The demo's outside systems answer as long as it is served, and what it sends stays on the machine too.
-    with outside_systems(settings) as outside:
-        _tell(_build(settings, customers, days, seed, json, outside), settings, json)
-        with mailbox() as box:
-            settings.smtp_url = f"smtp://127.0.0.1:{box.port}"
-            run(settings, roles_of(settings), as_json=json)
+    with outside_systems(settings) as outside, mailbox(seed) as box:
+        _tell(_build(settings, customers, days, seed, json, outside, box), settings, as_json=json, serves=True)
+        settings.smtp_url = used_url(box)
+        run(settings, roles_of(settings), as_json=json, more=[pages_of(box)])
 
 
 def _build(
-    settings: Settings, customers: int, days: int, seed: int, as_json: bool, outside: "OutsideSystems | None" = None
+    settings: Settings,
+    customers: int,
+    days: int,
+    seed: int,
+    as_json: bool,
+    outside: "OutsideSystems | None" = None,
+    box: "Mailbox | None" = None,
 ) -> "DemoResult":
     from rapport.stores import open_stores
 
@@ -66,15 +73,17 @@ def _build(
         gc.freeze()  # what was loaded stays, and is never searched for garbage
         gc.set_threshold(GARBAGE)
         with progress(f"Simulating {customers} customers over {days} days", as_json=as_json) as tell:
-            return run_demo(stores, customers, days, seed, tell, outside)
+            return run_demo(stores, customers, days, seed, tell, outside, box)
     finally:
         stores.close()
 
 
-def _tell(result: "DemoResult", settings: Settings, as_json: bool) -> None:
+def _tell(result: "DemoResult", settings: Settings, *, as_json: bool, serves: bool = False) -> None:
     if as_json:
         print_json(result.as_json())
         return
+    from rapport.demo.pages import MAILBOX_PATH
+
     base, day = f"http://{settings.host}:{settings.port}", result.last_data_date
     lines = [
         f"Tenant {result.tenant_id}: {result.customers} customers, {result.campaigns} campaigns,"
@@ -85,6 +94,7 @@ def _tell(result: "DemoResult", settings: Settings, as_json: bool) -> None:
         f"Integrations key  {result.integrations_key}",
         f"Server token      {result.server_token}",
         f"All functions     {base}/docs",
+        *([f"Mail it has sent  {base}{MAILBOX_PATH}"] if serves else []),
         "",
         *(f"curl -s -H 'X-API-KEY: {result.admin_key}' '{base}/{call}'" for call in _calls(result.last_data_date)),
         "",

@@ -7,13 +7,14 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from types import FrameType
 from typing import NoReturn
 
 import structlog
 import uvicorn
+from fastapi import APIRouter
 
 from rapport.access.keys import keys_check
 from rapport.app import carrying_out, create_app, create_watched
@@ -69,14 +70,17 @@ def _open_many_files() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
-def run(settings: Settings, roles: frozenset[str], *, as_json: bool) -> NoReturn:
-    """Serve until SIGTERM or SIGINT, then end the process with nothing left running. Raises Unavailable."""
+def run(settings: Settings, roles: frozenset[str], *, as_json: bool, more: Sequence[APIRouter] = ()) -> NoReturn:
+    """Serve until SIGTERM or SIGINT, then end the process with nothing left running. Raises Unavailable.
+
+    more: what is served beside the API.
+    """
     logs.configure(settings.log_level)
     sys.setswitchinterval(SWITCH_SECONDS)
     _open_many_files()
     stopping = _Stopping()
     with _listener(settings, roles) as listener, _opened(settings) as stores:
-        _run(stores, roles, listener, stopping, as_json)
+        _run(stores, roles, listener, stopping, as_json=as_json, more=more)
     log.info("stopped")
     sys.stdout.flush()
     sys.stderr.flush()
@@ -113,13 +117,22 @@ def _listener(settings: Settings, roles: frozenset[str]) -> Iterator[socket.sock
         yield listener
 
 
-def _run(stores: Stores, roles: frozenset[str], listener: socket.socket, stopping: _Stopping, as_json: bool) -> None:
+def _run(
+    stores: Stores,
+    roles: frozenset[str],
+    listener: socket.socket,
+    stopping: _Stopping,
+    *,
+    as_json: bool,
+    more: Sequence[APIRouter],
+) -> None:
     base_url = server_file.address(*listener.getsockname()[:2])
     running = server_file.this_process(base_url)
     details = {"pid": running.pid, "base_url": base_url, "roles": sorted(roles)}
     subject = "Rapport serves" if roles & SERVING else "Rapport works, with health and metrics at"
     with carrying_out(stores, roles), _server_file_written(stores.settings, running):
         app = create_app(stores, running.token) if roles & SERVING else create_watched(stores)
+        app.routes.extend(route for router in more for route in router.routes)
         config = configured(app, stores.settings)
         stopping.server = _Server(config)
         stopping.started = True

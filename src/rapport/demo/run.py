@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -20,11 +20,11 @@ from rapport.campaigns import occurrences
 from rapport.campaigns.cycle import daily, tasks
 from rapport.campaigns.runs import by_hand
 from rapport.campaigns.schemas import GroupChannel, OneTimeBody
-from rapport.conditions.interaction_codes import BOUNCED, CLICKED, OPENED, UNSUBSCRIBED
 from rapport.customers.importing import imports
 from rapport.demo import files, story
 from rapport.demo.live import Live
-from rapport.demo.mailbox import caught_mail
+from rapport.demo.mail_readers import MailReaders
+from rapport.demo.mailbox import Mailbox, caught_mail
 from rapport.demo.outside import OutsideSystems, outside_systems
 from rapport.demo.world import HISTORY_DAYS, Orders, Refund, World
 from rapport.stores import Stores
@@ -36,23 +36,10 @@ ZONE = "Europe/Amsterdam"
 REAL_TIME_DAYS = 3
 
 RECIPIENTS = """
-    SELECT campaign_id, customer_id, channel_id, template_id, recipient_group_id, action_id FROM campaign_recipients
+    SELECT campaign_id, customer_id, action_id FROM campaign_recipients
     WHERE execution_date = {day:Date} AND action_id > 1
     ORDER BY campaign_id, customer_id, channel_id
 """
-INTERACTION_COLUMNS = (
-    "delivery_date",
-    "campaign_id",
-    "customer_id",
-    "channel_id",
-    "template_id",
-    "recipient_group_id",
-    "action_id",
-    "event_id",
-    "interaction_at",
-)
-# Chance per mail of each interaction; clicking presupposes opening.
-OPEN_RATE, CLICK_RATE, UNSUBSCRIBE_RATE, BOUNCE_RATE = 0.34, 0.08, 0.003, 0.006
 
 
 @dataclass(frozen=True)
@@ -87,10 +74,12 @@ def run_demo(
     seed: int = 7,
     tell: Tell | None = None,
     outside: OutsideSystems | None = None,
+    given_mailbox: Mailbox | None = None,
 ) -> DemoResult:
     """Simulate a retailer in a new tenant: its last data date is the day before the clock's today.
 
-    Its outside systems are those that are given and go on, or some that end with the demo and sign off.
+    Its outside systems are those that are given and go on, or some that end with the demo and sign off; so is its
+    mail server.
     """
     began = stopwatch.monotonic()
     today = stores.clock.today(ZoneInfo(ZONE))
@@ -101,10 +90,10 @@ def run_demo(
         parts.callback(stores.clock.set, None)
         parts.enter_context(unsynced(scope.warehouse))
         folder = Path(parts.enter_context(tempfile.TemporaryDirectory(prefix="rapport-demo-")))
-        box = parts.enter_context(caught_mail(stores))
+        box = parts.enter_context(caught_mail(stores, given_mailbox, seed))
         systems = outside or parts.enter_context(outside_systems(stores.settings))
         live = parts.enter_context(Live(scope, world, systems, api_keys["Admin"], seed))
-        _live_through(Retailer(scope, world, folder, live), days, tell or (lambda done, total: None))
+        _live_through(Retailer(scope, world, folder, live, box), days, tell or (lambda done, total: None))
         stores.clock.set(None)
         trigger_id, shopper = live.to_try()
         messages = box.messages
@@ -156,11 +145,12 @@ def _be(scope: Scope, stores: Stores, day: date, at: time) -> None:
 class Retailer:
     """The simulated company: delivers a day's files, lets the pipeline run, reacts to what was sent."""
 
-    def __init__(self, scope: Scope, world: World, folder: Path, live_side: Live) -> None:
+    def __init__(self, scope: Scope, world: World, folder: Path, live_side: Live, box: Mailbox) -> None:
         self.scope = scope
         self.world = world
         self.folder = folder
         self.live_side = live_side
+        self.box, self.mail_readers = box, MailReaders(scope)
         self.caused: list[tuple[int, int]] = []  # orders that campaigns cause: customer, day
         self.placed = 0
         self.refunds: list[Refund] = []  # that are still to come
@@ -239,27 +229,14 @@ class Retailer:
         by_hand.one_time(self.scope, body, wait=True)
 
     def _react(self, day: int) -> None:
-        """Interactions with today's mail, and the orders that everything sent today causes from now on."""
+        """What people do with today's mail, and the orders that everything sent today causes from now on."""
+        self.mail_readers.do(self.box.deeds())
         recipients = self.scope.warehouse.rows(RECIPIENTS, day=self.world.date_of(day))
         if not recipients:
             return
-        self._interact([row for row in recipients if row[2] == self.demo_channels.email], day)
         lifts = {number: lift for number, (_, _, lift) in enumerate(story.ACTIONS, start=2)}
-        people = {(row[0], row[1]): lifts[row[5]] for row in recipients}
+        people = {(campaign_id, customer): lifts[action] for campaign_id, customer, action in recipients}
         indexes = np.array([files.customer_index(customer) for _, customer in people], dtype=np.int64)
         lift = np.array(list(people.values()))
         customers, when = self.world.responses(indexes, lift, day, window=3)
         self.caused += [(int(c), int(d)) for c, d in zip(customers, when, strict=True) if d < self.world.days]
-
-    def _interact(self, recipients: list[tuple[Any, ...]], day: int) -> None:
-        delivered = self.world.date_of(day)
-        at = datetime.combine(delivered, time(15), UTC)
-        luck = self.world.rng.random((len(recipients), 4))
-        chances = ((OPENED, OPEN_RATE), (CLICKED, CLICK_RATE), (UNSUBSCRIBED, UNSUBSCRIBE_RATE), (BOUNCED, BOUNCE_RATE))
-        rows = []
-        for row, lucky in zip(recipients, luck, strict=True):
-            for column, (event, chance) in enumerate(chances):
-                # Whoever clicks has opened: both go by the same luck.
-                if lucky[0 if event == CLICKED else column] < chance:
-                    rows.append((delivered, *row, event, at + timedelta(minutes=10 * column)))
-        self.scope.warehouse.insert("campaign_interactions", INTERACTION_COLUMNS, rows)

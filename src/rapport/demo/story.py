@@ -11,7 +11,10 @@ from rapport.campaigns import definitions
 from rapport.campaigns.schemas import ActionBody, FrequencyCap, Group, GroupChannel, Schedule, SeriesBody, SeriesRules
 from rapport.campaigns.triggered.schemas import TriggeredBody
 from rapport.channels import service as channels
+from rapport.channels.brands import brands
 from rapport.messaging import templates as messaging_templates
+from rapport.messaging.topics import brand_groups, topics
+from rapport.messaging.topics.topics import TopicContent
 
 Definition = dict[str, Any]
 
@@ -67,6 +70,51 @@ COSTS = {"Free delivery week": 0.2, "10% voucher": 0.5, "15% voucher": 1.2}
 HOLD_OUT = 0.05
 
 
+# Where the shop of the retailer is on the server of the demo, for the links of its mail to lead somewhere.
+SHOP_PATH = "/demo/shop"
+# Subject, text, page of the shop that it leads to, and in which words.
+MAILS = {
+    "welcome": (
+        "Welcome, [%FIRST_NAME:friend%]",
+        "a gift waits for you. Your code is <strong>[%PROMO_CODE%]</strong>.",
+        "gift",
+        "Get your gift",
+    ),
+    "voucher": (
+        "Something off, just for you",
+        "use the code <strong>[%PROMO_CODE%]</strong> by Sunday.",
+        "offers",
+        "See the offers",
+    ),
+    "products": (
+        "Chosen for you",
+        "you may like this:</p>[%PRODUCTS:our new arrivals%]<p>All of it is in stock.",
+        "new",
+        "Look at it",
+    ),
+    "thanks": (
+        "Thank you for your order",
+        "we have packed [%EVENT.items%] parcels for [%EVENT.order_total%] euros.",
+        "orders",
+        "Follow your parcels",
+    ),
+}
+LETTER = (
+    '[%IF:VIEW_IN_BROWSER%]<p><small><a href="[%VIEW_IN_BROWSER%]">View in browser</a></small></p>[%END:IF%]'
+    '<p><img src="{shop}/logo.svg" alt="Calluna" width="120" height="32"></p>'
+    "<p>Hello [%FIRST_NAME:there%],</p><p>{said}</p>"
+    '<p><a href="{shop}/{page}" style="display:inline-block;background:#2f5d50;color:#fff;padding:8px 16px">{link}</a>'
+    "</p>"
+    '<p><small><a href="{shop}/help">Help</a> | <a href="[%PREFERENCE_CENTER%]">Choose what you get</a> | '
+    '<a href="[%UNSUBSCRIBE_URL%]">Stop these mails</a></small></p>'
+)
+TOPICS = (
+    TopicContent("Offers", "Vouchers and sales", "About once a week"),
+    TopicContent("New products", "What is new in your favourite categories", "Twice a month"),
+    TopicContent("Your orders", "Confirmations and parcels", mandatory=True),
+)
+
+
 @dataclass(frozen=True)
 class DemoChannels:
     """Where the retailer reaches people: (channel id, template id) by channel and purpose."""
@@ -81,10 +129,14 @@ def set_up(scope: Scope, first_day: date) -> DemoChannels:
     access.allow_sender_domain(scope, "example.com")
     hold_out = {"share": HOLD_OUT, "start_date": first_day.isoformat()}
     access.update_tenant(scope, {"settings": {"campaigns": {"hold_out": hold_out}}})
-    settings = {"from_address": "hello@example.com", "from_name": "Calluna"}
-    email = channels.create_channel(scope, "Email", "email", settings=settings)
+    sender = {"from_address": "hello@example.com", "from_name": "Calluna", "bounce_domain": "bounces.example.com"}
+    brand = brands.create_brand(scope, "Calluna", settings=sender)
+    email = channels.create_channel(scope, "Email", "email", settings={"brand_id": brand.id, "tracking": True})
     sms = channels.create_channel(scope, "SMS", "external", address_attribute="MOBILE_NUMBER")
     demo_channels = DemoChannels(email.id, sms.id, _templates(scope, email.id, sms.id))
+    preferences = brand_groups.create_brand_group(scope, "Calluna", {15: [email.id], 493: [sms.id]})
+    for topic in TOPICS:
+        topics.create_topic(scope, preferences.id, topic)
     for name, codes, _ in ACTIONS:
         cost = {"amount": COSTS[name], "per": "sent"} if name in COSTS else None
         action = {"name": name, "promo_codes": codes, "cost": cost}
@@ -97,17 +149,12 @@ def set_up(scope: Scope, first_day: date) -> DemoChannels:
 
 
 def _templates(scope: Scope, email: int, sms: int) -> dict[str, int]:
-    greeting = "<p>Hello [%FIRST_NAME:there%],</p>"
-    foot = '<p><a href="[%UNSUBSCRIBE_URL%]">Stop these mails</a></p>'
-    mails = {
-        "welcome": ("Welcome, [%FIRST_NAME:friend%]", "<p>A gift waits for you: [%PROMO_CODE%].</p>"),
-        "voucher": ("Something off, just for you", "<p>Use [%PROMO_CODE%] by Sunday.</p>"),
-        "products": ("Chosen for you", "<p>You may like: [%PRODUCTS:our new arrivals%].</p>"),
-        "thanks": ("Thank you for your order", "<p>[%EVENT.items%] parcels for [%EVENT.order_total%] euros.</p>"),
-    }
+    shop = f"{scope.stores.settings.links_url}{SHOP_PATH}"
     mail_templates = {
-        name: messaging_templates.create_template(scope, email, name.title(), subject, f"{greeting}{body}{foot}").id
-        for name, (subject, body) in mails.items()
+        name: messaging_templates.create_template(
+            scope, email, name.title(), subject, LETTER.format(shop=shop, said=said, page=page, link=link)
+        ).id
+        for name, (subject, said, page, link) in MAILS.items()
     }
     text = "[%FIRST_NAME:Hello%], [%PROMO_CODE:a surprise%] is waiting in your account."
     return mail_templates | {"sms": messaging_templates.create_template(scope, sms, "Reminder", text=text).id}

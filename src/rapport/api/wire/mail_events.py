@@ -14,16 +14,13 @@ from fastapi import Depends, Path, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from rapport.access.limits import RateLimiter
-from rapport.access.scope import scope_of
 from rapport.api.http.responses import ERRORS
 from rapport.api.sections import SectionRouter
-from rapport.delivery.models import MailEventKind
-from rapport.delivery.returns import webhooks
-from rapport.delivery.returns.events import Happening, accept
-from rapport.delivery.returns.machines import is_machine
+from rapport.delivery.returns import requested, webhooks
+from rapport.delivery.returns.events import accept
+from rapport.delivery.returns.requested import NOT_VALID, Requested
 from rapport.errors import NotFound, TooManyRequests
-from rapport.messaging.tracking import links
-from rapport.messaging.tracking.tokens import MessageToken, TokenReader
+from rapport.messaging.tracking.tokens import TokenReader
 from rapport.stores.workers.leader import FAULTS
 
 log = structlog.get_logger("rapport.delivery")
@@ -38,8 +35,6 @@ HEADERS = {
     "X-Robots-Tag": "noindex",
     "X-Content-Type-Options": "nosniff",
 }
-LARGEST_LINK = 2**31 - 1
-NOT_VALID = "This link is not valid"
 PAGE = (
     f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{NOT_VALID}</title></head>'
     f"<body><h1>{NOT_VALID}</h1></body></html>"
@@ -54,33 +49,21 @@ async def _body(request: Request) -> bytes:
 @router.api_route("/o/{token}", methods=["GET", "HEAD"], summary="Get the pixel of a message", include_in_schema=False)
 def opened(token: str, request: Request) -> Response:
     """An image of one pixel, whatever the token. An open is recorded for a token that Rapport made."""
-    reader: TokenReader = request.app.state.mail_tokens
     with suppress(NotFound, *FAULTS):
-        _record(request, reader.read(token.removesuffix(".gif")), MailEventKind.OPENED)
+        _record(request, requested.pixel(request.app.state.mail_tokens, token))
     return Response(IMAGE, media_type="image/gif", headers=HEADERS)
 
 
 @router.api_route("/l/{token}/{link}", methods=["GET", "HEAD"], include_in_schema=False)
 def clicked(token: str, link: str, request: Request) -> Response:
     """Leads to the link's address, which the template says. 404 for a link that Rapport did not make."""
-    try:
-        message = _message(request, token)
-        number = _number(link)
-        scope = scope_of(request.app.state.stores, message.tenant_id, actor="link")
-        return _lead(request, message, number, links.destination(scope, number))
-    except NotFound:
-        return HTMLResponse(PAGE, 404, HEADERS)
+    return _lead(request, token, link)
 
 
 @router.api_route("/l/{token}/{link}/{signed}", methods=["GET", "HEAD"], include_in_schema=False)
 def clicked_own(token: str, link: str, signed: str, request: Request) -> Response:
     """Leads to the address that was signed for this message. 404 for a link that Rapport did not make."""
-    try:
-        reader: TokenReader = request.app.state.mail_tokens
-        number = _number(link)
-        return _lead(request, _message(request, token), number, reader.destination(token, number, signed))
-    except NotFound:
-        return HTMLResponse(PAGE, 404, HEADERS)
+    return _lead(request, token, link, signed)
 
 
 @router.post(
@@ -107,33 +90,26 @@ def reported(
     return Response(status_code=204)
 
 
-def _message(request: Request, token: str) -> MessageToken:
-    reader: TokenReader = request.app.state.mail_tokens
-    return reader.read(token)
-
-
-def _number(link: str) -> int:
-    if not (link.isascii() and link.isdigit()) or int(link[:11]) > LARGEST_LINK:
-        raise NotFound(NOT_VALID)
-    return int(link)
-
-
-def _lead(request: Request, message: MessageToken, number: int, destination: str) -> Response:
+def _lead(request: Request, token: str, link: str, signed: str = "") -> Response:
+    try:
+        asked = requested.link(request.app.state.stores, request.app.state.mail_tokens, token, link, signed)
+    except NotFound:
+        return HTMLResponse(PAGE, NotFound.status, HEADERS)
     with suppress(*FAULTS):  # whoever follows a link gets there, also while the records are away
-        _record(request, message, MailEventKind.CLICKED, number)
-    return RedirectResponse(destination, 302, HEADERS)
+        _record(request, asked)
+    return RedirectResponse(asked.destination, 302, HEADERS)
 
 
-def _record(request: Request, message: MessageToken, kind: MailEventKind, link_id: int = 0) -> None:
+def _record(request: Request, asked: Requested) -> None:
     """Accept an event, unless the same was accepted several times just now."""
     recorded: RateLimiter = request.app.state.mail_events
-    event = f"{kind}/{message.tenant_id}/{message.source_id}/{message.message_key}/{message.customer_id}/{link_id}"
+    message = asked.message
+    place = f"{message.tenant_id}/{message.source_id}/{message.message_key}/{message.customer_id}"
+    event = f"{asked.kind}/{place}/{asked.link_id}"
     if not recorded.has_room(event):
         return
     stores = request.app.state.stores
-    at = stores.clock.now()
-    machine = is_machine(_headers(request), request.method, message.written_at, at)
-    accept(stores, [Happening(message, kind, at, link_id, machine)])
+    accept(stores, [asked.happening(stores.clock.now(), request.method, _headers(request))])
     with suppress(TooManyRequests):  # several at once
         recorded.hit(event)
 
