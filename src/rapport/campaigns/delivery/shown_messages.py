@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from sqlalchemy import select
+
 from rapport.access.scope import Scope
 from rapport.campaigns.measurement.received import received
 from rapport.campaigns.models import Occurrence, OccurrenceChannel
@@ -90,9 +92,15 @@ def _sent(
     sent = fired_messages(scope, message) if campaign.is_triggered else _of_run(scope, campaign, message)
     if sent is None:
         raise NotFound(GONE)
-    with scope.reads() as session:
-        place = (scope.tenant_id, campaign.id, sent.group, message.channel_id, message.template_id)
-        row = session.get(OccurrenceChannel, place)
+    rows = select(OccurrenceChannel).where(
+        OccurrenceChannel.tenant_id == scope.tenant_id,
+        OccurrenceChannel.campaign_id == campaign.id,
+        OccurrenceChannel.recipient_group_id == sent.group,
+        OccurrenceChannel.channel_id == message.channel_id,
+        OccurrenceChannel.template_id == message.template_id,
+    )
+    with scope.reads() as session:  # the portions of a group differ in their templates and times only
+        row = session.scalars(rows.order_by(OccurrenceChannel.portion).limit(1)).first()
     if row is None:
         raise NotFound(GONE)
     return campaign, row, sent
