@@ -11,11 +11,13 @@ import pytest
 from mail_server import MailServer, serving
 from talking_server import scripted
 
-from rapport.channels import connection_pool, email
+from rapport.channels import connection_pool
 from rapport.channels.addresses import recipient
 from rapport.channels.email import EmailTransport
 from rapport.channels.messages import MESSAGES, Message, Receipt
+from rapport.channels.relaying import relay
 from rapport.channels.replies import Refused, Stage, receipt_of
+from rapport.channels.routes import Route
 from rapport.channels.settings import EmailSettings
 from rapport.errors import Unavailable
 from rapport.settings import Settings
@@ -178,19 +180,19 @@ def test_no_server_fails_every_message_after_a_few_tries(
     server_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection_pool, "DOWN_SECONDS", 1000.0)
-    tries: list[EmailSettings] = []
+    tries: list[Route] = []
 
-    class Counted(email.Connection):
-        def __init__(self, settings: EmailSettings, *, allow_private: bool) -> None:
-            tries.append(settings)
-            super().__init__(settings, allow_private=allow_private)
+    class Counted(relay.Connection):
+        def __init__(self, route: Route) -> None:
+            tries.append(route)
+            super().__init__(route)
 
     with serving() as server:
         pass
     channel = transport(server, server_settings)
     with pytest.raises(Unavailable, match="cannot be reached"):
         channel.check()
-    monkeypatch.setattr(email, "Connection", Counted)
+    monkeypatch.setattr(relay, "Connection", Counted)
     receipts = sent(channel, [message(n) for n in range(500)])
     assert {(r.outcome, r.reason, r.permanent) for r in receipts.values()} == {
         ("failed", "mail server cannot be reached", False)

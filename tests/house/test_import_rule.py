@@ -12,7 +12,7 @@ from interfaces import INTERFACES
 
 SOURCE = Path(__file__).parents[2] / "src" / "rapport"
 FLOORS = [
-    {"errors", "private", "settings", "wording"},
+    {"errors", "hosts", "private", "settings", "wording"},
     {"stores"},
     {"access"},
     {"conditions"},

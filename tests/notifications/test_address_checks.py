@@ -15,7 +15,7 @@ import httpcore
 import pytest
 from webhook_receiver import PATIENCE_SECONDS, receiving
 
-from rapport.stores.outside.addresses import is_public
+from rapport.hosts import is_public
 from rapport.stores.outside.posting import Answer, Poster
 
 PRIVATE = "The URL leads to a private address, which this server does not post to."

@@ -24,7 +24,6 @@ from rapport.notifications.deliverer import MAX_IN_FLIGHT, PER_TENANT, Deliverer
 from rapport.notifications.models import CALLBACK, Delivery, Listener
 from rapport.stores import Stores
 from rapport.stores.clock import Clock
-from rapport.stores.outside import addresses
 from silent_host import silent
 
 
@@ -188,7 +187,7 @@ def test_a_name_that_takes_long_to_look_up_holds_up_no_call(
         return real(host, *arguments, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(socket, "getaddrinfo", slow)
-    monkeypatch.setattr(addresses, "PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr("rapport.hosts.PATIENCE_SECONDS", 0.1)
     try:
         update(other, "Peru", "https://slow.example/hook")
         service.register_listener(scope, 2, "https://slow.example/hook")

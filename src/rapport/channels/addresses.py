@@ -10,6 +10,7 @@ from typing import Any
 
 import idna
 
+from rapport.channels.plain_addresses import PLAIN_ADDRESS, PLAIN_MAIL
 from rapport.stores.warehouse import Database, identifier, literal
 
 BLANK = "\t\n\x0b\x0c\r \x85\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
@@ -41,11 +42,8 @@ PHONE_FOLDING = (
     ("^00", "+"),
     (f"^({INTERNATIONAL})$", r"+\1"),
 )
-# What needs no folding but of case: nearly every address, so that the rest of the rule is seldom worked out.
-PLAIN_MAIL = "^[A-Za-z0-9_+-][A-Za-z0-9._+-]{0,63}@[A-Za-z0-9-]+([.][A-Za-z0-9-]+)*[A-Za-z0-9]$"
+# Like PLAIN_MAIL it needs no folding but of case.
 PLAIN_PHONE = "^[+][1-9][0-9]{5,}$"
-# PLAIN_MAIL, of which nothing is to be mended.
-PLAIN_ADDRESS = re.compile(PLAIN_MAIL.removesuffix("$") + r"\Z")
 OTHER = f'[^@"(),:;<>\\[\\]\\\\{BLANK}\\x00-\\x1f\\x7f'
 EMAIL = f"^{OTHER}.]{OTHER}]{{0,63}}@{OTHER}.]+([.]{OTHER}.]+)*$"
 # A cell in which nothing can be seen.

@@ -6,7 +6,7 @@ import ssl
 from rapport.channels.connections import Broken, timed_out
 from rapport.channels.replies import PERMANENT
 from rapport.channels.smtp import NoReply
-from rapport.stores.outside.addresses import PrivateAddress, Unresolved
+from rapport.hosts import PrivateAddress, Unresolved
 
 # Why no connection could be opened.
 NO_CONNECTION = (smtplib.SMTPException, OSError, Unresolved, PrivateAddress)

@@ -6,9 +6,9 @@ import smtplib
 import ssl
 import time
 
-from rapport.channels.addresses import PLAIN_ADDRESS
+from rapport.channels.plain_addresses import PLAIN_ADDRESS
 from rapport.channels.replies import UNSUPPORTED, Refused, Stage
-from rapport.channels.settings import EmailSettings
+from rapport.channels.routes import Route
 from rapport.channels.smtp import CheckedSMTP
 
 MESSAGES_PER_CONNECTION, SECONDS_PER_CONNECTION = 1000, 600.0
@@ -30,27 +30,24 @@ class Broken(Exception):
 
 
 class Connection:
-    """One SMTP connection. usable turns False after anything that leaves its state in doubt.
+    """One SMTP connection. usable turns False after anything that leaves its state in doubt."""
 
-    A host that a tenant chose must be public unless allow_private; the operator's own may be anywhere.
-    """
-
-    def __init__(self, settings: EmailSettings, *, allow_private: bool) -> None:
+    def __init__(self, route: Route) -> None:
         self.usable = True
         self._sent, self._opened = 0, time.monotonic()
-        tls = _tls(settings.security)
-        self._smtp = CheckedSMTP(settings, tls, allow_private=allow_private)
+        tls = _tls(route.security)
+        self._smtp = CheckedSMTP(route, tls)
         try:
             self._smtp.ehlo_or_helo_if_needed()
-            opportunistic = settings.security == "opportunistic"
+            opportunistic = route.security == "opportunistic"
             offered = self._smtp.has_extn("starttls")
-            if settings.security == "starttls" or (opportunistic and offered):
+            if route.security == "starttls" or (opportunistic and offered):
                 self._smtp.starttls(context=tls)
                 self._smtp.ehlo_or_helo_if_needed()
-            if settings.username:
+            if route.username:
                 if opportunistic and not offered:
                     raise smtplib.SMTPNotSupportedError
-                self._smtp.login(settings.username, settings.password)
+                self._smtp.login(route.username, route.password)
         except BaseException:
             self._smtp.close()
             raise

@@ -3,20 +3,20 @@
 import contextlib
 import queue
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from urllib.parse import unquote, urlsplit
 
-from rapport.channels import mime
 from rapport.channels.addresses import recipient
 from rapport.channels.brands.outgoing import Outgoing
-from rapport.channels.brands.signing import digest_of_body
 from rapport.channels.connection_faults import NO_CONNECTION, failure
-from rapport.channels.connection_pool import ConnectionPool, Down
-from rapport.channels.connections import Broken, Connection
-from rapport.channels.messages import Message, Receipt, Sender, count
-from rapport.channels.replies import SERVICE_CLOSING, Refused, Stage, receipt_of
+from rapport.channels.connections import Connection
+from rapport.channels.messages import Message, Receipt, count
+from rapport.channels.relaying.processes import RelayProcesses
+from rapport.channels.relaying.relay import Relay
+from rapport.channels.routes import ROUTED, Letter, Route
 from rapport.channels.senders import domain_of
 from rapport.channels.settings import EmailSettings
 from rapport.errors import Invalid, Unavailable
@@ -50,16 +50,28 @@ def effective(channel: EmailSettings, server: Settings) -> EmailSettings:
 class EmailTransport:
     """Sends over at most `connections` connections; takes the next message only when one of them is free.
 
-    Each message gets what its brand gives it: a return path and signatures.
+    Each message gets what its brand gives it: a return path and signatures. With processes those write, sign and send
+    the messages; if they have all ended, threads of this process do, as they do without.
     """
 
-    def __init__(self, channel: EmailSettings, server: Settings, clock: Clock, brand: Outgoing | None = None) -> None:
+    def __init__(
+        self,
+        channel: EmailSettings,
+        server: Settings,
+        clock: Clock,
+        brand: Outgoing | None = None,
+        processes: RelayProcesses | None = None,
+    ) -> None:
         self._brand = brand or Outgoing()
         self._settings = effective(channel, server)
-        self._allow_private = server.allow_private_addresses or not channel.host
+        allow_private = server.allow_private_addresses or not channel.host
+        own = {name: getattr(self._settings, name) for name in ROUTED}
+        self._route = Route(**own, allow_private=allow_private)
         self._clock = clock
-        self._pool = ConnectionPool(lambda: Connection(self._settings, allow_private=self._allow_private))
-        self._workers = ThreadPoolExecutor(self._settings.connections, "smtp")
+        self._relay = Relay(self._route, self._brand.signer)
+        connections = self._settings.connections
+        self._workers = ThreadPoolExecutor(connections, "smtp")
+        self._shared = processes.open(self._route, self._brand.signer.keys, connections) if processes else None
 
     def send(self, messages: Iterable[Message]) -> Iterator[Receipt]:
         """One receipt a message, as each is decided. Messages are drawn only as fast as they leave."""
@@ -79,7 +91,7 @@ class EmailTransport:
                 receipts = _some_of(decided, connections)
                 yield receipts
                 waiting -= len(receipts)
-            self._workers.submit(self._decide, message, decided)
+            self._hand(message, decided)
             waiting += 1
         while waiting:
             receipts = _some_of(decided, min(waiting, connections))
@@ -89,71 +101,39 @@ class EmailTransport:
     def check(self) -> None:
         """Connect, log in and leave. Raises Unavailable."""
         try:
-            Connection(self._settings, allow_private=self._allow_private).quit()
+            Connection(self._route).quit()
         except NO_CONNECTION as error:
             raise Unavailable(f"The mail server cannot be used: {failure(error)}.") from error
 
     def close(self) -> None:
         """Let messages in flight end, then leave every connection."""
         self._workers.shutdown(wait=True)
-        self._pool.close()
+        self._relay.close()
+        if self._shared is not None:
+            self._shared.close()
 
-    def _decide(self, message: Message, decided: "queue.SimpleQueue[Receipt]") -> None:
+    def _hand(self, message: Message, decided: "queue.SimpleQueue[Receipt]") -> None:
+        """Have a message sent, whose receipt is put there: one is owed whatever happens."""
         try:
-            receipt = self._deliver(message)
-        except Exception as error:  # a receipt is owed for every message, whatever happens
-            receipt = Receipt(message.message_id, "failed", f"not sent: {type(error).__name__}")
-        count("email", receipt.became)
-        decided.put(receipt)
+            letter = self._letter(message)
+            if isinstance(letter, Receipt):
+                decided.put(letter)
+            elif self._shared is None or not self._shared.hand(letter, decided):
+                self._workers.submit(lambda: decided.put(self._relay.deliver(letter)))
+        except Exception as error:
+            decided.put(Receipt(message.message_id, "failed", f"not sent: {type(error).__name__}"))
 
-    def _deliver(self, message: Message) -> Receipt:
-        settings = self._sent_as(message.sender)
-        if not self._brand.may_send_from(settings.from_address):
+    def _letter(self, message: Message) -> Letter | Receipt:
+        """The letter that a message becomes, or the receipt of one that cannot be sent."""
+        from_address = message.sender.address or self._settings.from_address
+        if not self._brand.may_send_from(from_address):
             return Receipt(message.message_id, "failed", NOT_ALLOWED, True)
         try:
             message = replace(message, to=recipient(message.to))
         except ValueError:
             return Receipt(message.message_id, "failed", "not an e-mail address", True)
-        try:
-            content = mime.compose(message, settings, self._clock.now(), self._signing(settings.from_address))
-        except ValueError as error:  # what cannot be written down now cannot be later
-            return Receipt(message.message_id, "failed", f"not sent: {type(error).__name__}", True)
-        return_path = self._brand.return_path(message.message_id, message.return_token) or settings.from_address
-        try:
-            return self._attempt(message, return_path, content, repeat=True)
-        except Down as down:
-            return Receipt(message.message_id, "failed", down.reason, away=down.away)
-
-    def _sent_as(self, sender: Sender) -> EmailSettings:
-        """The settings with what a message says itself of its sender."""
-        own = {"from_address": sender.address, "from_name": sender.name, "reply_to": sender.reply_to}
-        changes = {name: value for name, value in own.items() if value}
-        return self._settings.model_copy(update=changes) if changes else self._settings
-
-    def _signing(self, from_address: str) -> mime.Sign | None:
-        """How messages from an address are signed, in the name of its domain."""
-        signer, domain = self._brand.signer, domain_of(from_address)
-        if not signer.keys:
-            return None
-        return lambda headers, body: signer.signatures(headers, digest_of_body(body), domain, self._clock.now())
-
-    def _attempt(self, message: Message, return_path: str, content: bytes, repeat: bool) -> Receipt:
-        """Hand a message over; once more on a new connection if a reused one had ended before the content left.
-
-        Raises Down.
-        """
-        connection, reused = self._pool.take(idle=repeat)
-        began = time.monotonic()
-        try:
-            connection.hand_over(return_path, message.to, content)
-            return Receipt(message.message_id, "sent", seconds=time.monotonic() - began)
-        except (Refused, Broken) as error:
-            if not (reused and repeat and _ended_early(error)):
-                return replace(_answered(message.message_id, error), seconds=time.monotonic() - began)
-            connection.usable = False
-        finally:
-            self._pool.give_back(connection)
-        return self._attempt(message, return_path, content, repeat=False)
+        return_path = self._brand.return_path(message.message_id, message.return_token) or from_address
+        return Letter(message, return_path, domain_of(from_address), self._clock.now())
 
 
 def _some_of(decided: "queue.SimpleQueue[Receipt]", least: int) -> list[Receipt]:
@@ -165,18 +145,6 @@ def _some_of(decided: "queue.SimpleQueue[Receipt]", least: int) -> list[Receipt]
             receipts.append(decided.get(timeout=max(0.0, end - time.monotonic())))
         while True:
             receipts.append(decided.get_nowait())
+    for became, messages in Counter(receipt.became for receipt in receipts).items():
+        count("email", became, messages)
     return receipts
-
-
-def _ended_early(error: Refused | Broken) -> bool:
-    """Whether a connection had ended before any content was handed over, as servers do with idle ones."""
-    if isinstance(error, Refused):
-        return error.code == SERVICE_CLOSING and error.stage is not Stage.CONTENT
-    return error.stage is not Stage.CONTENT
-
-
-def _answered(message_id: str, error: Refused | Broken) -> Receipt:
-    """What becomes of a message that a server did not take."""
-    if isinstance(error, Refused):
-        return receipt_of(message_id, error)
-    return Receipt(message_id, "failed", failure(error))

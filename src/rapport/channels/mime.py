@@ -15,7 +15,7 @@ from email.utils import format_datetime, formataddr
 
 from rapport.channels.messages import AttachedFile, Message
 from rapport.channels.provider_headers import token_headers
-from rapport.channels.settings import EmailSettings
+from rapport.channels.routes import Route
 
 SAFE_ID = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,200}")
 HEADER_NAME = re.compile(r"[!-9;-~]{1,76}")
@@ -52,25 +52,25 @@ PART_HEADS = {
 LAST_BOUNDARY = f"--{BOUNDARY}--\r\n".encode()
 
 
-def compose(message: Message, settings: EmailSettings, now: datetime, sign: Sign | None = None) -> bytes:
+def compose(message: Message, route: Route, now: datetime, sign: Sign | None = None) -> bytes:
     """The message with its headers; Message-ID follows from message_id, so that a repetition can be told.
 
     All of it is ASCII but for a recipient in other letters, which only goes to servers with SMTPUTF8 (RFC 6532).
     sign answers, of the headers and the body, the headers to put before them.
     """
-    domain = settings.from_address.rpartition("@")[2]
+    domain = route.from_address.rpartition("@")[2]
     of_content, body = _content(message)
     headers = {
-        "From": _sender(_line(settings.from_name), settings.from_address),
+        "From": _sender(_line(route.from_name), route.from_address),
         "To": message.to,
         "Subject": _encoded("Subject", _line(message.subject)[:LONGEST_SUBJECT]),
         "Date": format_datetime(now),
         "Message-ID": f"<{_id(message.message_id)}@{domain}>",
         "MIME-Version": "1.0",
     }
-    if settings.reply_to:
-        headers["Reply-To"] = settings.reply_to
-    headers |= token_headers(settings.provider, message.return_token)
+    if route.reply_to:
+        headers["Reply-To"] = route.reply_to
+    headers |= token_headers(route.provider, message.return_token)
     for name, value in message.headers.items():
         if HEADER_NAME.fullmatch(name) and name.lower() not in OURS and not name.lower().startswith(OURS_BEGINNING):
             headers[name] = _encoded(name, _line(value))

@@ -49,8 +49,10 @@ def trying(scope: Scope, channel: Channel) -> Iterator[Transport]:
             opened.close()
 
 
-def transport(scope: Scope, channel: Channel, longest: float = float("inf")) -> Transport:
+def transport(scope: Scope, channel: Channel, longest: float = float("inf"), *, for_many: bool = False) -> Transport:
     """Open a channel for sending, to wait for its server at most so many seconds at a time; the caller closes it.
+
+    for_many: for hundreds of messages at a time and more.
 
     Raises Invalid for settings by which nothing can be sent, such as a RAPPORT_SMTP_URL that is none or a sender that
     is not allowed (any more), and for a kind that there is not; Away while what goes out is held.
@@ -58,7 +60,8 @@ def transport(scope: Scope, channel: Channel, longest: float = float("inf")) -> 
     kind = channel.behaviour
     if not kind.is_pulled:
         holds.require_not_held(scope.stores)
-    return kind.open(scope, channel.settings, longest)
+    opened = kind.open_for_many if for_many else kind.open
+    return opened(scope, channel.settings, longest)
 
 
 def made_of(scope: Scope, channel: Channel) -> tuple[Any, ...]:

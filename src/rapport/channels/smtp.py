@@ -7,8 +7,8 @@ import ssl
 import time
 
 from rapport.channels.replies import PERMANENT
-from rapport.channels.settings import EmailSettings
-from rapport.stores.outside.addresses import public_addresses
+from rapport.channels.routes import Route
+from rapport.hosts import public_addresses
 
 # What a server gets altogether to open a connection, and again for each message, in its channel's timeout_seconds:
 # each single wait may take one of these, as RFC 5321 has it, but not many of them one after the other.
@@ -37,12 +37,12 @@ class CheckedSMTP(smtplib.SMTP):
     read, or are more than the questions.
     """
 
-    def __init__(self, settings: EmailSettings, tls: ssl.SSLContext | None, *, allow_private: bool) -> None:
-        self._from_the_start = tls if settings.security == "tls" else None
-        self._allow_private = allow_private
-        self._wait = settings.timeout_seconds
+    def __init__(self, route: Route, tls: ssl.SSLContext | None) -> None:
+        self._from_the_start = tls if route.security == "tls" else None
+        self._allow_private = route.allow_private
+        self._wait = route.timeout_seconds
         self.begin()
-        super().__init__(settings.host, settings.port, timeout=settings.timeout_seconds)
+        super().__init__(route.host, route.port, timeout=route.timeout_seconds)
 
     def begin(self, waits: int = WAITS) -> None:
         """Give the server its time anew, in waits of the channel's timeout."""

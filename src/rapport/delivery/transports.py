@@ -32,20 +32,24 @@ class Transports:
     """The transports that a process has open for an installation: its stores close them when they end."""
 
     def __init__(self, stores: Stores) -> None:
-        self._open: dict[tuple[int, int], OpenTransport] = {}
+        self._open: dict[tuple[int, int, bool], OpenTransport] = {}
         self._lock = threading.Lock()
         self._tidying: threading.Timer | None = None
 
     @contextmanager
-    def of(self, scope: Scope, channel: Channel) -> Iterator[Transport]:
-        """The transport of a channel as it is set now. Raises as channels.transport does."""
+    def of(self, scope: Scope, channel: Channel, *, for_many: bool = False) -> Iterator[Transport]:
+        """The transport of a channel as it is set now. Raises as channels.transport does.
+
+        for_many: one for hundreds of messages at a time and more.
+        """
         made_of = opening.made_of(scope, channel)
-        key = (scope.tenant_id, channel.id)
+        key = (scope.tenant_id, channel.id, for_many)
         with self._lock:
             kept = self._open.get(key)
             if kept is None or kept.made_of != made_of or time.monotonic() - kept.opened > OLD_SECONDS:
                 self._leave(self._open.pop(key, None))
-                kept = self._open[key] = OpenTransport(opening.transport(scope, channel), made_of, time.monotonic())
+                opened = opening.transport(scope, channel, for_many=for_many)
+                kept = self._open[key] = OpenTransport(opened, made_of, time.monotonic())
             kept.users += 1
         try:
             yield kept.transport

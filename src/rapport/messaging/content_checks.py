@@ -13,12 +13,12 @@ from rapport.channels.brands import brands
 from rapport.channels.brands.models import BrandKind
 from rapport.channels.messages import Content
 from rapport.channels.models import Channel
+from rapport.hosts import is_public
 from rapport.messaging.inlining import inlined
 from rapport.messaging.places import places
 from rapport.messaging.plain_texts import text_of
 from rapport.messaging.tags.language import Insertion
 from rapport.messaging.tags.scanning import TextKind, tags
-from rapport.stores.outside.addresses import is_public
 
 # Gmail cuts HTML off behind 102 kB, and with it what stands at the end, such as the link to unsubscribe.
 LARGEST_HTML = 100_000  # bytes

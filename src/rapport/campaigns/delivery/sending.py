@@ -12,6 +12,7 @@ from rapport.access.scope import Scope
 from rapport.access.tenant_settings import tenant_settings
 from rapport.campaigns.delivery import lateness, ledger, own_times, winners
 from rapport.campaigns.delivery.completion import OPEN, close_rest
+from rapport.campaigns.delivery.settling import Settlements
 from rapport.campaigns.delivery.units import Unit, now_of, row_of, rows_of_unit
 from rapport.campaigns.leases import HeldLease, lease
 from rapport.campaigns.models import Occurrence, OccurrenceChannel
@@ -41,6 +42,8 @@ from rapport.stores.workflows import work
 WHOLE = ""
 # Messages that are written together.
 WRITTEN_TOGETHER = 100
+# From so many messages on it pays to have other processes send them.
+MANY = 200
 AMONG_UNIT = f" AND customer_id IN (SELECT customer_id {queries.UNIT})"
 
 
@@ -218,14 +221,15 @@ def _deliver(scope: Scope, held: HeldLease, unit: Unit, claims: Sequence[Claim],
     away_receipts: list[Receipt] = []
     with (
         closing(_written_ahead(scope, unit, channel, claims)) as parts,
-        transports.transports(scope.stores).of(scope, channel) as transport,
+        transports.transports(scope.stores).of(scope, channel, for_many=len(claims) >= MANY) as transport,
+        Settlements(scope, held, unit, tries) as settlements,
     ):
-        messages = _sendable(scope, held, unit, claim_of, parts, tries, pace, providers)
+        messages = _sendable(scope, unit, settlements, claim_of, parts, pace, providers)
         for receipts in transport.send_many(takewhile(lambda _: not away_receipts, messages)):
             away_receipts.extend(receipt for receipt in receipts if receipt.away)
             tried = {claim_of[receipt.message_id]: receipt for receipt in receipts if not receipt.away}
             if tried:
-                ledger.settle(scope, held, unit, tried, tries)
+                settlements.add(tried)
                 first = [(claim, receipt) for claim, receipt in tried.items() if not claim.attempts]
                 pace.heard([(providers[claim.message_id], receipt) for claim, receipt in first])
     if away_receipts:  # what was not tried stays claimed, and goes out when the step is repeated
@@ -239,11 +243,10 @@ def _deliver(scope: Scope, held: HeldLease, unit: Unit, claims: Sequence[Claim],
 
 def _sendable(
     scope: Scope,
-    held: HeldLease,
     unit: Unit,
+    settlements: Settlements,
     claim_of: Mapping[str, Claim],
     parts: Iterable[Mapping[str, Written]],
-    tries: ledger.Tries,
     pace: Pace,
     providers: dict[str, str],
 ) -> Iterator[Message]:
@@ -255,7 +258,7 @@ def _sendable(
         unwritten = {claim_of[name]: receipt for name, receipt in written.items() if isinstance(receipt, Receipt)}
         providers |= dict.fromkeys(written, "")
         if unwritten:
-            ledger.settle(scope, held, unit, unwritten, tries)
+            settlements.add(unwritten)
         messages = [message for message in written.values() if isinstance(message, Message)]
         until = {claim_of[name]: at for name, at in pace.held(messages).items()}
         for message in messages:
@@ -269,7 +272,7 @@ def _sendable(
             yield message
         if until:
             ahead = now_of(scope, unit) - OUTSIDE_CLOCK.now() if unit.has_own_times else timedelta()
-            ledger.hold(scope, held, unit, {claim: at + ahead for claim, at in until.items()})
+            settlements.hold({claim: at + ahead for claim, at in until.items()})
 
 
 def _written_ahead(

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from rapport.access.scope import Scope
 from rapport.channels.brands import brands
 from rapport.channels.brands.models import Algorithm, DkimKey, KeyState
-from rapport.channels.brands.signing import PrivateKey, SigningKey
+from rapport.channels.brands.signing import PrivateKey, SigningKey, loaded_key, pem_of
 from rapport.errors import Conflict, NotFound
 
 # What receivers take and DNS records hold (RFC 8301, 3.2).
@@ -39,13 +39,7 @@ def _keys(scope: Scope, session: Session, brand_id: int) -> list[DkimKey]:
 def signing_keys(scope: Scope, brand_id: int) -> list[SigningKey]:
     """The keys with which mail of a brand is signed: at most one of each algorithm."""
     active = [key for key in dkim_keys(scope, brand_id) if key.state is KeyState.ACTIVE]
-    return [SigningKey(key.selector, _loaded(key.private_key)) for key in active]
-
-
-def _loaded(pem: str) -> PrivateKey:
-    key = serialization.load_pem_private_key(pem.encode(), None)
-    assert isinstance(key, rsa.RSAPrivateKey | Ed25519PrivateKey)  # noqa: S101 - tells the type checker
-    return key
+    return [SigningKey(key.selector, loaded_key(key.private_key)) for key in active]
 
 
 def add_keys(scope: Scope, brand_id: int, algorithms: list[Algorithm]) -> list[DkimKey]:
@@ -67,7 +61,7 @@ def add_keys(scope: Scope, brand_id: int, algorithms: list[Algorithm]) -> list[D
                 selector=f"{algorithm}-{now:%Y%m%d}-{secrets.token_hex(2)}",
                 algorithm=algorithm,
                 state=KeyState.PENDING if algorithm in signing else KeyState.ACTIVE,
-                private_key=_pem(private_key),
+                private_key=pem_of(private_key),
                 public_key=_public(private_key),
                 created_at=now,
                 changed_at=now,
@@ -120,11 +114,6 @@ def _get(scope: Scope, session: Session, brand_id: int, selector: str) -> DkimKe
 def record_of(key: DkimKey) -> str:
     """What the TXT record of a key says (RFC 6376, 3.6.1)."""
     return f"v=DKIM1; k={key.algorithm}; p={key.public_key}"
-
-
-def _pem(key: PrivateKey) -> str:
-    pkcs8, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    return key.private_bytes(serialization.Encoding.PEM, pkcs8, plain).decode()
 
 
 def _public(key: PrivateKey) -> str:

@@ -15,8 +15,8 @@ import dns.reversename
 
 from rapport.channels.brands.dns_records import PLACEHOLDER, PLACEHOLDER_HOST, DnsRecord, Purpose
 from rapport.errors import Unavailable
+from rapport.hosts import is_public
 from rapport.settings import Settings
-from rapport.stores.outside.addresses import is_public
 
 # For one question, and for all of a check, which somebody waits for.
 LOOKUP_SECONDS, CHECK_SECONDS = 4.0, 10.0

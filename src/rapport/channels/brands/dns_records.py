@@ -15,7 +15,7 @@ from rapport.channels.brands.models import AddressRole, Brand
 from rapport.channels.brands.settings import DOMAIN
 from rapport.channels.email import effective
 from rapport.channels.senders import domain_of
-from rapport.stores.outside.addresses import is_public
+from rapport.hosts import is_public
 
 # What providers have their customers put into SPF records, by the end of their servers' names.
 OF_PROVIDERS = {

@@ -16,6 +16,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from rapport.channels.provider_headers import OF_PROVIDERS
 
@@ -63,6 +69,18 @@ class SigningKey:
         if isinstance(self.key, RSAPrivateKey):
             return self.key.sign(text, PKCS1v15(), SHA256())
         return self.key.sign(hashlib.sha256(text).digest())
+
+
+def pem_of(key: PrivateKey) -> str:
+    """A private key as it is stored before it is sealed, and as another process is given it."""
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+def loaded_key(pem: str) -> PrivateKey:
+    """The private key that pem_of wrote."""
+    key = load_pem_private_key(pem.encode(), None)
+    assert isinstance(key, RSAPrivateKey | Ed25519PrivateKey)  # noqa: S101 - tells the type checker
+    return key
 
 
 class Signer:

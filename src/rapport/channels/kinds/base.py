@@ -99,6 +99,10 @@ class ChannelKind(ABC):
         Raises Invalid for settings by which nothing can be sent (any more).
         """
 
+    def open_for_many(self, scope: Scope, settings: Mapping[str, Any], longest: float) -> Transport:
+        """open(), for hundreds of messages at a time and more. Raises Invalid as open() does."""
+        return self.open(scope, settings, longest)
+
     def check_settings(self, scope: Scope, settings: Mapping[str, Any]) -> None:  # noqa: B027 - all will do
         """Whether a tenant may have a channel with these settings, which fit the model. Raises Invalid."""
 

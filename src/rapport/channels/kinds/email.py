@@ -14,6 +14,7 @@ from rapport.channels.email import EmailTransport
 from rapport.channels.kinds.base import AddressForm, ChannelKind
 from rapport.channels.messages import Content, Message, Sender, Transport
 from rapport.channels.rate_plans import RatePlan
+from rapport.channels.relaying.processes import RelayProcesses, relay_processes
 from rapport.channels.replies import returned
 from rapport.channels.returned import ReturnKind
 from rapport.channels.senders import require_allowed_sender
@@ -37,11 +38,21 @@ class EmailKind(ChannelKind):
 
     def open(self, scope: Scope, settings: Mapping[str, Any], longest: float) -> Transport:
         """Connections to the mail server of the channel, its brand or the server; the sender must be allowed still."""
+        return self._opened(scope, settings, longest, None)
+
+    def open_for_many(self, scope: Scope, settings: Mapping[str, Any], longest: float) -> Transport:
+        """The same, with processes that write, sign and send the messages where there is more than one core."""
+        return self._opened(scope, settings, longest, relay_processes(scope.stores))
+
+    @staticmethod
+    def _opened(
+        scope: Scope, settings: Mapping[str, Any], longest: float, processes: RelayProcesses | None
+    ) -> Transport:
         brand = brands.brand_of(scope, settings)
         mail = brands.mail_settings(settings, brand)
         require_allowed_sender(scope, mail)
         mail = mail.model_copy(update={"timeout_seconds": min(mail.timeout_seconds, longest)})
-        return EmailTransport(mail, scope.stores.settings, scope.clock, outgoing(scope, brand, mail))
+        return EmailTransport(mail, scope.stores.settings, scope.clock, outgoing(scope, brand, mail), processes)
 
     def check_settings(self, scope: Scope, settings: Mapping[str, Any]) -> None:
         """The sender's address must be one that the tenant may send from. Raises Invalid."""

@@ -18,7 +18,7 @@ from rapport.customers.writes import attribute_writes, locks, ordering
 from rapport.customers.writes.attribute_writes import Fault
 from rapport.customers.writes.writer import writer_of
 from rapport.errors import Invalid, NotFound
-from rapport.stores.outside.addresses import checked_url
+from rapport.hosts import checked_url
 from rapport.stores.records.json_text import holds_null
 from rapport.stores.records.spellings import NOT_ASCII
 from rapport.stores.workflows import work

@@ -1,1 +1,1 @@
-"""Outside addresses: which the server may post to, how it posts, and how logs mask them."""
+"""Outside addresses: how posts to them are signed, and how logs mask them."""

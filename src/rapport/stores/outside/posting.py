@@ -20,7 +20,7 @@ import httpx
 from standardwebhooks import Webhook
 
 from rapport.errors import Invalid
-from rapport.stores.outside.addresses import resolve_public
+from rapport.hosts import resolve_public
 
 TIMEOUT_SECONDS = 10.0
 MAX_ANSWER_BYTES = 64 * 1024
