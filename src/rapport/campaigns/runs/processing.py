@@ -219,6 +219,7 @@ def rehearse(scope: Scope, campaign: Occurrence, data_date: date) -> Rehearsal:
                 **{name: timings[name] for name in ("timings", "wall_times")},
                 scheduled_times=scheduled_times(all_places),
             )
+            leaving = variants.spread(scope, places, ((*row,) for row in leaving))
             return Rehearsal(
                 _sizes(scope, stage, places),
                 *([(*row,) for row in rows] for rows in (addressed, leaving, kept_out)),

@@ -4,7 +4,7 @@ By lots of their own, which each run draws anew: those with the lowest get the f
 of a group on a channel are divided by themselves.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import accumulate
@@ -39,6 +39,10 @@ TESTED = {
     "tested": ", {uppers:Array(Array(UInt64))} AS uppers, {variants:Array(Array(UInt32))} AS templates, "
     "{rest_times:Array(UInt32)} AS rest_time",
 }
+
+
+# Channel, recipient group, hour of the tenant's clock, customers.
+Leaving = tuple[int, int, str, int]
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,24 @@ def drawing(
         "variants": [[row.template_id for row in rows_of(scope, campaign.id, place)] for place in places],
         "rest_times": [seconds_of(_rest_time(scope, place)) for place in places],
     }
+
+
+def spread(scope: Scope, places: Sequence[Place], leaving: Iterable[Leaving]) -> list[Leaving]:
+    """How many customers get a message in which hour, with the rest after A/B tests at the hour of the winner.
+
+    Control is drawn before; of one place with a test there is one hour.
+    """
+    tested_places = {(place.channel_id, place.group): place for place in places if place.ab_test}
+    rows = []
+    for channel_id, group, hour, customers in leaving:
+        place = tested_places.get((channel_id, group))
+        if place is None or place.ab_test is None:
+            rows.append((channel_id, group, hour, customers))
+            continue
+        *variants, rest = tested(customers, place.ab_test.share, len(place.ab_test.variants))
+        rest_hour = _rest_time(scope, place).replace(minute=0)
+        rows += [(channel_id, group, hour, sum(variants)), (channel_id, group, str(rest_hour), rest)]
+    return rows
 
 
 def _uppers(scope: Scope, campaign: Occurrence, place: Place, stage: str) -> list[int]:
