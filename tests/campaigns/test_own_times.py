@@ -40,7 +40,7 @@ from rapport.customers.attributes import AttributeInfo
 from rapport.delivery.models import OutboxMessage
 from rapport.errors import Conflict
 
-SETTINGS = {"batch_size": 2, "retry_delays": [0], "messages_per_day": 99, "wait_hours": 2, "blast_minimum": 10_000}
+SETTINGS = {"batch_size": 3, "retry_delays": [0], "messages_per_day": 99, "wait_hours": 2, "blast_minimum": 10_000}
 QUIET = {"quiet_hours": {"start": "22:00", "end": "08:00"}}
 # At 07:30 UTC 10:00 is over in Tokyo and in India. In New York summer time has begun, in Berlin not.
 PEOPLE = {

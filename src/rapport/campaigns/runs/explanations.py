@@ -141,7 +141,9 @@ def why(scope: Scope, campaign_id: int, customer_id: str) -> Answer:
 
 
 def _places(scope: Scope, campaign: Occurrence, common: dict[str, Any]) -> list[dict[str, Any]]:
-    """Where a customer was placed; times as the records have them, where they move first."""
+    """Where a customer was placed. Times that move to later ones do so in the records first; customers' own are later
+    than those of their units.
+    """
     names = ("channel_id", "recipient_group_id", "action_id", "template_id", "promo_code", "scheduled_time")
     times = {
         (row.channel_id, row.recipient_group_id, row.portion): str(row.scheduled_time)
@@ -151,7 +153,7 @@ def _places(scope: Scope, campaign: Occurrence, common: dict[str, Any]) -> list[
     for *values, portion in scope.warehouse.rows(PLACES, **common):
         place = dict(zip(names, values, strict=True))
         key = (place["channel_id"], place["recipient_group_id"], portion)
-        places.append({**place, "scheduled_time": times.get(key, place["scheduled_time"])})
+        places.append({**place, "scheduled_time": max(times.get(key, ""), place["scheduled_time"])})
     return places
 
 
