@@ -101,7 +101,7 @@ def main(folder: Path, port: int, writes: int) -> None:
         reached.write_text(str(number))
         stores.clock.set(TIMES[number])
         tasks.execute_due(scope)
-    work.wait(f"send:3001:1:504:1:{len(TIMES) - 1}")  # what is resumed may still be ending
+    work.wait(f"send:3001:1:504:1:0:{len(TIMES) - 1}")  # what is resumed may still be ending
     print(json.dumps([occurrences.occurrence(scope, 1).state, [row[2] for row in outcomes(scope, 1)]]))
     stores.close()
 
