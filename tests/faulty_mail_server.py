@@ -95,7 +95,7 @@ class FaultyMailServer:
         self.pipelines, self.has_tls = pipelines, has_tls
         self.forget()
         self._lock = threading.Lock()
-        self._open: set[socket.socket] = set()
+        self._open: set[Dialogue] = set()
         self._listening: socket.socket | None = None
         self.port = 0
         self.open()
@@ -136,11 +136,10 @@ class FaultyMailServer:
             with suppress(OSError):
                 self._listening.shutdown(socket.SHUT_RDWR)
             self._listening.close()
-            self._listening = None
         with self._lock:
-            for connection in self._open:
-                with suppress(OSError):
-                    connection.shutdown(socket.SHUT_RDWR)
+            self._listening = None
+            for dialogue in self._open:
+                dialogue.end()
 
     def next_fault(self, point: Point, to: str) -> Fault | None:
         with self._lock:
@@ -172,7 +171,7 @@ class FaultyMailServer:
         return fault
 
     def note_unheard(self, to: str) -> None:
-        """Note that the answer to a message did not leave."""
+        """Note that the answer to a message was not heard."""
         with self._lock:
             if self.acknowledged[to]:
                 del self.acknowledged[to]
@@ -189,11 +188,14 @@ class FaultyMailServer:
     def _serve(self, connection: socket.socket) -> None:
         connection.settimeout(LONGEST_SECONDS)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        dialogue = Dialogue(self, connection)
         with self._lock:
-            self._open.add(connection)
+            if self.is_shut:  # meanwhile
+                dialogue.leave()
+                return
+            self._open.add(dialogue)
             self.most_in_all -= 1
             too_many = len(self._open) > self.most_open or self.most_in_all < 0
-        dialogue = Dialogue(self, connection)
         try:
             if too_many:
                 connection.sendall(b"421 4.7.0 too many connections\r\n")
@@ -203,7 +205,7 @@ class FaultyMailServer:
             pass
         finally:
             with self._lock:
-                self._open.discard(connection)
+                self._open.discard(dialogue)
             dialogue.leave()
 
 
@@ -215,6 +217,8 @@ class Dialogue:
         self._lines = connection.makefile("rb")
         self._to, self._has_sender, self._encrypted = "", False, False
         self._messages = 0
+        self._was_ended = False
+        self._answered = ""  # to whom the message was that was answered last, until another command comes
 
     def speak(self) -> None:
         """Answer until either side leaves."""
@@ -231,11 +235,20 @@ class Dialogue:
             "QUIT": self._quit,
         }
         while line := self._lines.readline():
+            self._answered = ""
             verb = line.split(b" ")[0].strip().decode("latin-1").upper()
             answers[verb](line)
 
+    def end(self) -> None:
+        """End the connection, from another thread."""
+        self._was_ended = True
+        with suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)
+
     def leave(self) -> None:
-        """Close the connection."""
+        """Close the connection. Whose sender left without a word, it had waited no longer."""
+        if self._answered and not self._was_ended:
+            self._server.note_unheard(self._answered)
         self._lines.close()
         self._connection.close()
 
@@ -297,6 +310,7 @@ class Dialogue:
         except OSError:
             self._server.note_unheard(to)
             raise
+        self._answered = to if fault in (None, *HARMLESS) else ""
 
     def _reset(self, _: bytes) -> None:
         self._to, self._has_sender = "", False

@@ -1,7 +1,7 @@
-"""The mail servers, customers and firings of the tests of campaigns and real time serve here too."""
+"""The mail servers, customers, firings and brands of other tests serve here too."""
 
 import sys
 from pathlib import Path
 
-for neighbour in ("campaigns", "notifications", "realtime"):
+for neighbour in ("campaigns", "notifications", "realtime", "transactional"):
     sys.path.append(str(Path(__file__).parents[1] / neighbour))
