@@ -29,14 +29,14 @@ class VariantFigures(RecordShape):
     """
 
     template_id: int
-    name: Annotated[str, Field(description="What the test calls it; empty if it has no name")]
-    recipients: Annotated[int, Field(description="Recipients who were drawn for it")]
+    name: Annotated[str, Field(description="The name of the variant; empty if it has none")]
+    recipients: Annotated[int, Field(description="Recipients who get this variant in the test")]
     sent: Annotated[int, Field(description="Messages that were sent")]
     opens: Annotated[int, Field(description="Recipients who opened it")]
     clicks: Annotated[int, Field(description="Recipients who clicked a link in it")]
-    unsubscribes: Annotated[int, Field(description="Recipients who unsubscribed by it")]
+    unsubscribes: Annotated[int, Field(description="Recipients who unsubscribed through it")]
     complaints: Annotated[int, Field(description="Recipients who reported it as spam")]
-    rate: Annotated[float, Field(description="opens or clicks, by the metric, divided by sent")]
+    rate: Annotated[float, Field(description="opens or clicks (see metric), divided by sent")]
 
 
 class KeptTest(RecordShape):

@@ -166,7 +166,7 @@ def _untracked(scope: Scope, groups: Sequence[PlannedGroup]) -> list[str]:
     tested_ids = {channel.channel_id for group in groups for channel in group.channels if channel.ab_test}
     tested = [channels.channel(scope, channel_id) for channel_id in sorted(tested_ids)]
     return [
-        f"ab_test: opens and clicks on channel {channel.id} are not counted, so the test has no result."
+        f"ab_test: Rapport does not count opens and clicks on channel {channel.id}, so the fallback wins."
         for channel in tested
         if not channel.behaviour.tracks(scope, channel.settings)
     ]
@@ -180,8 +180,8 @@ def own_time_warnings(scope: Scope, groups: Sequence[PlannedGroup]) -> list[str]
     if name.strip().upper() in attributes.attributes(scope) or not any(group.has_own_times for group in groups):
         return []
     return [
-        f"There is no attribute {name}, which should name the customers' time zones: they get the messages by the "
-        "tenant's clock. The setting campaigns.time_zone_attribute names another attribute."
+        f"There is no attribute {name}, which should contain the customers' time zones, so Rapport uses the tenant's "
+        "for all customers. To use another attribute, change the setting campaigns.time_zone_attribute."
     ]
 
 
@@ -311,4 +311,4 @@ def _check_test(scope: Scope, channel_id: int, ab_test: ABTest, *, is_pulled: bo
     variants = [templates.template(scope, channel_id, variant.template_id).id for variant in ab_test.variants]
     purposes = purposes_of_templates(scope, [channel_id])
     if len({purposes.get((channel_id, variant), ANYTHING) for variant in variants}) > 1:
-        raise Invalid(f"ab_test compares templates of channel {channel_id} with different topics or apps.")
+        raise Invalid(f"ab_test names templates of channel {channel_id} that have different topics or apps.")

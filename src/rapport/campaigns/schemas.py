@@ -103,7 +103,9 @@ class Variant(Strict):
     """A template that an A/B test compares with others."""
 
     template_id: TemplateId = Field(examples=[7], description="A template of the channel")
-    name: str = Field("", max_length=100, examples=["Short subject"], description="For people")
+    name: str = Field(
+        "", max_length=100, examples=["Short subject"], description="A name by which people recognise the variant"
+    )
 
 
 class ABTest(Strict):
@@ -111,22 +113,22 @@ class ABTest(Strict):
 
     variants: list[Variant] = Field(min_length=2, max_length=5, description="The templates that are compared")
     share: float = Field(
-        0.2, ge=0.1, le=0.5, description="Share of the recipients for the test, divided evenly among the variants"
+        0.2, ge=0.1, le=0.5, description="Share of the recipients who take part, divided evenly among the variants"
     )
     wait_hours: float = Field(
         4, ge=0.5, le=48, description="Hours from the beginning of the test until the winner is chosen"
     )
     metric: Literal["opens", "clicks"] = Field(
         "opens",
-        description="The winner has the highest share of recipients who opened (opens) or clicked (clicks); what "
-        "machines did does not count",
+        description="The variant with the highest share of recipients who opened (opens) or clicked (clicks) wins; "
+        "machines do not count",
     )
     minimum_sent: int = Field(
         0,
         ge=0,
         le=MAX_ID,
         examples=[200],
-        description="If fewer messages of any variant were sent, the rest gets the template_id of the channel",
+        description="Messages that must have been sent of each variant; otherwise the template_id of the channel wins",
     )
 
     @model_validator(mode="after")
@@ -143,39 +145,39 @@ class GroupChannel(Strict):
     channel_id: Id = Field(examples=[15], description="See GET /manage/v1/channels")
     template_id: TemplateId = Field(
         examples=[7],
-        description="A template of the channel. With ab_test, the variant for the rest if there is no clear winner",
+        description="A template of the channel. With ab_test, the fallback: the variant that wins if too few messages "
+        "were sent, or if it shares the best rate",
     )
     send_time: HourMinute | None = Field(
-        None, description="Local time on the send day, in the zone that send_time_zone names", examples=["09:30"]
+        None, description="Local time on the send day, in the time zone of send_time_zone", examples=["09:30"]
     )
     send_time_zone: SendTimeZone = Field(
         SendTimeZone.TENANT,
-        description="customer: each customer gets the message at send_time in his own time zone, which the attribute "
-        "of the setting time_zone_attribute names; in the tenant's zone if that says none",
+        description="Whose time zone send_time is in. customer: the customer's, which is in the attribute that the "
+        "setting time_zone_attribute names, or the tenant's for customers without one",
     )
     optimise_send_time: bool = Field(
         False,
-        description="Each customer gets the message at the hour of his day at which he opens and clicks most; at "
-        "send_time if he has opened too little for that",
+        description="Each customer gets the message at the hour at which the customer usually opens messages, or at "
+        "send_time if the customer has too few opens and clicks",
     )
     passed_time: PassedTime = Field(
         PassedTime.AT_ONCE,
-        description="When customers get the message whose time has passed when the run is processed: at once, or on "
-        "the next day at that time. Only for customers with times of their own",
+        description="When customers get the message if their individual send time has passed when the run is "
+        "processed: at_once, or at that time on the next_day",
     )
     ab_test: ABTest | None = Field(
-        None, description="Compare variants on a part of the recipients first; only if Rapport itself sends"
+        None,
+        description="A test of templates on a part of the recipients; only on channels on which Rapport itself sends",
     )
 
     @model_validator(mode="after")
     def _is_a_variant(self) -> Self:
         variants = self.ab_test.variants if self.ab_test else []
         if variants and all(variant.template_id != self.template_id for variant in variants):
-            raise ValueError("template_id must be the template of one of the variants of ab_test")
+            raise ValueError("template_id must be one of the variants of ab_test")
         if variants and (self.send_time_zone is SendTimeZone.CUSTOMER or self.optimise_send_time):
-            raise ValueError(
-                "ab_test needs one send time for all customers, without send_time_zone customer or optimise_send_time"
-            )
+            raise ValueError("ab_test cannot be combined with send_time_zone customer, or with optimise_send_time")
         return self
 
 

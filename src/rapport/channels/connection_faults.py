@@ -47,5 +47,5 @@ def failure(error: BaseException) -> str:
     if isinstance(error, Broken):
         return "mail server ended the connection"
     if isinstance(error, NoReply):
-        return "mail server does not answer as SMTP has it"
+        return "mail server does not answer according to SMTP"
     return "mail server cannot be reached"

@@ -94,7 +94,7 @@ def _tell(result: "DemoResult", settings: Settings, *, as_json: bool, serves: bo
         f"Integrations key  {result.integrations_key}",
         f"Server token      {result.server_token}",
         f"All functions     {base}/docs",
-        *([f"Mail it has sent  {base}{MAILBOX_PATH}"] if serves else []),
+        *([f"Mailbox           {base}{MAILBOX_PATH}"] if serves else []),
         "",
         *(f"curl -s -H 'X-API-KEY: {result.admin_key}' '{base}/{call}'" for call in _calls(result.last_data_date)),
         "",

@@ -106,14 +106,14 @@ def pages_of(box: Mailbox) -> SectionRouter:
 
     @router.get(SHOP_PATH + "/{page}", include_in_schema=False)
     def shop(page: str) -> Response:
-        body = f"<h1>Calluna</h1><p>The link leads to the page “{escape(page)}” of the shop.</p>"
+        body = f"<h1>Calluna</h1><p>This page stands for the page “{escape(page)}” of the shop.</p>"
         return _page("Calluna", f"<main>{body}<p><a href='{MAILBOX_PATH}'>Back to the mail</a></p></main>")
 
     return router
 
 
 def _gone() -> HTMLResponse:
-    text = f"There is no such message. The mailbox keeps the last {MOST_LETTERS}."
+    text = f"There is no such message. The mailbox keeps the last {MOST_LETTERS} messages."
     body = f"<main><h1>No message</h1><p>{text}</p><p><a href='{MAILBOX_PATH}'>All messages</a></p></main>"
     return _page("No message", body, 404)
 
@@ -139,8 +139,8 @@ def _list(letters: Sequence[LetterHead], searched: str) -> str:
     count = f"{len(matching)} of {len(letters)} messages" if words else f"{len(letters)} messages"
     return (
         "<main><h1>Mail of the demo</h1>"
-        f"<p>The last messages that the demo has sent, the newest first. Nothing has left this machine. {count}.</p>"
-        '<form role="search"><label for="q">Recipient or subject</label>'
+        f"<p>The last messages that the demo has sent, newest first: {count}. Nothing has left this machine.</p>"
+        '<form role="search"><label for="q">Sender, recipient or subject</label>'
         f'<input id="q" name="q" type="search" value="{escape(searched)}"><button>Search</button></form>'
         f"<ol>{items}</ol></main>"
     )

@@ -76,27 +76,27 @@ SHOP_PATH = "/demo/shop"
 MAILS = {
     "welcome": (
         "Welcome, [%FIRST_NAME:friend%]",
-        "a gift waits for you. Your code is <strong>[%PROMO_CODE%]</strong>.",
+        "a gift is waiting for you. Your code is <strong>[%PROMO_CODE%]</strong>.",
         "gift",
         "Get your gift",
     ),
     "voucher": (
-        "Something off, just for you",
+        "A discount, just for you",
         "use the code <strong>[%PROMO_CODE%]</strong> by Sunday.",
         "offers",
         "See the offers",
     ),
     "products": (
         "Chosen for you",
-        "you may like this:</p>[%PRODUCTS:our new arrivals%]<p>All of it is in stock.",
+        "you may like these products:</p>[%PRODUCTS:our new arrivals%]<p>All of them are in stock.",
         "new",
-        "Look at it",
+        "See the products",
     ),
     "thanks": (
         "Thank you for your order",
-        "we have packed [%EVENT.items%] parcels for [%EVENT.order_total%] euros.",
+        "we have packed it: [%EVENT.items%] items for [%EVENT.order_total%] euros.",
         "orders",
-        "Follow your parcels",
+        "Track your parcel",
     ),
 }
 LETTER = (
@@ -106,7 +106,7 @@ LETTER = (
     '<p><a href="{shop}/{page}" style="display:inline-block;background:#2f5d50;color:#fff;padding:8px 16px">{link}</a>'
     "</p>"
     '<p><small><a href="{shop}/help">Help</a> | <a href="[%PREFERENCE_CENTER%]">Choose what you get</a> | '
-    '<a href="[%UNSUBSCRIBE_URL%]">Stop these mails</a></small></p>'
+    '<a href="[%UNSUBSCRIBE_URL%]">Unsubscribe</a></small></p>'
 )
 TOPICS = (
     TopicContent("Offers", "Vouchers and sales", "About once a week"),

@@ -33,7 +33,7 @@ MESSAGE_HEADERS = {**HEADERS, "Content-Security-Policy": POLICY}
 STYLE = "body{overflow-wrap:anywhere}img{max-width:100%;height:auto}pre{white-space:pre-wrap;font:inherit}"
 ADDRESS = re.compile(r"https?://[^\s<>\"']*[^\s<>\"'.,;:!?)]", re.IGNORECASE)
 GONE = 410
-PREVIEW = ("This is the link of a preview", "In a message of a campaign, the link shows the message in a browser.")
+PREVIEW = ("This is only a preview", "In a message that a campaign sends, this link shows the message in a browser.")
 
 
 @router.api_route("/view/preview", methods=["GET", "HEAD"], include_in_schema=False)

@@ -93,7 +93,7 @@ def overdue(scope: Scope) -> list[str]:
             sentences.append(f"Campaign {row.campaign_id} on channel {row.channel_id} has not begun to be sent.")
     for row, campaign in resting:
         if campaign.paused_at is None and row.waits_until and row.waits_until <= now - patience:
-            sentences.append(f"Campaign {row.campaign_id} on channel {row.channel_id} has not gone on to be sent.")
+            sentences.append(f"Campaign {row.campaign_id} on channel {row.channel_id} has not continued to be sent.")
     undecided = due_clearances(scope, since=now - patience)
     return [*sentences, *(f"Campaign {number} waits for the decision on its clearance." for number in undecided)]
 

@@ -39,25 +39,29 @@ class TestStatus(BaseModel):
     recipient_group_id: int
     channel_id: int = Field(examples=[15])
     state: TestState = Field(
-        description="planned, sending (the test is sent), waiting (for the winner), decided, or canceled: the campaign "
-        "ended before the winner was chosen"
+        description="planned; sending: the variants are being sent; waiting: until the winner is chosen; decided; "
+        "canceled: the campaign ended before the winner was chosen"
     )
     metric: Literal["opens", "clicks"]
     share: float
     wait_hours: float
     minimum_sent: int
-    fallback_template_id: int = Field(description="The variant for the rest if there is no clear winner")
+    fallback_template_id: int = Field(
+        description="The variant that wins if too few messages were sent, or if it shares the best rate"
+    )
     variants: list[VariantFigures] = Field(
-        description="The figures of the test; once the winner is chosen, those of that moment"
+        description="The figures of the variants; they do not change once the winner is chosen"
     )
     rest: int = Field(description="Recipients who get the winner")
-    decision_at: datetime | None = Field(description="When the winner is to be chosen; null before processing")
+    decision_at: datetime | None = Field(
+        description="When the winner is to be chosen; null before the campaign is processed"
+    )
     ended_at: datetime | None = Field(description="When a person ended the test")
     decided_at: datetime | None = Field(description="When the winner was chosen")
     winner_template_id: int | None = Field(description="The variant that the rest gets")
     ground: Ground | None = Field(
-        description="best: the best rate; chosen: a person named the winner; tie: several variants had the best rate; "
-        "too few messages: fewer than minimum_sent of a variant"
+        description="Why it won. best: it had the best rate; tie: several variants had the best rate; chosen: a person "
+        "chose it; too few messages: fewer than minimum_sent were sent of a variant"
     )
 
 
@@ -67,7 +71,7 @@ class EndedTest(Strict):
     recipient_group_id: Id = Field(examples=[1])
     channel_id: Id = Field(examples=[15])
     template_id: TemplateId | None = Field(
-        None, examples=[7], description="The winner. null: choose it now by the figures so far"
+        None, examples=[7], description="The winner. null: Rapport chooses it now, by the figures so far"
     )
 
 
@@ -135,7 +139,7 @@ def end_test(scope: Scope, campaign_id: int, body: EndedTest) -> TestStatus:
         rest_unit = winners.rest_of(scope, campaign, channel_id, group)
         rest = row_of(scope, session, rest_unit)
         if rest.state != RunState.SCHEDULED:
-            raise Conflict(f"The winner of this A/B test of campaign {campaign_id} has been chosen.")
+            raise Conflict(f"The winner of this A/B test of campaign {campaign_id} has already been chosen.")
         now = scope.clock.now()
         winners.keep(campaign, group, channel_id, ended_at=now, chosen=body.template_id)
         rest.scheduled_time = max(winners.tested_time(scope, session, rest_unit), wall_time(now, scope.time_zone))

@@ -65,7 +65,7 @@ class HeldOut(BaseModel):
 
     held: bool
     reason: str = ""
-    since: Annotated[datetime | None, Field(description="Since when a restore has held sending back")] = None
+    since: Annotated[datetime | None, Field(description="Since when sending is held after a restore")] = None
     backup_taken_at: Annotated[
         datetime | None, Field(description="Messages that were sent after this time would be sent again")
     ] = None

@@ -93,10 +93,10 @@ class CampaignChannelOut(BaseModel):
 
     recipient_group_id: int
     channel_id: int
-    template_id: int = Field(description="0 for the rest after an A/B test before the winner is chosen")
+    template_id: int = Field(description="0 for the rest of an A/B test, until the winner is chosen")
     portion: Annotated[
         Literal["all", "test", "rest"], BeforeValidator(lambda portion: PORTIONS.get(portion, portion))
-    ] = Field(description="all: all recipients of the group; with an A/B test, those who test a variant, or the rest")
+    ] = Field(description="all: without an A/B test; test: recipients who take part in the test; rest: the others")
     action_id: int
     promo_code: str
     scheduled_time: datetime
@@ -250,8 +250,9 @@ def resume_sending(campaign_id: CampaignId, principal: Principal = Depends(admin
 
 @router.post("/{campaign_id}/ab-test", summary="End an A/B test early")
 def end_test(campaign_id: CampaignId, body: EndedTest, principal: Principal = Depends(admin)) -> TestStatus:  # noqa: B008
-    """Choose the winner of an A/B test by hand, or now by the figures so far. The rest follows within a minute, once
-    the test itself is sent; 409 if the winner has been chosen, or the campaign has ended.
+    """Choose the winner of an A/B test yourself, or let Rapport choose it now, by the figures so far. The rest is sent
+    within a minute or, if the test is still being sent, directly after it. 409 if the winner has already been chosen,
+    or if the campaign has ended.
     """
     return testing.end_test(principal.scope, campaign_id, body)
 
