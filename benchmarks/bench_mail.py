@@ -210,35 +210,32 @@ class Spent:
     added_mb: float
 
 
-def readings(folder: Path, sink_pid: int) -> tuple[Counter[str], float]:
+def readings(watched: dict[psutil.Process, str]) -> tuple[Counter[str], float]:
     """Seconds of processors until now by whose they are, and megabytes in memory of this process and its relays."""
     cpu, memory = Counter[str](), 0.0
-    own = psutil.Process()
-    owners = dict.fromkeys(own.children(), "relays") | {own: "server"}
-    for process in psutil.process_iter(["name", "cwd"]):
-        if process.pid == sink_pid:
-            owners[process] = "sink"
-        elif process.info["name"] == "postgres" and (process.info["cwd"] or "").startswith(str(folder)):
-            owners[process] = "postgres"
-    for process, name in owners.items():
+    relays = [child for child in psutil.Process().children() if child not in watched]
+    for process, name in (watched | dict.fromkeys(relays, "relays")).items():
         with contextlib.suppress(psutil.NoSuchProcess):
-            times = process.cpu_times()
-            cpu[name] += times.user + times.system
+            members = [process, *process.children()] if name == "postgres" else [process]
+            for times in (member.cpu_times() for member in members):
+                cpu[name] += times.user + times.system
+            # What the database's processes took that have ended.
+            cpu[name] += sum(process.cpu_times()[2:4]) if name == "postgres" else 0.0
             if name in ("server", "relays"):
                 memory += process.memory_info().rss / 2**20
     return cpu, memory
 
 
-def ours(scope: Scope, size: int, folder: Path, sink_pid: int) -> Spent:
+def ours(scope: Scope, size: int, watched: dict[psutil.Process, str]) -> Spent:
     """Send the campaign. What processes take that end meanwhile is counted up to a moment before."""
     ended = threading.Event()
-    before, memory = readings(folder, sink_pid)
+    before, memory = readings(watched)
     highest, last = memory, Counter[str](before)
 
     def watch() -> None:
         nonlocal highest
-        while not ended.wait(0.2):
-            cpu, memory = readings(folder, sink_pid)
+        while not ended.wait(1.0):
+            cpu, memory = readings(watched)
             highest = max(highest, memory)
             last.update({name: max(cpu[name] - last[name], 0.0) for name in cpu})
 
@@ -317,7 +314,13 @@ def main() -> None:
         membership.compute_members(scope, 1, DATA_DATE)
         processing.process(scope, plan_next_run(scope, 1, scope.today()), DATA_DATE)
         stores.clock.set(datetime(2026, 7, 1, 9, tzinfo=UTC))
-        spent = ours(scope, size, folder, child.pid or 0)
+        postmaster = int((folder / "records" / "postmaster.pid").read_text().split()[0])
+        watched = {
+            psutil.Process(): "server",
+            psutil.Process(child.pid): "sink",
+            psutil.Process(postmaster): "postgres",
+        }
+        spent = ours(scope, size, watched)
         pipe.send(True)
         size, octets = pipe.recv()  # a tenth of the customers are control
         sizes = {"octets": octets // size, "size": min(size, MOST_BARE[options.sink])}

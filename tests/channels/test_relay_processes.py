@@ -1,6 +1,7 @@
 """Processes that send for a server: the same answers as in the server itself, and what happens after kill -9."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -43,13 +44,9 @@ def server() -> Iterator[MailServer]:
 @contextmanager
 def processes() -> Iterator[RelayProcesses]:
     """Two, none of which is left at the end."""
-    yield RelayProcesses(2)
-    assert not relays()
-
-
-def relays() -> list[psutil.Process]:
-    """The processes that this one has started to send mail."""
-    return [child for child in psutil.Process().children() if "rapport.channels.relaying.process" in child.cmdline()]
+    shared = RelayProcesses(2)
+    yield shared
+    assert not shared._processes
 
 
 def runs(pid: int) -> bool:
@@ -97,11 +94,11 @@ def test_a_killed_process_leaves_its_letters_to_be_tried_again(server: MailServe
     server.wait = 0.2
     with processes() as shared:
         opened = transport(server, stores.settings, shared)
-        first = relays()[0]
+        first = shared._processes[0].pid
         receipts = []
         for receipt in opened.send(messages(["ok@mail.example"] * 12)):
             if not receipts:
-                first.kill()
+                os.kill(first, signal.SIGKILL)
             receipts.append(receipt)
         opened.close()
     assert sorted(receipt.message_id for receipt in receipts) == sorted(f"m{number}" for number in range(12))
@@ -113,9 +110,10 @@ def test_a_killed_process_leaves_its_letters_to_be_tried_again(server: MailServe
 def test_without_any_process_left_the_server_sends_itself(server: MailServer, stores: Stores) -> None:
     with processes() as shared:
         opened = transport(server, stores.settings, shared)
-        for process in relays():
-            process.kill()
-        until(lambda: not relays())
+        pids = [process.pid for process in shared._processes]
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        until(lambda: not any(map(runs, pids)))
         receipts = list(opened.send(messages(["ok@mail.example"] * 4)))
         opened.close()
     assert {receipt.outcome for receipt in receipts} == {"sent"} and len(receipts) == 4
@@ -127,7 +125,7 @@ def test_a_server_that_takes_one_connection_gets_everything_on_it(stores: Stores
         opened = transport(server, stores.settings, shared)
         receipts = list(opened.send(messages(["ok@mail.example"] * 30)))
         opened.close()
-        assert {receipt.outcome for receipt in receipts} == {"sent"} and len(server.acknowledged) == 30
+        assert {receipt.outcome for receipt in receipts} == {"sent"} and server.acknowledged.total() == 30
 
 
 def test_a_server_that_is_away_is_away_for_all_processes(stores: Stores) -> None:
@@ -160,7 +158,9 @@ def test_processes_end_with_a_server_that_is_killed() -> None:
         assert server.stdout is not None
         pids = [int(pid) for pid in server.stdout.readline().split()]
         for pid in pids:
-            os.kill(pid, 15)  # as a service that is stopped tells all its processes: they wait for the server
+            os.kill(
+                pid, signal.SIGTERM
+            )  # as a service that is stopped tells all its processes: they wait for the server
         assert all(map(runs, pids))
         server.kill()
     until(lambda: not any(map(runs, pids)))
