@@ -95,6 +95,7 @@ def test_a_paused_run_goes_on_where_it_was(
 ) -> None:
     monkeypatch.setattr(work, "LONGEST_PAUSE", 0.05)
     monkeypatch.setattr(sending, "WRITTEN_TOGETHER", 4)
+    monkeypatch.setattr(sending, "BETWEEN_LOOKS", 4)
     number, box.shut_after = run(tenant), 6
     sender = threading.Thread(target=tasks.execute_due, args=(tenant,))
     sender.start()

@@ -129,7 +129,8 @@ class EmailTransport:
         if not self._brand.may_send_from(from_address):
             return Receipt(message.message_id, "failed", NOT_ALLOWED, True)
         try:
-            message = replace(message, to=recipient(message.to))
+            if (to := recipient(message.to)) != message.to:
+                message = replace(message, to=to)
         except ValueError:
             return Receipt(message.message_id, "failed", "not an e-mail address", True)
         return_path = self._brand.return_path(message.message_id, message.return_token) or from_address

@@ -1,11 +1,12 @@
 """Sending a unit: of outside channels all are entered in one statement, others go out in batches by a transport."""
 
+import time
 from collections import defaultdict, deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from itertools import takewhile
 
 from rapport.access.scope import Scope
@@ -40,8 +41,10 @@ from rapport.stores.workflows import work
 
 # Instead of the last customer of a batch: it is all of the unit.
 WHOLE = ""
-# Messages that are written together.
-WRITTEN_TOGETHER = 100
+# Messages that are written together at least; more of them are as many as leave in so many seconds.
+WRITTEN_TOGETHER, MOST_TOGETHER, AHEAD_SECONDS = 100, 500, 0.4
+# How many messages leave before it is looked again whether the run is paused.
+BETWEEN_LOOKS = 100
 # From so many messages on it pays to have other processes send them.
 MANY = 200
 AMONG_UNIT = f" AND customer_id IN (SELECT customer_id {queries.UNIT})"
@@ -252,27 +255,42 @@ def _sendable(
 ) -> Iterator[Message]:
     """The messages to send of what was written, whose providers are noted; the rest is settled, or held.
 
-    A provider that turns out to be slow gets no more from there on.
+    A provider that turns out to be slow gets no more from there on. Once the run is paused no more leaves.
     """
     for written in parts:
         unwritten = {claim_of[name]: receipt for name, receipt in written.items() if isinstance(receipt, Receipt)}
-        providers |= dict.fromkeys(written, "")
+        providers |= dict.fromkeys((claim.message_id for claim in unwritten), "")
         if unwritten:
             settlements.add(unwritten)
         messages = [message for message in written.values() if isinstance(message, Message)]
-        until = {claim_of[name]: at for name, at in pace.held(messages).items()}
-        for message in messages:
-            claim = claim_of[message.message_id]
-            providers[message.message_id] = provider = pace.provider(message)
-            if claim in until:
-                continue
-            if (rests_until := pace.resting_until(provider)) is not None:
-                until[claim] = rests_until
-                continue
-            yield message
-        if until:
-            ahead = now_of(scope, unit) - OUTSIDE_CLOCK.now() if unit.has_own_times else timedelta()
-            settlements.hold({claim: at + ahead for claim, at in until.items()})
+        for begin in range(0, len(messages), BETWEEN_LOOKS):
+            if lateness.is_paused(scope, unit):
+                return
+            until: dict[Claim, datetime] = {}
+            yield from _paced(messages[begin : begin + BETWEEN_LOOKS], claim_of, pace, providers, until)
+            if until:
+                ahead = now_of(scope, unit) - OUTSIDE_CLOCK.now() if unit.has_own_times else timedelta()
+                settlements.hold({claim: at + ahead for claim, at in until.items()})
+
+
+def _paced(
+    messages: Sequence[Message],
+    claim_of: Mapping[str, Claim],
+    pace: Pace,
+    providers: dict[str, str],
+    until: dict[Claim, datetime],
+) -> Iterator[Message]:
+    """Those of messages that may leave now; until when the others wait is entered."""
+    until |= {claim_of[name]: at for name, at in pace.held(messages).items()}
+    for message in messages:
+        claim = claim_of[message.message_id]
+        providers[message.message_id] = provider = pace.provider(message)
+        if claim in until:
+            continue
+        if (rests_until := pace.resting_until(provider)) is not None:
+            until[claim] = rests_until
+            continue
+        yield message
 
 
 def _written_ahead(
@@ -280,17 +298,21 @@ def _written_ahead(
 ) -> Generator[dict[str, Written], None, None]:
     """What is written of claims, a part at a time: the next part is written while the one before it leaves.
 
-    So little is written ahead that who says no in between is heard before the message leaves. Once the run is paused
-    no more is written.
+    A part is as large as what leaves in a moment: what is written together costs less, and so little is written ahead
+    that who says no in between is heard before the message leaves.
     """
+    size = WRITTEN_TOGETHER
     with ThreadPoolExecutor(1, "writing") as thread:
         ahead: deque[Future[dict[str, Written]]] = deque()
-        for begin in range(0, len(claims), WRITTEN_TOGETHER):
-            ahead.append(thread.submit(_written, scope, unit, channel, claims[begin : begin + WRITTEN_TOGETHER]))
+        begin = 0
+        while begin < len(claims):
+            ahead.append(thread.submit(_written, scope, unit, channel, claims[begin : begin + size]))
+            begin += size
             if len(ahead) > 1:
-                yield ahead.popleft().result()
-            if lateness.is_paused(scope, unit):
-                return
+                part, began = ahead.popleft().result(), time.monotonic()
+                yield part
+                a_second = len(part) / max(time.monotonic() - began, 0.001)
+                size = min(max(round(a_second * AHEAD_SECONDS), WRITTEN_TOGETHER), MOST_TOGETHER)
         yield ahead.popleft().result()
 
 

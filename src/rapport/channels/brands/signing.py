@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -97,21 +98,31 @@ class Signer:
         if not self.keys:
             return []
         canonical = {name.lower(): canonical_header(name, value) for name, value in headers}
-        names = [name for name in canonical if name not in NOT_SIGNED and name not in SINGLE]
-        listed = [name for name in SINGLE for _ in range(2 if name in canonical else 1)] + names
-        signed = "".join(canonical[name] + LINE_END for name in (*SINGLE, *names) if name in canonical)
+        names, listed = _signed_names(tuple(canonical))
+        signed = "".join(canonical[name] + LINE_END for name in names)
         tags = {
             "d": domain,
             "t": str(int(at.timestamp())),
-            "h": f":{LINE_END} ".join(_lines(listed)),
+            "h": listed,
             "bh": base64.b64encode(body_digest).decode(),
         }
         return [(NAME, _signature(key, tags, signed)) for key in self.keys]
 
 
+@lru_cache(maxsize=256)
+def _signed_names(names: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
+    """Those of the names of a message's headers that are signed, in order, and how signatures list them."""
+    others = [name for name in names if name not in NOT_SIGNED and name not in SINGLE]
+    listed = [name for name in SINGLE for _ in range(2 if name in names else 1)] + others
+    return tuple(name for name in (*SINGLE, *others) if name in names), f":{LINE_END} ".join(_lines(listed))
+
+
 def canonical_header(name: str, value: str) -> str:
     """A header as it is signed: its name in lower case, its value in one line with single blanks (relaxed)."""
-    return f"{name.lower()}:{BLANKS.sub(' ', value.replace(LINE_END, '')).strip(' ')}"
+    line = value.replace(LINE_END, "") if LINE_END in value else value
+    if "  " in line or "\t" in line:
+        line = BLANKS.sub(" ", line)
+    return f"{name.lower()}:{line.strip(' ')}"
 
 
 def digest_of_body(body: bytes) -> bytes:
