@@ -150,6 +150,10 @@ def test_the_rest_gets_what_persons_opened_most(tenant: Scope, box: Mailbox, api
     }
     assert api.get(f"/manage/v1/campaigns/{number}").json()["ab_tests"][0]["state"] == "waiting"
 
+    waits = next(who for who, channel, _, _, template in recipients(tenant, number) if channel and not template)
+    why = api.get(f"/manage/v1/campaigns/{number}/customers/{waits}").raise_for_status().json()["explanation"]
+    assert why == [f"Gets the winner of the A/B test on channel {EMAIL}, which is not chosen yet."]
+
     tenant.clock.set(DUE + timedelta(hours=3))
     look_at(base_url, box, A, 9, SCANNER)
     look_at(base_url, box, A, 2)

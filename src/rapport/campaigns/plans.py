@@ -42,6 +42,11 @@ class PlannedTest(RecordShape):
     minimum_sent: int = 0
 
     @property
+    def template_ids(self) -> list[int]:
+        """The templates that are compared, in their order."""
+        return [variant.template_id for variant in self.variants]
+
+    @property
     def wait(self) -> timedelta:
         """How long after its beginning the winner is chosen."""
         return timedelta(hours=self.wait_hours)
@@ -69,7 +74,7 @@ class PlannedChannel(RecordShape):
     @property
     def template_ids(self) -> list[int]:
         """The templates of the channel: more than one where variants are compared."""
-        return [variant.template_id for variant in self.ab_test.variants] if self.ab_test else [self.template_id]
+        return self.ab_test.template_ids if self.ab_test else [self.template_id]
 
 
 class PlannedGroup(RecordShape):
@@ -200,8 +205,9 @@ class Plan(RecordShape):
         return self.groups[number - 1]
 
     def ab_test(self, group: int, channel_id: int) -> PlannedTest | None:
-        """The A/B test of a group on a channel."""
-        return self.group(group).channel(channel_id).ab_test
+        """The A/B test of a group on a channel; None if there is no such test, group or channel."""
+        channels = self.groups[group - 1].channels if 0 < group <= len(self.groups) else ()
+        return next((channel.ab_test for channel in channels if channel.channel_id == channel_id), None)
 
     def with_shares(self, shares: Sequence[float]) -> Self:
         """The plan of a run that divides its customers by other shares than those of the groups."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rapport.access.scope import Scope
+from rapport.campaigns.ab_tests import UNDECIDED
 from rapport.campaigns.models import Occurrence
 from rapport.campaigns.occurrences import channel_rows, occurrence
 from rapport.campaigns.runs.clearance import NOT_CLEARED, REFUSED, reported_status
@@ -57,6 +58,7 @@ WORDS_OF_REASON = {
 }
 ON_HOLD = "Waits for approval on channel {channel} until {deadline}: {status} so far."
 WAITING = "Not sent yet on channel {channel}."
+AWAITS_WINNER = "Gets the winner of the A/B test on channel {channel}, which is not chosen yet."
 NOT_MEMBER = "Was not in the target group when the campaign was processed."
 NO_FIRING = "The trigger has not fired for this customer, or the outcome is not recorded yet."
 NOT_PROCESSED = "The campaign has not been processed."
@@ -133,7 +135,9 @@ def why(scope: Scope, campaign_id: int, customer_id: str) -> Answer:
     decided_channels = {row.channel_id for row in rows}
     waiting = _waiting(scope, campaign, customer_id)
     explanation += [
-        waiting.format(channel=place["channel_id"]) for place in places if place["channel_id"] not in decided_channels
+        (AWAITS_WINNER if _awaits_winner(campaign, place) else waiting).format(channel=place["channel_id"])
+        for place in places
+        if place["channel_id"] not in decided_channels
     ]
     if not explanation:
         explanation = [_absent(campaign)]
@@ -155,6 +159,12 @@ def _places(scope: Scope, campaign: Occurrence, common: dict[str, Any]) -> list[
         key = (place["channel_id"], place["recipient_group_id"], portion)
         places.append({**place, "scheduled_time": max(times.get(key, ""), place["scheduled_time"])})
     return places
+
+
+def _awaits_winner(campaign: Occurrence, place: Mapping[str, Any]) -> bool:
+    """Whether a customer waits for the winner of an A/B test."""
+    is_tested = campaign.plan.ab_test(place["recipient_group_id"], place["channel_id"]) is not None
+    return is_tested and place["template_id"] == UNDECIDED
 
 
 def words_of(outcome: str, reason: str, channel_id: int) -> str:

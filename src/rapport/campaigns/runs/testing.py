@@ -154,13 +154,11 @@ def end_test(scope: Scope, campaign_id: int, body: EndedTest) -> TestStatus:
 
 def _check(campaign: Occurrence, body: EndedTest) -> None:
     """Raises NotFound for a test that there is not, Invalid for a template that is no variant of it, and Conflict."""
-    groups = campaign.plan.groups
-    channels = groups[body.recipient_group_id - 1].channels if body.recipient_group_id <= len(groups) else ()
-    channel = next((channel for channel in channels if channel.channel_id == body.channel_id), None)
-    if channel is None or channel.ab_test is None:
+    planned_test = campaign.plan.ab_test(body.recipient_group_id, body.channel_id)
+    if planned_test is None:
         place = f"recipient group {body.recipient_group_id} on channel {body.channel_id}"
         raise NotFound(f"Campaign {campaign.id} has no A/B test for {place}.")
-    if body.template_id is not None and body.template_id not in channel.template_ids:
-        raise Invalid(f"template_id must be one of the variants: {', '.join(map(str, channel.template_ids))}.")
+    if body.template_id is not None and body.template_id not in planned_test.template_ids:
+        raise Invalid(f"template_id must be one of the variants: {', '.join(map(str, planned_test.template_ids))}.")
     if campaign.state not in OPEN:
         raise Conflict(f"Campaign {campaign.id} is {campaign.state}: its A/B tests cannot be ended.")
