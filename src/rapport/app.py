@@ -32,7 +32,7 @@ from rapport.api.http.protection import policy_of
 from rapport.api.http.responses import error_response, json_response
 from rapport.api.http.shares import Places, Shares
 from rapport.api.http.unmatched import unmatched
-from rapport.api.wire import mail_events, optimail_unsubscribers, preference_page, unsubscribe
+from rapport.api.wire import mail_events, optimail_unsubscribers, preference_page, transactional_mail, unsubscribe
 from rapport.api.wire.event_senders import THREADS
 from rapport.campaigns.cycle.scheduler import Scheduler
 from rapport.campaigns.delivery.engagements import SECRET_MEMBERS
@@ -135,6 +135,7 @@ def create_app(stores: Stores, operator_token: str = "") -> FastAPI:
     app.state.event_limiter = EventRateLimiter()
     app.state.reading = CapacityLimiter(THREADS)
     app.state.large_bodies = Places(LARGE_BODIES)
+    app.state.accepting = CapacityLimiter(transactional_mail.THREADS)
     app.state.limiter = RateLimiter(stores.settings.rate_limit_calls, stores.settings.rate_limit_seconds)
     app.state.unsubscribed = RateLimiter(unsubscribe.MOST_TIMES, unsubscribe.WITHIN_SECONDS)
     app.state.mail_tokens = TokenReader(stores)

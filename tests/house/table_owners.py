@@ -193,6 +193,11 @@ READS = {
     "transactional": {
         "what was entered of messages is taken to the log in one statement": ("messages",),
         "how long each tenant keeps its log": ("tenants",),
+        "a request is entered if its template still is as it was read, in one statement": (
+            "brands",
+            "channels",
+            "templates",
+        ),
     },
     "api": {
         "a read function is one SELECT that the engine renders": (

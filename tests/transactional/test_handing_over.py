@@ -3,18 +3,24 @@
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from campaign_mail import Mailbox
 from gateway_server import eventually
-from sqlalchemy import select, text, update
-from transactional_world import CHANNEL, RECEIPT
+from sqlalchemy import delete, select, text, update
+from transactional_world import BRAND, CHANNEL, HTML, RECEIPT, SUBJECT
 
 from loaded_program import begin_script
 from rapport.access.scope import Scope
 from rapport.channels import service as channels
+from rapport.channels.brands import brands
+from rapport.channels.brands.models import BrandKind
 from rapport.delivery.ids import message_id, message_id_sql
 from rapport.delivery.models import OutboxMessage, Source, State
+from rapport.errors import NotFound
+from rapport.messaging import templates
 from rapport.stores import Stores
 from rapport.transactional import accepting
+from rapport.transactional.known_templates import known_template
 from rapport.transactional.messages import TransactionalSender
 from rapport.transactional.models import Recipient
 from rapport.transactional.requests import Addressee, Order
@@ -58,13 +64,10 @@ def messages(scope: Scope) -> list[tuple[str, int]]:
         return [(state, claims) for state, claims in session.execute(mine)]
 
 
-def left_after_claims(scope: Scope) -> list[tuple[str, int]]:
-    """The messages that are left, as if the time of all their first claims had come."""
-    first = (OutboxMessage.tenant_id == scope.tenant_id, OutboxMessage.claims == 1)
-    with scope.records() as session:
-        past = datetime.now(UTC) - timedelta(seconds=1)
-        session.execute(update(OutboxMessage).where(*first, OutboxMessage.state == State.CLAIMED).values(due_at=past))
-    return messages(scope)
+def accepted_by_child(scope: Scope) -> list[Recipient]:
+    with scope.reads() as session:
+        mine = select(Recipient).where(Recipient.tenant_id == scope.tenant_id, Recipient.address.like("killed%"))
+        return list(session.scalars(mine))
 
 
 def test_a_message_id_is_the_same_in_the_records(scope: Scope) -> None:
@@ -104,25 +107,54 @@ def test_a_sender_takes_what_it_has_room_for(stores: Stores, shop: Scope, box: M
 def test_mail_that_was_handed_over_at_kill_9(stores: Stores, shop: Scope, box: Mailbox) -> None:
     channel = channels.channel(shop, CHANNEL)
     channels.update_channel(shop, channel.id, settings={**channel.settings, "connections": CONNECTIONS})
-    box.pause = 0.1
+    box.pause = 0.3
     child = begin_script(ACCEPTING, stores.records.url, str(shop.tenant_id))
     try:
-        eventually(lambda: len(arrived(box, "killed")) > 10, 30)
+        eventually(lambda: len(accepted_by_child(shop)) == REQUESTS and len(arrived(box, "killed")) > 10)
     finally:
         child.kill()
         child.wait()
     box.pause = 0
+    with shop.records() as session:  # as if the time of its claims had come
+        claimed = update(OutboxMessage).where(OutboxMessage.tenant_id == shop.tenant_id)
+        past = datetime.now(UTC) - timedelta(seconds=1)
+        session.execute(claimed.where(OutboxMessage.state == State.CLAIMED).values(due_at=past))
     sender = TransactionalSender(stores)
     sender.start()
     try:
-        eventually(lambda: left_after_claims(shop) == [])
+        eventually(lambda: messages(shop) == [])
     finally:
         sender.stop()
-    with shop.reads() as session:
-        mine = select(Recipient).where(Recipient.tenant_id == shop.tenant_id, Recipient.address.like("killed%"))
-        log = list(session.scalars(mine))
+    log = accepted_by_child(shop)
     assert {recipient.state for recipient in log} == {State.SENT}
     ids = Counter(mail["Message-ID"] for mail in box.messages if mail["To"].startswith("killed"))
     assert set(arrived(box, "killed")) == {recipient.address for recipient in log}
-    assert len(ids) == len(log) > 10
-    assert sum(ids.values()) - len(log) <= 2 * CONNECTIONS, "what was in flight, or decided and not entered yet"
+    assert len(ids) == REQUESTS
+    assert sum(ids.values()) - REQUESTS <= 2 * CONNECTIONS, "what was in flight, or decided and not entered yet"
+
+
+def test_a_template_that_was_changed_meanwhile_is_read_again(shop: Scope) -> None:
+    """The statement that enters a request makes sure that the template is as it was read, and where it belongs."""
+    known = known_template(shop, RECEIPT)
+    assert known_template(shop, RECEIPT) is known
+    templates.save_template(shop, CHANNEL, "Receipt", SUBJECT, "<p>[%TRANS:ADDED%]</p>", id=RECEIPT)
+    accepted = accepting.send_template(shop, RECEIPT, order("changed", 1))
+    assert accepted.missing_tags == ["ADDED", "FIRST_NAME"]
+    again = known_template(shop, RECEIPT)
+    assert (again is known, again.template.html) == (False, "<p>[%TRANS:ADDED%]</p>")
+
+    channels.update_channel(shop, CHANNEL, name="Renamed")
+    accepting.send_template(shop, RECEIPT, order("renamed", 1))
+    assert known_template(shop, RECEIPT).stream.channel.name == "Renamed"
+    brands.update_brand(shop, BRAND, kind=BrandKind.MARKETING)
+    with pytest.raises(NotFound):
+        accepting.send_template(shop, RECEIPT, order("moved", 1))
+    brands.update_brand(shop, BRAND, kind=BrandKind.TRANSACTIONAL)
+    templates.save_template(shop, CHANNEL, "Receipt", SUBJECT, HTML, id=RECEIPT)
+    assert accepting.send_template(shop, RECEIPT, order("back", 1)).missing_tags == ["FIRST_NAME", "ORDER_ID"]
+    templates.delete_template(shop, CHANNEL, RECEIPT)
+    with pytest.raises(NotFound):
+        accepting.send_template(shop, RECEIPT, order("gone", 1))
+    templates.save_template(shop, CHANNEL, "Receipt", SUBJECT, HTML, id=RECEIPT)
+    with shop.records() as session:  # nobody is to send them
+        session.execute(delete(OutboxMessage).where(OutboxMessage.tenant_id == shop.tenant_id))

@@ -16,6 +16,7 @@ import structlog
 
 from rapport.access.scope import Scope, scope_of
 from rapport.channels import service as channels
+from rapport.channels.brands import brands
 from rapport.channels.messages import Message, Receipt
 from rapport.channels.models import Channel
 from rapport.delivery import outbox
@@ -40,7 +41,7 @@ MAX_AT_ONCE = 800
 BATCH = 25
 # How many such batches are under way at once, and of one channel what was handed over; claims are renewed in threads of
 # their own.
-LANES, LANES_OF_CHANNEL = 32, 8
+LANES, LANES_OF_CHANNEL = 32, 4
 LEASE = timedelta(seconds=30)
 RENEW_SECONDS = 8.0
 # Pauses of a message whose server is away, each twice the one before.
@@ -211,10 +212,11 @@ class Sender(ClaimingWorker):
         """Send messages on one channel and settle each as its reply comes."""
         scope = scope_of(self.stores, claims[0].tenant_id, actor="sender")
         try:
-            channel = channels.channel(scope, claims[0].channel_id)
-            letters = self._written(scope, channel, claims)
-            if letters:
-                self._hand_over(scope, channel, letters)
+            with brands.read_once():
+                channel = channels.channel(scope, claims[0].channel_id)
+                letters = self._written(scope, channel, claims)
+                if letters:
+                    self._hand_over(scope, channel, letters)
         except FAULTS:
             raise
         except RapportError as error:

@@ -1,6 +1,5 @@
 """Rules of templates."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Select, delete, func, select
@@ -54,14 +53,6 @@ def template(scope: Scope, channel_id: int, template_id: int) -> Template:
     if stored is None:
         raise NotFound(f"There is no template {template_id} on channel {channel_id}.")
     return stored
-
-
-def template_among(scope: Scope, channel_ids: Sequence[int], template_id: int) -> Template | None:
-    """The template of an id on the first of some channels that has one."""
-    with scope.reads() as session:
-        query = _in_order(scope).where(Template.channel_id.in_(channel_ids), Template.id == template_id)
-        by_channel = {stored.channel_id: stored for stored in session.scalars(query)}
-    return next((by_channel[channel_id] for channel_id in channel_ids if channel_id in by_channel), None)
 
 
 def create_template(

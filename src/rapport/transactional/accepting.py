@@ -7,18 +7,20 @@ import orjson
 
 from rapport.access.scope import Scope
 from rapport.channels import addresses as channel_addresses
-from rapport.errors import Invalid
+from rapport.errors import Away, Invalid
 from rapport.messaging.contactability import suppressed_addresses
-from rapport.messaging.models import Template
 from rapport.notifications.deliverer import OUTSIDE_CLOCK
 from rapport.transactional import entering
-from rapport.transactional.entering import FreshClaim, Request
+from rapport.transactional.entering import FreshClaim, Outdated, Request
+from rapport.transactional.known_templates import KnownTemplate, known_template, read_again
 from rapport.transactional.messages import TransactionalSender
 from rapport.transactional.personalizations import missing_tags
 from rapport.transactional.requests import Accepted, FinalContent, Order
-from rapport.transactional.streams import Stream, stream, stream_of_template
+from rapport.transactional.streams import Stream, stream
 
 NOT_AN_ADDRESS = "not an e-mail address"
+# How often a request begins again because its template was changed meanwhile.
+TRIES = 5
 
 
 def send_template(scope: Scope, template_id: int, order: Order) -> Accepted:
@@ -27,9 +29,14 @@ def send_template(scope: Scope, template_id: int, order: Order) -> Accepted:
     Raises NotFound for the template, Invalid if no recipient has an address, Conflict for a UniqueMessageID that was
     used.
     """
-    of_brand, template = stream_of_template(scope, template_id)
-    missing = missing_tags(template, (addressee.values for addressee in order.addressees))
-    return _accept(scope, of_brand, order, template, missing=missing)
+    known = known_template(scope, template_id)
+    for _ in range(TRIES):
+        missing = missing_tags(known.template, (addressee.values for addressee in order.addressees))
+        try:
+            return _accept(scope, known.stream, order, known, missing=missing)
+        except Outdated:
+            known = read_again(scope, template_id)
+    raise Away(f"Template {template_id} is being changed: try again.")
 
 
 def send_final(scope: Scope, brand_id: int, content: FinalContent, order: Order) -> Accepted:
@@ -43,7 +50,7 @@ def _accept(
     scope: Scope,
     of_brand: Stream,
     order: Order,
-    template: Template | None = None,
+    known: KnownTemplate | None = None,
     content: str = "",
     missing: list[str] | None = None,
 ) -> Accepted:
@@ -55,7 +62,7 @@ def _accept(
     request = Request(
         brand_id=of_brand.brand_id,
         channel_id=of_brand.channel.id,
-        template=template,
+        known=known,
         content=content,
         accepted_at=scope.clock.now(),
         due_at=max(order.due_at, now) if order.due_at else now,

@@ -86,7 +86,7 @@ class TransactionalSender(Sender):
     """Sends transactional mail in lanes of its own, so that no campaign is in its way."""
 
     name = "transactional sender"
-    gathers = 0.03
+    gathers = 0.05
     per_channel = 100
 
     def __init__(self, stores: Stores) -> None:

@@ -9,11 +9,12 @@ from rapport.access.tenant_settings import settings_or_defaults
 from rapport.errors import Conflict
 from rapport.transactional.settings import TransactionalSettings
 
-# A part of the statement that enters a request. It answers the digest, and nothing where the UniqueMessageID was used:
-# whoever comes second waits for the first, and is refused when that has committed.
+# A part of the statement that enters a request, where all else for it stands. It answers the digest, and nothing where
+# the UniqueMessageID was used: whoever comes second waits for the first, and is refused when that has committed.
 CLAIM = """
     INSERT INTO transactional_request_keys (tenant_id, digest, kept_until)
-    SELECT :tenant_id, CAST(:digest AS text), :kept_until WHERE CAST(:digest AS text) IS NOT NULL
+    SELECT :tenant_id, CAST(:digest AS text), :kept_until FROM standing
+    WHERE stands AND CAST(:digest AS text) IS NOT NULL
     ON CONFLICT (tenant_id, digest) DO UPDATE SET kept_until = excluded.kept_until
         WHERE transactional_request_keys.kept_until <= :accepted_at
     RETURNING digest

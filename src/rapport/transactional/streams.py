@@ -10,8 +10,6 @@ from rapport.channels.models import Channel
 from rapport.channels.senders import domain_of
 from rapport.channels.transactional import transactional_channels
 from rapport.errors import Invalid, NotFound
-from rapport.messaging import templates
-from rapport.messaging.models import Template
 
 
 @dataclass(frozen=True)
@@ -44,12 +42,3 @@ def stream(scope: Scope, brand_id: int) -> Stream:
         if candidate.brand_id == brand_id:
             return candidate
     raise NotFound(f"There is no transactional brand {brand_id}.")
-
-
-def stream_of_template(scope: Scope, template_id: int) -> tuple[Stream, Template]:
-    """A transactional template with its stream: numbers of such templates are unique. Raises NotFound."""
-    by_channel = {candidate.channel.id: candidate for candidate in streams(scope)}
-    template = templates.template_among(scope, list(by_channel), template_id)
-    if template is None:
-        raise NotFound(f"There is no transactional template {template_id}.")
-    return by_channel[template.channel_id], template

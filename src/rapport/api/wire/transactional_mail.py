@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import orjson
+from anyio.to_thread import run_sync
 from fastapi import Depends, Request
 from starlette.responses import Response
 
@@ -27,6 +28,8 @@ from rapport.transactional.streams import streams
 
 router = SectionRouter("Transactional Mail")
 
+# So many requests are entered at once, in threads: more would only be in each other's way.
+THREADS = 8
 INVALID_TEMPLATE = "Invalid template"
 SENDING = "/current/transactionalmail/"
 ANSWER = {
@@ -112,7 +115,8 @@ async def in_turn(request: Request) -> AsyncIterator[None]:
     responses={status: shown for status, shown in RESPONSES.items() if status != NotFound.status},
     openapi_extra=documented(TemplateMailBody, OF_TEMPLATE),
 )
-def send_transactional_mail(
+async def send_transactional_mail(
+    request: Request,
     principal: Principal = Depends(caller("SendTransactionalMail")),  # noqa: B008
     turn: None = Depends(in_turn),
     body: bytes = Depends(raw_body),
@@ -123,9 +127,13 @@ def send_transactional_mail(
     If a request with the same UniqueMessageID has succeeded before, nothing is sent and the status is 409. People who
     have unsubscribed get transactional mail, too; addresses that bounced or complained do not.
     """
+    return await run_sync(_send_template, principal.scope, body, limiter=request.app.state.accepting)
+
+
+def _send_template(scope: Scope, body: bytes) -> Response:
     try:
         mail = parse(TemplateMailBody, body)
-        return _accepted(accepting.send_template(principal.scope, mail.template_id, mail.order()))
+        return _accepted(accepting.send_template(scope, mail.template_id, mail.order()))
     except NotFound:
         return _refused(200, INVALID_TEMPLATE)
     except (Invalid, Conflict) as error:
@@ -140,7 +148,8 @@ def send_transactional_mail(
     responses=RESPONSES,
     openapi_extra=documented(FinalMailBody, FINAL),
 )
-def send_finalized_transactional_mail(
+async def send_finalized_transactional_mail(
+    request: Request,
     principal: Principal = Depends(caller("SendFinalizedTransactionalMail")),  # noqa: B008
     turn: None = Depends(in_turn),
     body: bytes = Depends(raw_body),
@@ -150,9 +159,13 @@ def send_finalized_transactional_mail(
 
     FromEmail must be an address of a domain from which the brand sends.
     """
+    return await run_sync(_send_final, principal.scope, body, limiter=request.app.state.accepting)
+
+
+def _send_final(scope: Scope, body: bytes) -> Response:
     try:
         mail = parse(FinalMailBody, body)
-        return _accepted(accepting.send_final(principal.scope, mail.brand_id, mail.content(), mail.order()))
+        return _accepted(accepting.send_final(scope, mail.brand_id, mail.content(), mail.order()))
     except (Invalid, Conflict, NotFound) as error:
         return _refused(error.status, error.message)
 

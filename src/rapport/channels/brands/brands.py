@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from sqlalchemy import delete, select, text
@@ -16,6 +17,8 @@ from rapport.channels.settings import EmailSettings, merged
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.stores.records import hold, next_id, unique_name
 
+# The brands that were read in a block of read_once(), by tenant and id.
+_READ: ContextVar[dict[tuple[int, int], Brand | None] | None] = ContextVar("brands_read", default=None)
 MAX_ID = 2**31 - 1
 NAME_LENGTH = 200
 CHANNELS_OF = text("""
@@ -41,8 +44,24 @@ def brand_of(scope: Scope, settings: Mapping[str, Any]) -> Brand | None:
     brand_id = settings.get("brand_id")
     if brand_id is None:
         return None
+    key, read = (scope.tenant_id, brand_id), _READ.get()
+    if read is not None and key in read:
+        return read[key]
     with scope.reads() as session:
-        return session.get(Brand, (scope.tenant_id, brand_id))
+        stored = session.get(Brand, key)
+    if read is not None:
+        read[key] = stored
+    return stored
+
+
+@contextmanager
+def read_once() -> Iterator[None]:
+    """Have brand_of read each brand once in the block: all that is sent together leaves by the same settings."""
+    token = _READ.set({})
+    try:
+        yield
+    finally:
+        _READ.reset(token)
 
 
 def channels_of(scope: Scope, brand_id: int) -> list[int]:
