@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from browser import browser
 from campaign_mail import Mailbox, mailbox
 from campaign_tenant import (
     DATA_DATE,
@@ -54,8 +55,10 @@ def box() -> Iterator[Mailbox]:
 
 
 @pytest.fixture(scope="module")
-def sent(scope: Scope, box: Mailbox) -> Scope:
+def sent(scope: Scope, box: Mailbox, base_url: str) -> Iterator[Scope]:
     """A campaign was sent, a third of it without HTML; since then its template and its customers have changed."""
+    settings = scope.stores.settings
+    before, settings.public_url = settings.public_url, base_url
     scope.clock.set(NOW)
     add_profiles(scope, [customer(number, FIRST_NAME=f"<Åsa> {number}") for number in range(PERSONS)])
     publish(scope)
@@ -82,7 +85,8 @@ def sent(scope: Scope, box: Mailbox) -> Scope:
     templates.save_template(scope, EMAIL, "Hello", "Other", "<p>Other words</p>", id=1)
     add_profiles(scope, [customer(number, FIRST_NAME=f"Anew {number}") for number in range(PERSONS)], TODAY)
     publish(scope, TODAY)
-    return scope
+    yield scope
+    settings.public_url = before
 
 
 @pytest.fixture(autouse=True)
@@ -146,6 +150,16 @@ def test_its_link_to_unsubscribe_works(sent: Scope, box: Mailbox, base_url: str)
     answer = httpx.post(base_url + urlsplit(links_of(page)[-1]).path)
     assert answer.status_code == 200
     assert len(suppressions.list_suppressions(sent, f"C{number_of(mail):05d}", EMAIL)) == 1
+
+
+def test_its_links_work_in_a_browser(sent: Scope, box: Mailbox) -> None:
+    mail = mails(box)[2]
+    with browser() as page:
+        page.open(links_of(page_of(mail))[0])
+        assert ("heading", f"Dear <Åsa> {number_of(mail)},") in page.roles() and ("image", "A hat") in page.roles()
+        page.click('a[href*="/unsubscribe/"]', leads_on=True)
+        page.click("form button", leads_on=True)
+        assert page.value("document.querySelector('h1').innerText") == "You are unsubscribed"
 
 
 def test_no_other_address_shows_a_message(sent: Scope, box: Mailbox, base_url: str) -> None:
