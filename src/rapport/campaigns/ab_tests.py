@@ -14,7 +14,7 @@ UNDECIDED = 0
 
 
 class Ground(StrEnum):
-    """Why a variant won: it did best, a person chose it, or it stands in where nobody can tell which is best."""
+    """Why a variant won: it had the best rate, a person chose it, or it won a tie or a test with too few messages."""
 
     BEST = "best"
     CHOSEN = "chosen"
@@ -23,9 +23,9 @@ class Ground(StrEnum):
 
 
 class VariantFigures(RecordShape):
-    """What became of the messages of a variant in the test: customers, each counted once. Machines do not count.
+    """What became of the messages of a variant in the test. Each customer counts once; machines do not count.
 
-    rate is the share of sent messages by the metric of the test, 0 if none was sent.
+    rate is 0 if no message was sent.
     """
 
     template_id: int

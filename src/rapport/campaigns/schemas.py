@@ -64,7 +64,7 @@ class Strict(BaseModel):
 
 
 class Schedule(Strict):
-    """Which tenant days a series runs on. send times belong to the channels of its groups.
+    """On which days of the tenant a series runs. Send times belong to the channels of its groups.
 
     cron has five fields. Minute and hour are plain numbers and are the send time of channels without one; the other
     fields select the days.
@@ -113,7 +113,7 @@ class ABTest(Strict):
 
     variants: list[Variant] = Field(min_length=2, max_length=5, description="The templates that are compared")
     share: float = Field(
-        0.2, ge=0.1, le=0.5, description="Share of the recipients who take part, divided evenly among the variants"
+        0.2, ge=0.1, le=0.5, description="Share of the recipients to test on, divided evenly among the variants"
     )
     wait_hours: float = Field(
         4, ge=0.5, le=48, description="Hours from the beginning of the test until the winner is chosen"

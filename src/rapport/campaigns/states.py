@@ -19,14 +19,14 @@ class Split(StrEnum):
 
 
 class SendTimeZone(StrEnum):
-    """Whose wall clock shows a send time: the tenant's, or each customer's own."""
+    """Whose time zone a send time is in: the tenant's, or each customer's."""
 
     TENANT = "tenant"
     CUSTOMER = "customer"
 
 
 class PassedTime(StrEnum):
-    """When a message leaves whose time had passed at its customer's place when the run was processed."""
+    """When a message leaves if its customer's send time had passed when the run was processed."""
 
     AT_ONCE = "at_once"
     NEXT_DAY = "next_day"

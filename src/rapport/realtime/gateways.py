@@ -22,7 +22,7 @@ Fallback = Literal["deny", "allow"]
 
 
 class Circuit(StrEnum):
-    """Whether a gateway is asked: closed, yes; open, not for some time; half-open, by one question at a time."""
+    """Whether Rapport asks the gateway. closed: yes; open: not for some time; half-open: one question at a time."""
 
     CLOSED = "closed"
     OPEN = "open"

@@ -26,7 +26,7 @@ class WouldReach:
 
 @dataclass(frozen=True)
 class WouldLeave:
-    """How many of them would get it within an hour, which begins at hour (tenant wall-clock time)."""
+    """How many of the customers would get the message in the hour that begins at hour (tenant wall-clock time)."""
 
     recipient_group_id: int
     channel_id: int
@@ -46,7 +46,7 @@ class WouldNotReach:
 
 @dataclass(frozen=True)
 class DryRun:
-    """The result of a run today on the data of data_date; objection is the reason why it would wait for a
+    """What a run would do today with the data of data_date; objection is the reason why it would wait for a
     confirmation.
 
     detectable is the difference that the series can show with this number of customers per run.

@@ -24,7 +24,7 @@ OPEN = (RunState.SCHEDULED, RunState.EXECUTING)
 
 
 class TestState(StrEnum):
-    """How far an A/B test is."""
+    """The state of an A/B test."""
 
     PLANNED = "planned"
     SENDING = "sending"
@@ -34,7 +34,7 @@ class TestState(StrEnum):
 
 
 class TestStatus(BaseModel):
-    """How an A/B test of a campaign stands."""
+    """An A/B test of a campaign, with its figures so far."""
 
     recipient_group_id: int
     channel_id: int = Field(examples=[15])

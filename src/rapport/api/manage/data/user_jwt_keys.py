@@ -37,7 +37,7 @@ class UserJwtKeyIn(Body):
         ge=0,
         le=24 * 90,
         examples=[24],
-        description="How long the previous token stays valid; 0: it ends at once",
+        description="How long tokens of the previous key stay valid; 0: they end at once",
     )
 
 

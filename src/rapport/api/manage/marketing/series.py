@@ -151,7 +151,7 @@ def run_now(series_id: SeriesId, principal: Principal = Depends(admin)) -> Campa
 
 @router.post("/{series_id}/dry-run", summary="Count the customers a series would reach", openapi_extra=CHANGES_NOTHING)
 def dry_run_series(series_id: SeriesId, principal: Principal = Depends(admin)) -> DryRun:  # noqa: B008
-    """Counts what a run today would do: how many customers each group would reach, and how many would be excluded and
+    """Counts what a run would do today: how many customers each group would reach, and how many would be excluded and
     why. Nothing is planned or sent.
     """
     return dry_runs.dry_run(principal.scope, series_id)

@@ -41,7 +41,7 @@ class BrandIn(Body):
 
     name: str = Field(min_length=1, max_length=200, examples=["Northwind Outlet"])
     kind: BrandKind = Field(
-        BrandKind.MARKETING, description="marketing, or transactional for what an application sends by itself"
+        BrandKind.MARKETING, description="marketing: mail of campaigns; transactional: mail that an application sends"
     )
     id: int | None = Field(None, ge=1, le=2**31 - 1, examples=[7], description="Its BrandID; assigned if left out")
     settings: dict[str, Any] = Field({}, examples=[SHOWN], description=SETTINGS)

@@ -71,7 +71,7 @@ class FileOut(BaseModel):
 
 
 class AddressSuppression(BaseModel):
-    """Where an address gets nothing."""
+    """A channel on which an address gets nothing."""
 
     channel_id: int | None = Field(examples=[504], description="null: any channel")
     listed: Literal["suppression list", "channel preference", "hard bounce", "complaint"]
