@@ -33,7 +33,8 @@ from rapport.campaigns.cycle import scheduler, tasks
 from rapport.campaigns.cycle.agenda import SENDS, agendas
 from rapport.campaigns.delivery import due_units
 from rapport.campaigns.occurrences import plan_next_run
-from rapport.campaigns.runs import by_hand, pausing, processing
+from rapport.campaigns.runs import by_hand, clearance, pausing, processing
+from rapport.campaigns.runs.explanations import why
 from rapport.channels import service as channels
 from rapport.customers import attributes
 from rapport.customers.attributes import AttributeInfo
@@ -155,7 +156,8 @@ def test_each_customer_gets_it_at_the_time_of_his_own_clock(tenant: Scope, box: 
     assert channel["scheduled_time"] == "2026-03-10T08:30:00", "that of the first customer, by the tenant's clock"
     at(tenant, "2026-03-10T07:30")
     assert left(box) == {"tokyo", "india"} and state(tenant, number) == "executing"
-    assert agendas(tenant.stores)  # readable with what waits
+    (channel,) = api.get(f"/manage/v1/campaigns/{number}").json()["channels"]
+    assert (channel["own_times"], channel["waits_until"]) == (True, "2026-03-10T09:00:00Z")
     due = {agenda.scope.tenant_id: agenda.due[SENDS] for agenda in agendas(tenant.stores) if SENDS in agenda.due}
     assert due[tenant.tenant_id] == instant("2026-03-10T09:00")
     at(tenant, "2026-03-10T08:59")
@@ -225,9 +227,26 @@ def test_a_run_that_waits_for_its_next_round_can_be_paused_and_canceled(tenant: 
     assert left(box) == set(PEOPLE) - {"hawaii"}, "the pause makes nobody late"
     by_hand.cancel(tenant, number)
     assert (state(tenant, number), tally(outcomes(tenant, number))) == ("canceled", {"sent": 6, "skipped": 1})
+    assert [row.waits_until for row in occurrences.channel_rows(tenant, number)] == [None]
     at(tenant, "2026-03-10T21:00")
     assert left(box) == set(PEOPLE) - {"hawaii"}
     assert due_units.under_way(tenant) == [] and due_units.due(tenant) == []
+
+
+def test_what_waited_for_approval_moves_no_later_time(tenant: Scope, box: Mailbox) -> None:
+    """Asked for at 08:30 in Berlin, with half an hour to answer, and as much until the first send."""
+    number = plan_next_run(tenant, series(tenant, group(), conditional=True), TODAY)
+    processing.prepare_members(tenant, number, DATA_DATE)
+    assert processing.process(tenant, number, DATA_DATE) == "awaiting clearance"
+    clearance.report(tenant, number, [(name, name != "nowhere") for name in PEOPLE])
+    at(tenant, "2026-03-10T08:00")
+    moved = dict.fromkeys(("tokyo", "india"), "2026-03-10T08:30")
+    assert planned(tenant, number) == {name: due for name, due in (DUE | moved).items() if name != "nowhere"}
+    assert why(tenant, number, "york").places[0]["scheduled_time"] == "2026-03-10 15:00:00"
+    at(tenant, "2026-03-10T08:30")
+    assert left(box) == {"tokyo", "india"}
+    by_hand.cancel(tenant, number)
+    assert tally(outcomes(tenant, number)) == {"sent": 2, "excluded": 1, "skipped": 4}
 
 
 def test_what_fails_for_now_is_tried_again_in_its_round(tenant: Scope, box: Mailbox) -> None:

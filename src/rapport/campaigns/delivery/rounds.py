@@ -10,7 +10,7 @@ from rapport.access.scope import Scope
 from rapport.access.tenant_settings import tenant_settings
 from rapport.campaigns.delivery import lateness, ledger
 from rapport.campaigns.delivery.own_times import instant_at
-from rapport.campaigns.delivery.sending import is_open
+from rapport.campaigns.delivery.sending import forget, is_open
 from rapport.campaigns.delivery.units import Unit, row_of
 from rapport.campaigns.leases import lease
 from rapport.campaigns.occurrences import locked
@@ -70,3 +70,10 @@ def end_round(scope: Scope, unit: Unit, number: int, waits_until: datetime) -> b
             row.round, row.waits_until = number + 1, waits_until
             publish(session, Topic.SCHEDULE, scope.tenant_id)
         return True
+
+
+def forget_waiting(scope: Scope, unit: Unit) -> None:
+    """Forget the messages of a canceled unit that waits for its next round: no work under way would. Repeatable."""
+    forget(scope, unit)
+    with scope.records() as session:
+        row_of(scope, session, unit).waits_until = None

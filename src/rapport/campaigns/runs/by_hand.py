@@ -9,7 +9,7 @@ from rapport.audiences import lists
 from rapport.campaigns.cycle import tasks
 from rapport.campaigns.definitions import check_excluded, check_groups
 from rapport.campaigns.definitions import series as get_series
-from rapport.campaigns.delivery import sending
+from rapport.campaigns.delivery import rounds
 from rapport.campaigns.delivery.completion import finish_campaign
 from rapport.campaigns.delivery.units import unit_of
 from rapport.campaigns.goals import check_goal
@@ -153,8 +153,9 @@ def cancel(scope: Scope, campaign_id: int) -> Occurrence:
         clear(scope, campaign_id)
     for row in channel_rows(scope, campaign_id):
         if row.waits_until is not None:  # no work is under way that would forget what waits
-            campaign = occurrence(scope, campaign_id)
-            sending.forget(scope, unit_of(scope, campaign, row.channel_id, row.recipient_group_id))
+            rounds.forget_waiting(
+                scope, unit_of(scope, occurrence(scope, campaign_id), row.channel_id, row.recipient_group_id)
+            )
     finish_campaign(scope, campaign_id)
     return occurrence(scope, campaign_id)
 

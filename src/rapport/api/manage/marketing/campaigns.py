@@ -102,6 +102,12 @@ class CampaignChannelOut(BaseModel):
     scheduled_time: datetime
     send_id: str
     recipients: int
+    own_times: bool = Field(
+        description="Whether customers get the message at times of their own, of which scheduled_time is the first"
+    )
+    waits_until: datetime | None = Field(
+        description="When the next of them are due, once some have got it; null if none wait"
+    )
     state: str
     error: str
 
