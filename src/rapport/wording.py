@@ -1,7 +1,7 @@
 """What is wrong with a value, in plain words instead of the validator's."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -34,6 +34,7 @@ _TEXTS = {
 # What patterns ask for, in words: nobody who calls should have to read one.
 HOLDS_NULL = "must not contain a null character"
 HOLDS_HALF = "must not hold half of a surrogate pair"
+NOT_TRUTH = "must be a number, not true or false"
 HALF = re.compile("[\ud800-\udfff]")
 WORDS = {
     r"^[^\x00]*$": HOLDS_NULL,
@@ -64,6 +65,24 @@ def unstorable(text: str) -> str | None:
     if "\0" in text:
         return HOLDS_NULL
     return HOLDS_HALF if HALF.search(text) else None
+
+
+def truth_as_number(data: Any, taken: Any, where: str = "") -> str | None:
+    """Where a model took true or false for a number in what was given as JSON; None where it did nowhere.
+
+    The validator reads true as 1, and nobody means that by it.
+    """
+    if isinstance(data, bool):
+        return where if isinstance(taken, int | float) and not isinstance(taken, bool) else None
+    parts: Iterable[tuple[str, Any, Any]] = ()
+    if isinstance(data, list) and isinstance(taken, list | tuple):
+        parts = ((f"[{n}]", part, item) for n, (part, item) in enumerate(zip(data, taken, strict=False)))
+    elif isinstance(data, dict) and isinstance(taken, BaseModel | dict):
+        members = taken if isinstance(taken, dict) else vars(taken)
+        parts = ((f".{name}", part, members.get(name)) for name, part in data.items())
+    return next(
+        (at for name, part, item in parts if (at := truth_as_number(part, item, where + name)) is not None), None
+    )
 
 
 def _items(number: int) -> str:

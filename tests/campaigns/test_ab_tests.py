@@ -241,6 +241,55 @@ def test_a_person_ends_a_test_and_the_fallback_wins_where_nobody_reacted(
     assert tally(outcomes(tenant, number)) == {"sent": PERSONS}
 
 
+def test_a_deleted_variant_harms_no_other_and_does_not_win(
+    tenant: Scope, box: Mailbox, api: httpx.Client, base_url: str
+) -> None:
+    """One of three templates is deleted before the test, and the one that was opened most after it."""
+
+    def save(number: int) -> None:
+        templates.save_template(tenant, EMAIL, f"Mail {number}", f"Subject {number}", HTML.format(number), id=number)
+
+    of_three = {**TEST, "variants": [*VARIANTS, {"template_id": C}], "share": 0.5}
+    number = run(tenant, box, group_under_test(of_three, C))
+    templates.delete_template(tenant, EMAIL, C)
+    tasks.execute_due(tenant)
+    assert Counter(sent(box).values()) == {A: 10, B: 10}
+    assert tally(outcomes(tenant, number)) == {"sent": 20, "failed": 10}
+    tenant.clock.set(DUE + timedelta(hours=3))
+    look_at(base_url, box, A, 2)
+    look_at(base_url, box, B, 4)
+    record_all(tenant.stores, mail_event_sinks(), timedelta(0))
+    templates.delete_template(tenant, EMAIL, B)
+    place = {"recipient_group_id": 1, "channel_id": EMAIL, "template_id": B}
+    refused = api.post(f"/manage/v1/campaigns/{number}/ab-test", json=place)
+    assert (refused.status_code, refused.json()["detail"]) == (404, f"There is no template {B} on channel {EMAIL}.")
+    tenant.clock.set(DUE + timedelta(hours=4))
+    tasks.execute_due(tenant)
+    save(B)
+    save(C)
+    assert Counter(sent(box).values()) == {A: 10 + 30, B: 10}
+    assert tally(outcomes(tenant, number)) == {"sent": 50, "failed": 10}
+    status = api.get(f"/manage/v1/campaigns/{number}").json()
+    assert (status["state"], status["ab_tests"][0]["winner_template_id"]) == ("successful", A)
+    assert "There is no template 3 on channel" in str(status["reasons"])
+
+
+def test_true_is_no_number(tenant: Scope, api: httpx.Client) -> None:
+    """The validator reads true as 1: a person would have chosen template 1 by it."""
+    place = {"recipient_group_id": 1, "channel_id": EMAIL, "template_id": True}
+    answer = api.post("/manage/v1/campaigns/1/ab-test", json=place)
+    assert (answer.status_code, answer.json()["detail"]) == (400, "template_id: must be a number, not true or false.")
+    reached = {"channel_id": EMAIL, "template_id": A, "optimise_send_time": True, "ab_test": None}
+    tested = {**reached, "optimise_send_time": False, "ab_test": {**TEST, "wait_hours": True}}
+    body = {"name": "True", "customer_ids": ["C0"], "action_id": 2, "channels": [reached, tested]}
+    tested["channel_id"] = EXTERNAL
+    answer = api.post("/manage/v1/campaigns/one-time", json=body)
+    assert (answer.status_code, answer.json()["detail"]) == (
+        400,
+        "channels[1].ab_test.wait_hours: must be a number, not true or false.",
+    )
+
+
 def test_a_cancelled_campaign_sends_no_winner(tenant: Scope, box: Mailbox, api: httpx.Client) -> None:
     """A one-time campaign, paused when the winner is to be chosen, and then canceled."""
     tenant.clock.set(NOW)
@@ -371,7 +420,7 @@ def test_the_best_variant_wins_and_the_fallback_if_there_is_none(
         )
         for n, (sent, opens) in enumerate(counts, start=1)
     ]
-    winner, ground = winners.best(channel, figures)
+    winner, ground = winners.best(channel, figures, range(1, len(counts) + 1))
     rates = [Fraction(opens, sent) if sent else Fraction(0) for sent, opens in counts]
     unbeaten = [n for n, rate in enumerate(rates, start=1) if rate == max(rates)]
     if min(sent for sent, _ in counts) < minimum:
@@ -380,3 +429,12 @@ def test_the_best_variant_wins_and_the_fallback_if_there_is_none(
         assert (winner, ground) == (unbeaten[0], Ground.BEST)
     else:
         assert (winner, ground) == (fallback if fallback in unbeaten else unbeaten[0], Ground.TIE)
+    # Without the winner's template, the others are compared as if it had not been there.
+    others = [figure for figure in figures if figure.template_id != winner]
+    present = [figure.template_id for figure in others]
+    second, _ = winners.best(channel, figures, present)
+    best_rate = max(figure.rate for figure in others)
+    assert second in present
+    if ground is not Ground.TOO_FEW:
+        assert next(figure.rate for figure in others if figure.template_id == second) == best_rate
+    assert winners.best(channel, figures, []) == (winner, ground)

@@ -63,6 +63,11 @@ def write(
     return {draft.message_id: _written(channel, letters, draft, values, refused) for draft in drafts}
 
 
+def unwritten(drafts: Sequence[Draft], reason: str) -> dict[str, Written]:
+    """The receipts of messages none of which can be written for a reason, by id: they fail for good."""
+    return {draft.message_id: _not_sent(draft, "failed", reason) for draft in drafts}
+
+
 def _refused(
     scope: Scope,
     records: Session | Connection,

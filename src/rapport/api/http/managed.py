@@ -16,7 +16,7 @@ from rapport.api.http.json_bodies import MOST_MEMBERS, loaded
 from rapport.api.http.responses import TOTAL, json_response
 from rapport.errors import Invalid
 from rapport.stores.parts import Part
-from rapport.wording import sentence
+from rapport.wording import NOT_TRUTH, sentence, truth_as_number
 
 # Stands for a body that does not fit, until it is known that nothing else of the request is to be told before. No call
 # takes a text.
@@ -85,5 +85,6 @@ class JsonRoute(APIRoute):
         data = loaded(body, MOST_MEMBERS)
         model, faults = self.body_field.validate(data, {}, loc=())
         if not faults:
-            return model, None
+            where = truth_as_number(data, model) if b"true" in body or b"false" in body else None
+            return (model, None) if where is None else (UNFIT, Invalid(f"{where.lstrip('.')}: {NOT_TRUTH}."))
         return UNFIT, Invalid(sentence(faults, data, kind=self.body_field.field_info.annotation))

@@ -15,6 +15,7 @@ from rapport.campaigns.delivery import lateness, ledger, own_times, winners
 from rapport.campaigns.delivery.completion import OPEN, close_rest
 from rapport.campaigns.delivery.settling import Settlements
 from rapport.campaigns.delivery.units import Unit, now_of, row_of, rows_of_unit
+from rapport.campaigns.faults import sentence
 from rapport.campaigns.leases import HeldLease, lease
 from rapport.campaigns.models import Occurrence, OccurrenceChannel
 from rapport.campaigns.occurrences import locked, move
@@ -29,7 +30,7 @@ from rapport.delivery import content, reading, transports
 from rapport.delivery.content import Draft, Written
 from rapport.delivery.outbox import Claim
 from rapport.delivery.pacing import Pace
-from rapport.errors import Away
+from rapport.errors import Away, Invalid, NotFound
 from rapport.messaging.contactability import kept_off as messaging_kept_off
 from rapport.messaging.contactability import purposes
 from rapport.messaging.contactability.kept_off import KeptOff
@@ -334,7 +335,13 @@ def _written(scope: Scope, unit: Unit, channel: Channel, claims: Sequence[Claim]
     with scope.records() as session:
         for template_id, of_template in drafts.items():
             of_variant = replace(origin, template_id=template_id)
-            written |= content.write(scope, session, channel, of_variant, of_template)
+            try:
+                written |= content.write(scope, session, channel, of_variant, of_template)
+            except (NotFound, Invalid) as fault:
+                if unit.portion is not Portion.TEST:
+                    raise
+                # One variant that cannot be written takes none of the others with it.
+                written |= content.unwritten(of_template, sentence(fault))
     return written
 
 

@@ -2,7 +2,7 @@
 
 # ruff: noqa: S608 - statements are put together of constants and numbers
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +18,7 @@ from rapport.campaigns.plans import PlannedChannel, PlannedTest
 from rapport.campaigns.states import Portion, RunState
 from rapport.conditions.interaction_codes import CLICKED, OPENED, SPAM_REPORT, UNSUBSCRIBED
 from rapport.conditions.outcomes import Outcome
+from rapport.messaging import templates
 from rapport.stores.clock import wall_time
 
 OF_GROUP = """
@@ -122,7 +123,10 @@ def decide(scope: Scope, unit: Unit) -> None:
         kept = kept_test(campaign, unit.group, unit.channel_id)
         winner = kept.winner
         if winner is None:
-            winner, ground = best(channel, figures) if kept.chosen is None else (kept.chosen, Ground.CHOSEN)
+            present = {template.id for template in templates.listed_templates(scope, unit.channel_id)}
+            winner, ground = best(channel, figures, present)
+            if kept.chosen in present:
+                winner, ground = kept.chosen, Ground.CHOSEN
             values = {"winner": winner, "ground": ground, "decided_at": scope.clock.now(), "figures": figures}
             keep(campaign, unit.group, unit.channel_id, **values)
         tested = rows_of_unit(scope, session, _tested(scope, unit))
@@ -133,16 +137,22 @@ def decide(scope: Scope, unit: Unit) -> None:
     scope.warehouse.execute(GIVE, template=winner, time=time, **unit.bindings)
 
 
-def best(channel: PlannedChannel, figures: Sequence[VariantFigures]) -> tuple[int, Ground]:
-    """The variant with the best rate. That of the channel wins if it is among several, or if too few were sent."""
+def best(channel: PlannedChannel, figures: Sequence[VariantFigures], present: Collection[int]) -> tuple[int, Ground]:
+    """The variant with the best rate. That of the channel wins if it is among several, or if too few were sent.
+
+    Variants whose templates were deleted do not win, unless all were.
+    """
+    candidates = [variant for variant in figures if variant.template_id in present] or figures
+    ids = [variant.template_id for variant in candidates]
+    fallback = channel.template_id if channel.template_id in ids or not ids else ids[0]
     planned_test = channel.ab_test
     if planned_test is None or any(variant.sent < planned_test.minimum_sent for variant in figures):
-        return channel.template_id, Ground.TOO_FEW
-    highest = max(variant.rate for variant in figures)
-    leaders = [variant.template_id for variant in figures if variant.rate == highest]
+        return fallback, Ground.TOO_FEW
+    highest = max(variant.rate for variant in candidates)
+    leaders = [variant.template_id for variant in candidates if variant.rate == highest]
     if len(leaders) == 1:
         return leaders[0], Ground.BEST
-    return channel.template_id if channel.template_id in leaders else leaders[0], Ground.TIE
+    return fallback if fallback in leaders else leaders[0], Ground.TIE
 
 
 def figures_of(scope: Scope, campaign: Occurrence, group: int, channel: PlannedChannel) -> tuple[VariantFigures, ...]:

@@ -18,6 +18,7 @@ from rapport.campaigns.plans import PlannedChannel
 from rapport.campaigns.schemas import Id, Strict, TemplateId
 from rapport.campaigns.states import FINAL_STATES, Portion, RunState
 from rapport.errors import Conflict, Invalid, NotFound
+from rapport.messaging import templates
 from rapport.stores.clock import wall_time
 
 OPEN = (RunState.SCHEDULED, RunState.EXECUTING)
@@ -136,6 +137,8 @@ def end_test(scope: Scope, campaign_id: int, body: EndedTest) -> TestStatus:
     with scope.records() as session:
         campaign = locked(scope, session, campaign_id)
         _check(campaign, body)
+        if body.template_id is not None:
+            templates.template(scope, channel_id, body.template_id)
         rest_unit = winners.rest_of(scope, campaign, channel_id, group)
         rest = row_of(scope, session, rest_unit)
         if rest.state != RunState.SCHEDULED:
