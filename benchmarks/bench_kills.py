@@ -41,6 +41,7 @@ from rapport.access.service import create_tenant
 from rapport.app import carrying_out, create_app
 from rapport.audiences import groups
 from rapport.campaigns import definitions
+from rapport.campaigns.delivery.settling import MOST_GATHERED
 from rapport.campaigns.runs import by_hand
 from rapport.campaigns.schemas import ActionBody, Group, GroupChannel, Schedule, SeriesBody
 from rapport.channels import service as channels
@@ -51,8 +52,9 @@ from rapport.settings import Settings, roles_of
 from rapport.stores import open_stores
 
 EMAIL, RECEIPTS, CONNECTIONS, CLIENTS = 504, 612, 8, 4
-# Of each kill: what is under way on the connections, and as much that was answered and is not entered yet.
-IN_FLIGHT = 2 * CONNECTIONS
+# Of each kill: what is under way, what was answered and is gathered to be entered, and what is being entered.
+UNDER_WAY = 2 * CONNECTIONS
+IN_FLIGHT = UNDER_WAY + 2 * (MOST_GATHERED + UNDER_WAY)
 FILL = """
     INSERT INTO {table} ({day} customer_id, EMAIL, FIRST_NAME)
     SELECT {value} concat('C', toString(number)), concat('c', toString(number), '@example.com'), 'Ada'
