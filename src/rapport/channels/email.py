@@ -4,7 +4,7 @@ import contextlib
 import queue
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from urllib.parse import unquote, urlsplit
@@ -82,17 +82,24 @@ class EmailTransport:
         """Receipts together that were decided meanwhile, so that whoever keeps them writes seldom.
 
         At most as many messages are under way as there are connections, and at most as many wait for one or are
-        decided without having been given out.
+        decided without having been given out; three times as many where processes send.
         """
         decided: queue.SimpleQueue[Receipt] = queue.SimpleQueue()
         waiting, connections = 0, self._settings.connections
+        # Processes are handed several at once, and have as many again waiting: each word to them costs.
+        together, most = (connections, 4 * connections) if self._shared else (1, 2 * connections)
+        unhanded: list[Message] = []
         for message in messages:
-            if waiting == 2 * connections:
+            if waiting == most:
                 receipts = _some_of(decided, connections)
                 yield receipts
                 waiting -= len(receipts)
-            self._hand(message, decided)
+            unhanded.append(message)
             waiting += 1
+            if len(unhanded) == together or waiting == most:
+                self._hand(unhanded, decided)
+                unhanded = []
+        self._hand(unhanded, decided)
         while waiting:
             receipts = _some_of(decided, min(waiting, connections))
             yield receipts
@@ -112,19 +119,29 @@ class EmailTransport:
         if self._shared is not None:
             self._shared.close()
 
-    def _hand(self, message: Message, decided: "queue.SimpleQueue[Receipt]") -> None:
-        """Have a message sent, whose receipt is put there: one is owed whatever happens."""
-        try:
+    def _hand(self, messages: Sequence[Message], decided: "queue.SimpleQueue[Receipt]") -> None:
+        """Have messages sent, whose receipts are put there: one is owed for each, whatever happens."""
+        letters: list[Letter] = []
+        for message in messages:
             letter = self._letter(message)
             if isinstance(letter, Receipt):
                 decided.put(letter)
-            elif self._shared is None or not self._shared.hand(letter, decided):
-                self._workers.submit(lambda: decided.put(self._relay.deliver(letter)))
-        except Exception as error:
-            decided.put(Receipt(message.message_id, "failed", f"not sent: {type(error).__name__}"))
+            else:
+                letters.append(letter)
+        for letter in self._shared.hand(letters, decided) if self._shared else letters:
+            self._workers.submit(self._deliver, letter, decided)
+
+    def _deliver(self, letter: Letter, decided: "queue.SimpleQueue[Receipt]") -> None:
+        decided.put(self._relay.deliver(letter))
 
     def _letter(self, message: Message) -> Letter | Receipt:
         """The letter that a message becomes, or the receipt of one that cannot be sent."""
+        try:
+            return self._written(message)
+        except Exception as error:
+            return Receipt(message.message_id, "failed", f"not sent: {type(error).__name__}")
+
+    def _written(self, message: Message) -> Letter | Receipt:
         from_address = message.sender.address or self._settings.from_address
         if not self._brand.may_send_from(from_address):
             return Receipt(message.message_id, "failed", NOT_ALLOWED, True)

@@ -44,6 +44,8 @@ from rapport.stores.workflows import work
 WHOLE = ""
 # Messages that are written together at least; more of them are as many as leave in so many seconds.
 WRITTEN_TOGETHER, MOST_TOGETHER, AHEAD_SECONDS = 100, 500, 0.4
+# How many parts are written at once: whoever writes mostly waits for the databases.
+PARTS_AHEAD = 2
 # How many messages leave before it is looked again whether the run is paused.
 BETWEEN_LOOKS = 100
 # From so many messages on it pays to have other processes send them.
@@ -297,24 +299,25 @@ def _paced(
 def _written_ahead(
     scope: Scope, unit: Unit, channel: Channel, claims: Sequence[Claim]
 ) -> Generator[dict[str, Written], None, None]:
-    """What is written of claims, a part at a time: the next part is written while the one before it leaves.
+    """What is written of claims, a part at a time: the next ones are written while the one before them leaves.
 
     A part is as large as what leaves in a moment: what is written together costs less, and so little is written ahead
     that who says no in between is heard before the message leaves.
     """
     size = WRITTEN_TOGETHER
-    with ThreadPoolExecutor(1, "writing") as thread:
+    with ThreadPoolExecutor(PARTS_AHEAD, "writing") as thread:
         ahead: deque[Future[dict[str, Written]]] = deque()
         begin = 0
         while begin < len(claims):
             ahead.append(thread.submit(_written, scope, unit, channel, claims[begin : begin + size]))
             begin += size
-            if len(ahead) > 1:
+            if len(ahead) > PARTS_AHEAD:
                 part, began = ahead.popleft().result(), time.monotonic()
                 yield part
                 a_second = len(part) / max(time.monotonic() - began, 0.001)
                 size = min(max(round(a_second * AHEAD_SECONDS), WRITTEN_TOGETHER), MOST_TOGETHER)
-        yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
 
 
 def _written(scope: Scope, unit: Unit, channel: Channel, claims: Sequence[Claim]) -> dict[str, Written]:

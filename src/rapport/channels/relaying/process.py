@@ -5,17 +5,23 @@ sending. It gets everything as plain data and opens no database. It ends with th
 was under way then is in doubt, as it would be if the server itself had sent it.
 """
 
+import contextlib
 import os
+import queue
 import signal
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 
 from rapport.channels.brands.signing import Signer, SigningKey, loaded_key
 from rapport.channels.relaying.relay import Relay
-from rapport.channels.relaying.requests import Answer, CloseRelay, OpenRelay, RelayLetter, packed, unpacked
+from rapport.channels.relaying.requests import Answer, Answers, CloseRelay, OpenRelay, RelayLetters, packed, unpacked
 from rapport.channels.routes import Letter
+
+# For so long receipts are gathered: whoever reads them has Python's lock to wait for each time.
+TOGETHER_SECONDS = 0.003
 
 
 class Relays:
@@ -23,16 +29,18 @@ class Relays:
 
     def __init__(self, server: "Connection[bytes, bytes]") -> None:
         self._server = server
-        self._answering = threading.Lock()
+        self._answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
+        threading.Thread(target=self._answer, daemon=True).start()
         self._relays: dict[int, tuple[Relay, ThreadPoolExecutor]] = {}
 
     def serve(self) -> None:
         """Do what the server asks for. Raises EOFError when it has ended."""
         while True:
             request = unpacked(self._server.recv_bytes())
-            if isinstance(request, RelayLetter):
+            if isinstance(request, RelayLetters):
                 relay, threads = self._relays[request.number]
-                threads.submit(self._deliver, request.mark, relay, request.letter)
+                for mark, letter in request.letters:
+                    threads.submit(self._deliver, mark, relay, letter)
             elif isinstance(request, OpenRelay):
                 self._relays[request.number] = self._opened(request)
             elif isinstance(request, CloseRelay):
@@ -45,18 +53,23 @@ class Relays:
         return Relay(request.route, signer), ThreadPoolExecutor(request.connections, "smtp")
 
     def _deliver(self, mark: int, relay: Relay, letter: Letter) -> None:
-        self._answer((mark, relay.deliver(letter)))
+        self._answers.put((mark, relay.deliver(letter)))
 
     def _close(self, request: CloseRelay) -> None:
         relay, threads = self._relays.pop(request.number)
         threads.shutdown(wait=True)
         relay.close()
-        self._answer((request.mark, None))
+        self._answers.put((request.mark, None))
 
-    def _answer(self, answer: Answer) -> None:
-        octets = packed(answer)
-        with self._answering:
-            self._server.send_bytes(octets)
+    def _answer(self) -> None:
+        """Tell the server what is decided, all that is meanwhile together."""
+        while True:
+            answers: Answers = [self._answers.get()]
+            time.sleep(TOGETHER_SECONDS)
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    answers.append(self._answers.get_nowait())
+            self._server.send_bytes(packed(answers))
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ import structlog
 
 from rapport.channels.brands.signing import SigningKey, pem_of
 from rapport.channels.messages import Receipt
-from rapport.channels.relaying.requests import CloseRelay, OpenRelay, RelayLetter, Request, packed, unpacked
+from rapport.channels.relaying.requests import CloseRelay, OpenRelay, RelayLetters, Request, packed, unpacked
 from rapport.channels.routes import Letter, Route
 from rapport.stores import Stores
 
@@ -62,14 +62,14 @@ class RelayProcess:
         stored = tuple((key.selector, pem_of(key.key)) for key in keys)
         self._ask(OpenRelay(number, route, stored, connections))
 
-    def hand(self, number: int, letter: Letter, answered: Answered) -> bool:
-        """Have a letter relayed, whose receipt is given to answered; False when the process had ended before."""
-        mark = next(self._marks)
+    def hand(self, number: int, letters: Sequence[tuple[Letter, Answered]]) -> bool:
+        """Have letters relayed, each of whose receipts is given to its function; False when the process had ended."""
+        marked = [(next(self._marks), letter, answered) for letter, answered in letters]
         with self._lock:
             if not self.is_alive:
                 return False
-            self._under_way[mark] = letter.message.message_id, answered
-        self._ask(RelayLetter(number, mark, letter))
+            self._under_way |= {mark: (letter.message.message_id, answered) for mark, letter, answered in marked}
+        self._ask(RelayLetters(number, tuple((mark, letter) for mark, letter, _ in marked)))
         return True
 
     def leave(self, number: int) -> None:
@@ -104,7 +104,8 @@ class RelayProcess:
         """Give out its answers until it has ended, and tell what became of the rest."""
         try:
             while True:
-                self._take(*unpacked(self._pipe.recv_bytes()))
+                for mark, receipt in unpacked(self._pipe.recv_bytes()):
+                    self._take(mark, receipt)
         except (EOFError, OSError):
             self._process.kill()
             self._process.wait()
@@ -136,9 +137,15 @@ class SharedRelay:
         self._owner, self._number, self._processes = owner, number, processes
         self._spared: dict[RelayProcess, float] = {}  # until when, monotonic
 
-    def hand(self, letter: Letter, decided: "queue.SimpleQueue[Receipt]") -> bool:
-        """Have a letter relayed by the process that has the fewest; False when all of them have ended."""
-        return self._handed(letter, decided, sorted(self._processes, key=self._burden))
+    def hand(self, letters: Sequence[Letter], decided: "queue.SimpleQueue[Receipt]") -> list[Letter]:
+        """Have letters relayed, the first by the process that has the fewest; those that none can relay any more."""
+        unspared = [process for process in self._processes if not self._burden(process)[0]]
+        processes = sorted(unspared or self._processes, key=self._burden)
+        by_process = [(process, letters[place :: len(processes)]) for place, process in enumerate(processes)]
+        left = [letter for process, part in by_process if not self._handed(part, decided, process) for letter in part]
+        return [
+            letter for letter in left if not any(self._handed([letter], decided, other) for other in self._processes)
+        ]
 
     def close(self) -> None:
         """Leave the mail server, after the last receipt."""
@@ -146,11 +153,9 @@ class SharedRelay:
             process.leave(self._number)
         self._owner.let_go()
 
-    def _handed(self, letter: Letter, decided: "queue.SimpleQueue[Receipt]", processes: Sequence[RelayProcess]) -> bool:
-        return any(
-            process.hand(self._number, letter, partial(self._answered, process, letter, decided))
-            for process in processes
-        )
+    def _handed(self, letters: Sequence[Letter], decided: "queue.SimpleQueue[Receipt]", process: RelayProcess) -> bool:
+        answered = [(letter, partial(self._answered, process, letter, decided)) for letter in letters]
+        return process.hand(self._number, answered) if letters else True
 
     def _answered(
         self, process: RelayProcess, letter: Letter, decided: "queue.SimpleQueue[Receipt]", receipt: Receipt
@@ -161,7 +166,7 @@ class SharedRelay:
         if receipt.away:
             self._spared[process] = time.monotonic() + SPARED_SECONDS
             others = [other for other in self._processes if not self._burden(other)[0]]
-            if self._handed(letter, decided, sorted(others, key=self._burden)):
+            if any(self._handed([letter], decided, other) for other in sorted(others, key=self._burden)):
                 return
         decided.put(receipt)
 

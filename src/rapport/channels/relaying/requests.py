@@ -19,12 +19,11 @@ class OpenRelay:
 
 
 @dataclass(frozen=True, slots=True)
-class RelayLetter:
-    """Hand a letter over by the relay of that number; the answer bears the mark."""
+class RelayLetters:
+    """Hand letters over by the relay of that number; the answer to each bears its mark."""
 
     number: int
-    mark: int
-    letter: Letter
+    letters: tuple[tuple[int, Letter], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +34,14 @@ class CloseRelay:
     mark: int
 
 
-Request = OpenRelay | RelayLetter | CloseRelay
+Request = OpenRelay | RelayLetters | CloseRelay
 # The mark of a request with the receipt of a letter, or with nothing once the connections of a relay are left.
 Answer = tuple[int, Receipt | None]
+# What is answered meanwhile goes together.
+Answers = list[Answer]
 
 
-def packed(request: Request | Answer) -> bytes:
+def packed(request: Request | Answers) -> bytes:
     """As it goes between a server and a process that it has started: nobody else can write there."""
     return pickle.dumps(request, pickle.HIGHEST_PROTOCOL)
 
