@@ -69,7 +69,10 @@ class Relays:
             with contextlib.suppress(queue.Empty):
                 while True:
                     answers.append(self._answers.get_nowait())
-            self._server.send_bytes(packed(answers))
+            try:
+                self._server.send_bytes(packed(answers))
+            except OSError:  # the server has ended
+                os._exit(0)
 
 
 def main() -> None:
