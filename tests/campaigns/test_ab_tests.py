@@ -152,7 +152,7 @@ def test_the_rest_gets_what_persons_opened_most(tenant: Scope, box: Mailbox, api
 
     waits = next(who for who, channel, _, _, template in recipients(tenant, number) if channel and not template)
     why = api.get(f"/manage/v1/campaigns/{number}/customers/{waits}").raise_for_status().json()["explanation"]
-    assert why == [f"Gets the winner of the A/B test on channel {EMAIL}, which is not chosen yet."]
+    assert why == [f"Gets the winner of the A/B test on channel {EMAIL}, which has not been chosen yet."]
 
     tenant.clock.set(DUE + timedelta(hours=3))
     look_at(base_url, box, A, 9, SCANNER)

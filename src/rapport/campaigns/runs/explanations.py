@@ -58,7 +58,7 @@ WORDS_OF_REASON = {
 }
 ON_HOLD = "Waits for approval on channel {channel} until {deadline}: {status} so far."
 WAITING = "Not sent yet on channel {channel}."
-AWAITS_WINNER = "Gets the winner of the A/B test on channel {channel}, which is not chosen yet."
+AWAITS_WINNER = "Gets the winner of the A/B test on channel {channel}, which has not been chosen yet."
 NOT_MEMBER = "Was not in the target group when the campaign was processed."
 NO_FIRING = "The trigger has not fired for this customer, or the outcome is not recorded yet."
 NOT_PROCESSED = "The campaign has not been processed."
