@@ -103,10 +103,10 @@ class CampaignChannelOut(BaseModel):
     send_id: str
     recipients: int
     own_times: bool = Field(
-        description="Whether customers get the message at times of their own, of which scheduled_time is the first"
+        description="Whether customers have individual send times; scheduled_time is the first of them"
     )
     waits_until: datetime | None = Field(
-        description="When the next of them are due, once some have got it; null if none wait"
+        description="The next individual send time that is waited for; null if none is"
     )
     state: str
     error: str
