@@ -27,11 +27,12 @@ from campaign_tenant import (
 from sqlalchemy import func, select, update
 
 from rapport.access.models import Tenant
+from rapport.access.pseudonyms import pseudonym
 from rapport.access.scope import Scope, scope_of
-from rapport.campaigns import attribute_uses, definitions, occurrences
+from rapport.campaigns import attribute_uses, definitions, erasure, occurrences
 from rapport.campaigns.cycle import scheduler, tasks
 from rapport.campaigns.cycle.agenda import SENDS, agendas
-from rapport.campaigns.delivery import due_units
+from rapport.campaigns.delivery import due_units, handing_over
 from rapport.campaigns.occurrences import plan_next_run
 from rapport.campaigns.runs import by_hand, clearance, pausing, processing
 from rapport.campaigns.runs.explanations import why
@@ -173,6 +174,19 @@ def test_each_customer_gets_it_at_the_time_of_his_own_clock(tenant: Scope, box: 
     with tenant.reads() as session:
         mine = OutboxMessage.tenant_id == tenant.tenant_id
         assert session.scalar(select(func.count()).select_from(OutboxMessage).where(mine)) == 0
+
+
+def test_an_erasure_between_two_rounds_does_not_wait_for_the_last(tenant: Scope, box: Mailbox) -> None:
+    number = run(tenant, group())
+    handing_over.hand_over(tenant, number)
+    at(tenant, "2026-03-10T07:30")
+    assert state(tenant, number) == "executing" and not erasure.is_busy(tenant)
+    erasure.clear_accounts(tenant, pseudonym(tenant, "york"))
+    for due in ("09:00", "14:00", "20:01"):
+        at(tenant, f"2026-03-10T{due}")
+    assert left(box) == set(PEOPLE) - {"york"}
+    tallied = tally(outcomes(tenant, number))
+    assert (state(tenant, number), tallied) == ("successful", {"sent": len(PEOPLE) - 1, "skipped": 1})
 
 
 def test_on_the_next_day_and_in_quiet_hours(tenant: Scope, box: Mailbox) -> None:

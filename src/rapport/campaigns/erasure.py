@@ -105,6 +105,7 @@ def is_busy(scope: Scope) -> bool:
         select(OccurrenceChannel.campaign_id).where(
             OccurrenceChannel.tenant_id == tenant_id,
             OccurrenceChannel.state == RunState.EXECUTING,
+            OccurrenceChannel.waits_until.is_(None),  # nothing is sent between two rounds, which may be for hours
             OccurrenceChannel.campaign_id.not_in(_triggered(tenant_id)),
         ),
     )
