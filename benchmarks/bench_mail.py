@@ -149,11 +149,14 @@ def bare(port: int, connections: int, size: int, octets: int, *, pipelined: bool
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             replies = connected.makefile("rb")
             replies.readline()
+            connected.sendall(b"EHLO bench.example.com\r\n")
+            while replies.readline()[3:4] == b"-":
+                pass
             for _ in range(messages):
                 for said, lines in [*steps, (content, 1)]:
                     connected.sendall(said)
                     for _ in range(lines):
-                        replies.readline()
+                        assert replies.readline()[:1] in (b"2", b"3")
 
     threads = [threading.Thread(target=one, args=(size // connections,)) for _ in range(connections)]
     began = time.perf_counter()
