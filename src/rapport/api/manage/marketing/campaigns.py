@@ -106,7 +106,7 @@ class CampaignChannelOut(BaseModel):
         description="Whether customers have individual send times; scheduled_time is the first of them"
     )
     waits_until: datetime | None = Field(
-        description="The next individual send time that is waited for; null if none is"
+        description="The next individual send time for which the channel waits; null if it waits for none"
     )
     state: str
     error: str
