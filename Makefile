@@ -4,9 +4,9 @@ PYTHON ?= python3
 SIZE ?=
 # Where serve and demo listen; the default when it is empty.
 PORT ?=
-# Tests run side by side, each worker with engines of its own. A worker waits for a fifth of its time, so that three keep
+# Tests run side by side, each worker with engines of its own. A worker waits for a third of its time, so that four keep
 # two cores busy; each takes about a GB of memory.
-WORKERS ?= 3
+WORKERS ?= 4
 BIN := .venv/bin
 READY := .venv/ready
 # Each process of the tests would compile all modules again where a shell forbids to keep what was compiled.

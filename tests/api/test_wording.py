@@ -88,7 +88,7 @@ def with_channel(**more: Any) -> dict[str, Any]:
         (
             "series",
             SERIES | with_channel(sendtime="09:30"),
-            "groups[0].channels[0].sendtime is not known here; there are channel_id, template_id, send_time.",
+            "groups[0].channels[0].sendtime is not known here; there are channel_id, template_id, send_time,",
         ),
         (
             "series",

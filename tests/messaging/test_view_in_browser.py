@@ -177,7 +177,7 @@ def test_no_other_address_shows_a_message(sent: Scope, box: Mailbox, base_url: s
 
 def test_previews_have_a_link_that_says_what_it_is(sent: Scope, base_url: str) -> None:
     answer = view(base_url, "/view/preview")
-    assert answer.status_code == 200 and "In a message of a campaign" in answer.text
+    assert answer.status_code == 200 and "In a message that a campaign sends" in answer.text
 
 
 def test_values_are_those_of_the_day_while_their_profiles_are_kept(sent: Scope) -> None:

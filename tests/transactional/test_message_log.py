@@ -56,6 +56,8 @@ def test_the_log_of_an_address_is_paged_newest_first(api: httpx.Client, shop: Sc
     answer = api.get("/manage/v1/transactional/messages", params={"email": email.upper(), "limit": 2})
     assert [entry["send_id"] for entry in answer.json()] == [sends[2], sends[1]]
     assert answer.headers["X-Total-Count"] == "3"
+    for send_id in sends:
+        ended(api, send_id)
     (first,) = logged(api, email=email, limit=2, offset=2)
     assert first == api.get(f"/manage/v1/transactional/messages/{first['id']}").json()
     assert logged(api, email="nobody@mail.example") == []
