@@ -51,7 +51,10 @@ def processes() -> Iterator[RelayProcesses]:
 
 def runs(pid: int) -> bool:
     """Whether a process has not ended, whoever is to hear of it."""
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def until(true: Callable[[], bool], patience: float = 20) -> None:

@@ -184,11 +184,18 @@ def sender(stores: Stores) -> Iterator[PreferenceLinkSender]:
     made.stop()
 
 
+@pytest.fixture
+def own_url(stores: Stores) -> Iterator[str]:
+    """A server that counts who asks for links for itself."""
+    with running(configured(create_app(stores), stores.settings, port=0)) as url:
+        yield url
+
+
 def test_a_link_is_sent_to_who_asks_and_the_answer_tells_nothing(
-    scope: Scope, base_url: str, group: BrandGroup, tips: Topic, box: Mailbox, page: Page, sender: PreferenceLinkSender
+    scope: Scope, own_url: str, group: BrandGroup, tips: Topic, box: Mailbox, page: Page, sender: PreferenceLinkSender
 ) -> None:
     suppressions.suppress(scope, "Ann")
-    asking = f"{base_url}/preference-link/{scope.tenant_id}/{group.id}"
+    asking = f"{own_url}/preference-link/{scope.tenant_id}/{group.id}"
     page.open(asking)
     assert ("textbox", "E-mail address") in page.roles()
     page.type("input[type=email]", "Ann@example.com")
@@ -213,7 +220,7 @@ def test_a_link_is_sent_to_who_asks_and_the_answer_tells_nothing(
     assert body is not None
     link = re.search(r"http\S+/preferences/(\S+)", body.get_content())
     assert link
-    opened = f"{base_url}/preferences/{link[1]}"
+    opened = f"{own_url}/preferences/{link[1]}"
     httpx.post(opened, data={"topic": tips.id})
     assert [subscribed(scope, group, tips, who) for who in ("Ann", "Ann 2")] == [(), ()], "all who have the address"
     scope.clock.set(scope.clock.now() + timedelta(hours=25))
@@ -221,11 +228,9 @@ def test_a_link_is_sent_to_who_asks_and_the_answer_tells_nothing(
     scope.clock.set(None)
 
 
-def test_links_are_not_asked_for_without_end(stores: Stores, scope: Scope, group: BrandGroup) -> None:
-    """At a server of its own, which counts for itself."""
-    with running(configured(create_app(stores), stores.settings, port=0)) as url:
-        asking = f"{url}/preference-link/{scope.tenant_id}/{group.id}"
-        answers = [httpx.post(asking, data={"address": "x@example.com"}).status_code for _ in range(15)]
-        assert answers == [200] * 10 + [429] * 5
-        wrong = f"{url}/preference-link/{scope.tenant_id}/{quote('not a group')}"
-        assert httpx.get(wrong).status_code == 404
+def test_links_are_not_asked_for_without_end(own_url: str, scope: Scope, group: BrandGroup) -> None:
+    asking = f"{own_url}/preference-link/{scope.tenant_id}/{group.id}"
+    answers = [httpx.post(asking, data={"address": "x@example.com"}).status_code for _ in range(15)]
+    assert answers == [200] * 10 + [429] * 5
+    wrong = f"{own_url}/preference-link/{scope.tenant_id}/{quote('not a group')}"
+    assert httpx.get(wrong).status_code == 404
