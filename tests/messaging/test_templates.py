@@ -35,6 +35,15 @@ def made(subject: str = "s", html: str = "", text: str = "") -> Template:
     return Template(tenant_id=1, channel_id=504, id=1, name="t", subject=subject, html=html, text=text)
 
 
+def test_texts_of_details_are_filled_however_deep() -> None:
+    template = made(text="t")
+    template.details = {"url": "https://x.test/?c=[%CITY%]", "buttons": [{"text": "[%CITY:here%]", "id": "b"}], "n": 3}
+    filled = {"url": "https://x.test/?c=Oslo", "buttons": [{"text": "Oslo", "id": "b"}], "n": 3}
+    assert rendered(template, {"CITY": "Oslo"}, {}).details == filled
+    assert rendered(template, {}, {}).details["buttons"][0]["text"] == "here"
+    assert rendering.attributes_used(template) == ["CITY"]
+
+
 def rendered(template: Template, values: dict[str, str | None], extra: dict[str, Any]) -> Content:
     return rendering.render(template, "Q1", values, extra, datetime(2026, 3, 7, 15, 4, 5))
 
@@ -330,11 +339,17 @@ def test_templates_are_managed(api: httpx.Client) -> None:
     )
     assert api.post(path, json=body).status_code == 409
     assert api.post(path, json={**body, "id": 78, "subject": "[%NOPE%]"}).status_code == 400
+    beside = api.post(path, json={**body, "id": 78, "details": {"badge": 1}})
+    assert (beside.status_code, beside.json()["detail"]) == (
+        400,
+        "There is no badge in details; nothing can be set there.",
+    )
     preview = api.post(f"{path}/77/preview", json={"values": {"city": "Oslo"}, "products": ["Hat"]})
     assert preview.json() == {
         "subject": "Hi you",
         "text": "Oslo \n- Hat\n",
         "html": "<p>Oslo <ul><li>Hat</li></ul></p>",
+        "details": {},
     }
     put = api.put(f"{path}/77", json={"name": "T2", "subject": "s", "text": "t"})
     assert (put.json()["name"], put.json()["html"]) == ("T2", "")

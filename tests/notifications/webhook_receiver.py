@@ -61,12 +61,12 @@ class Handler(BaseHTTPRequestHandler):
             status, extra, wait = receiver.answers.pop(0) if len(receiver.answers) > 1 else receiver.answers[0]
         time.sleep(wait)
         receiver.gate.wait(PATIENCE_SECONDS)
-        with self.lock:
-            receiver.answered += 1
         self.send_response(status)
         for name, value in {"Content-Length": "0", **extra}.items():
             self.send_header(name, value)
         self.end_headers()
+        with self.lock:
+            receiver.answered += 1
 
     def log_message(self, *_: object) -> None:
         pass

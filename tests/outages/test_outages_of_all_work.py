@@ -84,10 +84,12 @@ class Works:
         eventually(lambda: len(receiver.posts) >= EVENTS)
 
     def go_on(self) -> None:
-        """Let all of it go on."""
+        """Let all of it go on, until the listener has answered: clocks that move on before it has make it late."""
+        receiver, answered = self.outside.receiver, self.outside.receiver.answered
         self.served.say(go=True)
         self.outside.box.gate.set()
-        self.outside.receiver.gate.set()
+        receiver.gate.set()
+        eventually(lambda: receiver.answered >= answered + EVENTS)
 
     def have_ended_well(self, backed_up: bool) -> None:
         """Wait for each to end: once, whole, and nothing of it failed; a backup that was not at its end says so."""

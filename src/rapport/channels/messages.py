@@ -1,8 +1,8 @@
 """What a channel takes and gives back: one message, one receipt, one small interface between them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from prometheus_client import Counter
 
@@ -13,11 +13,15 @@ MESSAGES = Counter(
 
 @dataclass(frozen=True)
 class Content:
-    """What a template or a message says: text, html beside it, a subject. The kind of channel tells what it needs."""
+    """What a template or a message says: text, html beside it, a subject. The kind of channel tells what it needs.
+
+    details are what its kind has beside them, such as the buttons of a push message: members of the kind's model.
+    """
 
     subject: str = ""
     text: str = ""
     html: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ class Message:
     """One message to one customer. message_id is deterministic, so that a receiver can tell a repetition.
 
     Its kind of channel writes it: what a kind does not have, such as a subject or headers, stays empty. return_token
-    is what a report of its failure brings back; without one it is the message's id.
+    is what a report of its failure brings back; without one it is the message's id. details are those of its content.
     """
 
     message_id: str
@@ -56,6 +60,7 @@ class Message:
     sender: Sender = Sender()
     return_token: str = ""
     attachments: tuple[AttachedFile, ...] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

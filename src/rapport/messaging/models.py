@@ -2,6 +2,7 @@
 
 from datetime import date, datetime
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import BigInteger, Boolean, Date, DateTime, Index, Integer, String, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
@@ -53,6 +54,7 @@ class Template(Base):
     folder_id: Mapped[int] = mapped_column(Integer, default=1, server_default="1")
     version: Mapped[int] = mapped_column(Integer, default=0, server_default="0")  # 0: nothing was ever saved
     topic_id: Mapped[str] = mapped_column(String(36), default="", server_default="")  # what it is about; empty: none
+    details: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict, server_default="{}")  # see ChannelKind.details
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
@@ -74,6 +76,7 @@ class TemplateVersion(Base):
     from_name: Mapped[str] = mapped_column(String(200))
     from_address_id: Mapped[int | None] = mapped_column(Integer)
     reply_to_address_id: Mapped[int | None] = mapped_column(Integer)
+    details: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict, server_default="{}")
     saved_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
 

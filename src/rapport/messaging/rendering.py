@@ -1,9 +1,11 @@
 """Templates into messages."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
+
+import orjson
 
 from rapport.channels.messages import Content
 from rapport.messaging.inlining import inlined
@@ -17,18 +19,21 @@ from rapport.messaging.tags.scanning import TextKind
 
 
 class CompiledTemplate:
-    """The three texts of a template, ready to be filled, and all that they put in or ask about.
+    """The texts of a template, ready to be filled, and all that they put in or ask about.
 
-    The text is made of the HTML when it is empty.
+    The text is made of the HTML when it is empty. details are JSON, whose texts are filled, too.
     """
 
-    def __init__(self, subject: str, html: str, text: str) -> None:
+    def __init__(self, subject: str, html: str, text: str, details: str = "{}") -> None:
         page = defused(html)
         page = inlined(page) or page
         self._subject = Compiled(subject, TextKind.SUBJECT)
         self._text = Compiled(text or text_of(page), TextKind.TEXT)
         self._page = Compiled(page, TextKind.HTML)
-        self.fields = self._subject.fields | self._text.fields | self._page.fields
+        self._details = orjson.loads(details)
+        self._of_details = {part: Compiled(part, TextKind.TEXT) for part in texts_of(self._details) if "[%" in part}
+        parts = (self._subject, self._text, self._page, *self._of_details.values())
+        self.fields = frozenset().union(*(part.fields for part in parts))
         self._dates = sorted(field.key for field in self.fields if field.date_tag)
 
     def fill(self, texts: Mapping[str, str], products: list[str], now: datetime) -> Content:
@@ -36,7 +41,23 @@ class CompiledTemplate:
         dates = {key: _date(key, now) for key in self._dates}
         values = Values({**texts, PRODUCTS: ", ".join(products), **_places(products), **dates}, products)
         subject = " ".join(self._subject.fill(values).split())
-        return Content(subject, self._text.fill(values), self._page.fill(values))
+        return Content(subject, self._text.fill(values), self._page.fill(values), self._filled(self._details, values))
+
+    def _filled(self, part: Any, values: Values) -> Any:
+        if isinstance(part, str):
+            return self._of_details[part].fill(values) if part in self._of_details else part
+        if isinstance(part, dict):
+            return {name: self._filled(member, values) for name, member in part.items()}
+        return [self._filled(member, values) for member in part] if isinstance(part, list) else part
+
+
+def texts_of(details: Any) -> Iterator[str]:
+    """The texts of a template's details, however deep; names of members are none."""
+    if isinstance(details, str):
+        yield details
+    elif isinstance(details, Mapping | list):
+        for member in details.values() if isinstance(details, Mapping) else details:
+            yield from texts_of(member)
 
 
 def _date(key: str, now: datetime) -> str:
@@ -49,13 +70,14 @@ def _places(products: list[str]) -> dict[str, str]:
 
 
 @lru_cache(maxsize=512)
-def _compiled(subject: str, html: str, text: str) -> CompiledTemplate:
-    return CompiledTemplate(subject, html, text)
+def _compiled(subject: str, html: str, text: str, details: str) -> CompiledTemplate:
+    return CompiledTemplate(subject, html, text, details)
 
 
 def compiled(template: Template) -> CompiledTemplate:
     """A template ready to be filled; each content is compiled once."""
-    return _compiled(template.subject, template.html, template.text)
+    details = orjson.dumps(template.details).decode() if template.details else "{}"
+    return _compiled(template.subject, template.html, template.text, details)
 
 
 def attributes_used(template: Template) -> list[str]:

@@ -5,13 +5,14 @@ from rapport.access.tenant_settings import settings_or_defaults
 from rapport.channels.messages import Content
 from rapport.customers import attributes
 from rapport.messaging.content import sanitised
+from rapport.messaging.rendering import texts_of
 from rapport.messaging.settings import MessagingSettings
 from rapport.messaging.tags.checking import Problem, Rules, misplacement, problems
 from rapport.messaging.tags.scanning import TextKind
 
 
 def tag_problems(scope: Scope, content: Content, *, transactional: bool = False) -> list[Problem]:
-    """Everything that is wrong with the tags of a template's subject, HTML and text, in this order.
+    """Everything that is wrong with the tags of a template's subject, HTML, text and details, in this order.
 
     A transactional template may hold [%TRANS:name%], and names of any attributes, which its messages bring. Raises
     Invalid for HTML that would take long to sanitise.
@@ -20,7 +21,9 @@ def tag_problems(scope: Scope, content: Content, *, transactional: bool = False)
     known = None if transactional else attributes.attributes(scope).keys()
     rules = Rules(known, transactional, settings.condition_blocks, settings.condition_branches)
     of_subject = problems(content.subject, TextKind.SUBJECT, rules)
-    return [*of_subject, *_of_html(content.html, rules), *problems(content.text, TextKind.TEXT, rules)]
+    texts = (content.text, *texts_of(content.details))
+    of_texts = [problem for text in texts for problem in problems(text, TextKind.TEXT, rules)]
+    return [*of_subject, *_of_html(content.html, rules), *of_texts]
 
 
 def _of_html(html: str, rules: Rules) -> list[Problem]:

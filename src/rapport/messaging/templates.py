@@ -1,5 +1,6 @@
 """Rules of templates."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Select, delete, func, select
@@ -85,14 +86,15 @@ def save_template(
     from_address_id: int | None = None,
     reply_to_address_id: int | None = None,
     folder_id: int | None = None,
+    details: Mapping[str, Any] | None = None,
 ) -> Template:
     """Create a template, or replace the one of this id. Without an id it gets the channel's next.
 
     The content that it had stays as a version. HTML may come as mjml instead. Without a folder it stays where it is.
-    HTML is stored sanitised. Raises NotFound for the channel; Invalid for an empty name, the first problem of its tags
-    (see tag_problems), e-mail without a subject or content, and another folder or address than the channel's brand has;
-    Conflict for a name that another template of the channel has, and for an id that a template of another transactional
-    channel has.
+    HTML is stored sanitised. details are members of the kind's model of them. Raises NotFound for the channel; Invalid
+    for an empty name, the first problem of its tags (see tag_problems), e-mail without a subject or content, and
+    another folder or address than the channel's brand has; Conflict for a name that another template of the channel
+    has, and for an id that a template of another transactional channel has.
     """
     channel = channels.channel(scope, channel_id)
     kind = channel.behaviour
@@ -112,13 +114,14 @@ def save_template(
         from_name=" ".join(from_name.split()),
         from_address_id=from_address_id,
         reply_to_address_id=reply_to_address_id,
+        details=kind.checked_details(details or {}),
     )
     if not new.name:
         raise Invalid("name must not be empty.")
     transactional = is_transactional(scope, channel_id)
-    if wrong := tag_problems(scope, Content(new.subject, text, html), transactional=transactional):
+    if wrong := tag_problems(scope, Content(new.subject, text, html, new.details), transactional=transactional):
         raise Invalid(wrong[0].sentence)
-    kind.check_content(Content(new.subject, new.text, new.html))
+    kind.check_content(Content(new.subject, new.text, new.html, new.details))
     require_sender(scope, channel, new)
     with scope.records() as session:
         _check_name(scope, session, new)

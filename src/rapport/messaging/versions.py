@@ -12,7 +12,7 @@ from rapport.errors import NotFound
 from rapport.messaging.models import Template, TemplateVersion
 
 # Of which a version is; where a template lies is no content.
-CONTENT = ("name", "subject", "html", "text", "mjml", "from_name", "from_address_id", "reply_to_address_id")
+CONTENT = ("name", "subject", "html", "text", "mjml", "from_name", "from_address_id", "reply_to_address_id", "details")
 # Older versions of a template go, so that a program that saves one every minute does not fill the disk.
 MOST_KEPT = 100
 LARGE = (TemplateVersion.html, TemplateVersion.text, TemplateVersion.mjml)

@@ -5,13 +5,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Protocol
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, ValidationError
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
 from rapport.channels.messages import Content, Message, Sender, Transport
 from rapport.channels.rate_plans import RatePlan
 from rapport.channels.returned import ReturnKind
+from rapport.errors import Invalid
+from rapport.wording import refused
 
 
 class _Secret:
@@ -25,6 +27,12 @@ Secret = Annotated[str, _Secret]
 def secret_members(model: type[BaseModel]) -> frozenset[str]:
     """The settings that a model declares as Secret."""
     return frozenset(name for name, field in model.model_fields.items() if _Secret in field.metadata)
+
+
+class NoDetails(BaseModel):
+    """There is nothing to say beside the subject, the HTML and the text."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
 # The address attribute of channels that reach customers by their own id.
@@ -65,7 +73,8 @@ class ChannelKind(ABC):
     """One kind of channel. Other packages ask it; none of them knows which kinds there are.
 
     settings is the model of a channel's settings, settings_told what they are about, in documents; a secret among them
-    is sent only where the settings in secret_place point. known_id is the id of a tenant's first channel of the kind.
+    is sent only where the settings in secret_place point. details is the model of what a template says beside subject,
+    HTML and text; its texts may hold tags. known_id is the id of a tenant's first channel of the kind.
     address_attribute and permission_attribute are what a channel gets that names none.
     is_pulled: outside systems pull the lists and keep the templates; otherwise Rapport sends the messages.
     measures_clicks: whether it becomes known who clicked in its messages, which are called message_noun.
@@ -76,6 +85,7 @@ class ChannelKind(ABC):
     name: ClassVar[str]
     settings: ClassVar[type[BaseModel]]
     settings_told: ClassVar[str] = ""
+    details: ClassVar[type[BaseModel]] = NoDetails
     secret_place: ClassVar[tuple[str, ...]] = ()
     known_id: ClassVar[int | None] = None
     address_attribute: ClassVar[str] = OWN_ID
@@ -124,12 +134,21 @@ class ChannelKind(ABC):
         """What a transport depends on beside the settings: one that is open is opened anew when it has changed."""
         return ()
 
+    def checked_details(self, details: Mapping[str, Any]) -> dict[str, Any]:
+        """Details of a template as they are stored: only what was said. Raises Invalid naming the member."""
+        try:
+            return self.details.model_validate(details).model_dump(mode="json", exclude_unset=True)
+        except ValidationError as error:
+            raise Invalid(refused(error, self.details, dict(details), "details")) from error
+
     def check_content(self, content: Content) -> None:  # noqa: B027 - all will do
         """Whether a template with this content can be sent on channels of the kind. Raises Invalid."""
 
     def write(self, message_id: str, customer_id: str, to: str, content: Content, unsubscribe_url: str = "") -> Message:
         """A message of the content as the transport takes it; without a URL nobody can unsubscribe by it."""
-        return Message(message_id, customer_id, to, content.subject, content.text, content.html)
+        return Message(
+            message_id, customer_id, to, content.subject, content.text, content.html, details=content.details
+        )
 
     def provider(self, to: str) -> str:
         """Who takes messages to an address, where one that is slow must not hold up others; empty: all are alike."""

@@ -1,5 +1,7 @@
 """What is put into the messages of a template so that it is known who opens and clicks, and what comes back."""
 
+from dataclasses import replace
+
 from rapport.access.scope import Scope
 from rapport.channels.messages import Content
 from rapport.messaging.models import Template
@@ -18,7 +20,7 @@ def with_pixel(scope: Scope, content: Content, tokens: TokenWriter, message_id: 
     if not content.html:
         return content
     pixel = f"{scope.stores.settings.links_url}{OPEN_PATH}/{tokens.link_token(message_id, customer_id)}.gif"
-    return Content(content.subject, content.text, content.html + rewriting.IMAGE.replace(f"[%{PIXEL}%]", pixel))
+    return replace(content, html=content.html + rewriting.IMAGE.replace(f"[%{PIXEL}%]", pixel))
 
 
 def view_link(scope: Scope, tokens: TokenWriter, message_id: str, customer_id: str) -> str:
@@ -45,6 +47,7 @@ class Tracking:
             subject=template.subject,
             html=self._content.html if with_pixel else self._content.html.removesuffix(rewriting.IMAGE),
             text=self._content.text,
+            details=template.details,
         )
 
     def token(self, message_id: str, customer_id: str) -> str:
@@ -68,4 +71,4 @@ class Tracking:
             return f"{self._base}{CLICK_PATH}/{link_token}/{link_id}/{signed}"
 
         text, page = rewriting.signed_text(content.text, address), rewriting.signed_page(content.html, address)
-        return Content(content.subject, text, page)
+        return replace(content, text=text, html=page)

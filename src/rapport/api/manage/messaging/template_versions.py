@@ -1,7 +1,7 @@
 """Management of the versions of templates: what was sent before, and back to it."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Path
 from pydantic import BaseModel, ConfigDict, Field
@@ -40,6 +40,7 @@ class VersionOut(VersionListed):
     from_name: str
     from_address_id: int | None
     reply_to_address_id: int | None
+    details: dict[str, Any]
 
 
 @router.get("", summary="List the versions of a template")

@@ -1,7 +1,7 @@
 """Management of templates, with a preview."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
@@ -50,6 +50,10 @@ class TemplateContent(Body):
     reply_to_address_id: int | None = Field(
         None, ge=1, le=2**31 - 1, description="A reply_to address of the channel's brand; null: that of the channel"
     )
+    details: dict[str, Any] = Field(
+        default_factory=dict,
+        description="What else a message of the channel's kind contains, such as the buttons of a push message",
+    )
     folder_id: int | None = Field(
         None, ge=1, le=2**31 - 1, description="A folder of the channel's brand; if left out, the folder stays as it is"
     )
@@ -94,6 +98,7 @@ class TemplateOut(TemplateListed):
     from_name: str
     from_address_id: int | None
     reply_to_address_id: int | None
+    details: dict[str, Any]
     attributes_used: list[str] = Field(examples=[["FIRST_NAME"]])
     warnings: list[RemarkOut] = Field(description="Warnings about content that can nevertheless be sent")
 
@@ -104,12 +109,13 @@ class PreviewOut(BaseModel):
     subject: str
     text: str
     html: str
+    details: dict[str, Any]
 
 
 def shown(scope: Scope, template: Template) -> TemplateOut:
     """A template as it is answered."""
     channel = channels.channel(scope, template.channel_id)
-    remarks = remarks_on(scope, channel, Content(template.subject, template.text, template.html))
+    remarks = remarks_on(scope, channel, Content(template.subject, template.text, template.html, template.details))
     return TemplateOut(
         channel_id=template.channel_id,
         id=template.id,
@@ -124,6 +130,7 @@ def shown(scope: Scope, template: Template) -> TemplateOut:
         from_name=template.from_name,
         from_address_id=template.from_address_id,
         reply_to_address_id=template.reply_to_address_id,
+        details=template.details,
         attributes_used=rendering.attributes_used(template),
         warnings=[RemarkOut.model_validate(remark) for remark in remarks],
         created_at=template.created_at,
