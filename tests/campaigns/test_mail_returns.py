@@ -38,13 +38,13 @@ from rapport.campaigns.measurement import results
 from rapport.campaigns.occurrences import occurrence, plan_next_run
 from rapport.campaigns.runs import processing
 from rapport.channels import service as channels
+from rapport.channels.messages import Origin
 from rapport.delivery.models import MailEventKind
 from rapport.delivery.returns.events import Happening, accept
 from rapport.delivery.returns.inbound import InboundMail
 from rapport.delivery.returns.recorder import record_all
 from rapport.messaging import templates
 from rapport.messaging.contactability import suppressions
-from rapport.messaging.contactability.suppressions import Origin
 from rapport.messaging.message_writer import MessageWriter
 from rapport.messaging.tracking.tokens import TokenReader
 from rapport.persons import service as persons

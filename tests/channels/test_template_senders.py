@@ -9,9 +9,9 @@ from rapport.access.scope import Scope
 from rapport.channels import opening, service
 from rapport.channels.brands import addresses, brands
 from rapport.channels.brands.models import AddressRole
+from rapport.channels.messages import Origin
 from rapport.channels.models import Channel
 from rapport.messaging import templates
-from rapport.messaging.contactability.suppressions import Origin
 from rapport.messaging.message_writer import MessageWriter
 
 

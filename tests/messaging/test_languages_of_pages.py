@@ -9,9 +9,9 @@ import pytest
 from rapport.access.scope import Scope
 from rapport.access.service import update_tenant
 from rapport.channels import service as channels
+from rapport.channels.messages import Origin
 from rapport.messaging.contactability import page_words, suppressions
 from rapport.messaging.contactability.page_words import accepted, language_code
-from rapport.messaging.contactability.suppressions import Origin
 
 PEOPLE = [["Gerda", "Deutsch"], ["Paul", "fr_CA"], ["Rita", "xx"], ["Nora", None]]
 FINNISH = {

@@ -17,11 +17,11 @@ from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
 from rapport.app import create_app
 from rapport.channels import service as channels
+from rapport.channels.messages import Origin
 from rapport.commands.connections import configured
 from rapport.delivery.preference_mail import PreferenceLinkSender
 from rapport.messaging import templates
 from rapport.messaging.contactability import consent_log, preferences, suppressions
-from rapport.messaging.contactability.suppressions import Origin
 from rapport.messaging.message_writer import MessageWriter
 from rapport.messaging.models import BrandGroup, PreferenceLinkRequest, Topic
 from rapport.messaging.topics import brand_groups, subscriptions, topics

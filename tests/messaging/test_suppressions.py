@@ -21,9 +21,9 @@ from rapport.access.service import create_tenant
 from rapport.campaigns.delivery import unsubscribing
 from rapport.channels import service as channels
 from rapport.channels.kinds.email import unsubscribe_headers
+from rapport.channels.messages import Origin
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.messaging.contactability import preferences, suppressions
-from rapport.messaging.contactability.suppressions import Origin
 from rapport.messaging.models import Suppression
 from rapport.stores import Stores
 

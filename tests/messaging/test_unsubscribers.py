@@ -22,10 +22,10 @@ from rapport.access.service import create_tenant
 from rapport.api.wire.optimail_unsubscribers import CallLimits
 from rapport.audiences import counting
 from rapport.channels import service as channels
+from rapport.channels.messages import Origin
 from rapport.customers import attributes
 from rapport.errors import TooManyRequests
 from rapport.messaging.contactability import preferences, suppressions, unsubscribed_attribute
-from rapport.messaging.contactability.suppressions import Origin
 from rapport.stores import Stores
 
 BRAND, OTHER, SMS = 504, 520, 505

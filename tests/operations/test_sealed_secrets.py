@@ -18,11 +18,11 @@ from rapport.access.models import TenantSecret
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
 from rapport.channels import service as channels
+from rapport.channels.messages import Origin
 from rapport.channels.models import Channel
 from rapport.customers.models import AttributeJob
 from rapport.errors import Invalid, Unavailable
 from rapport.messaging.contactability import suppressions
-from rapport.messaging.contactability.suppressions import Origin
 from rapport.notifications import service as notifications
 from rapport.notifications.callbacks import take_up
 from rapport.notifications.deliverer import OUTSIDE_CLOCK, DeliveryQueue

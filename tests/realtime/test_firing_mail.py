@@ -22,6 +22,7 @@ from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
 from rapport.campaigns.models import Occurrence
 from rapport.channels import service as channels
+from rapport.channels.messages import Origin
 from rapport.customers import event_types
 from rapport.delivery import outbox
 from rapport.delivery.models import OutboxMessage, Source, State
@@ -29,7 +30,6 @@ from rapport.delivery.outbox import Claim, Settled
 from rapport.delivery.transports import Transports
 from rapport.messaging import rendering, templates
 from rapport.messaging.contactability import preferences, suppressions, unsubscribers
-from rapport.messaging.contactability.suppressions import Origin
 from rapport.realtime.matching import releasing
 from rapport.realtime.sending import Sender
 from rapport.stores import Stores

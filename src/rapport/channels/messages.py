@@ -43,11 +43,30 @@ class AttachedFile:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """What a message was sent for; delivery_date is the campaign's execution date (YYYY-MM-DD).
+
+    address is the mark of where the message went, which later may not be the customer's address any more. send_id is
+    the number of a transactional send, of a message that belongs to no campaign.
+    """
+
+    channel_id: int = 0
+    campaign_id: int = 0
+    template_id: int = 0
+    recipient_group_id: int = 0
+    action_id: int = 0
+    delivery_date: str = ""
+    address: str = ""
+    send_id: int = 0
+
+
+@dataclass(frozen=True)
 class Message:
     """One message to one customer. message_id is deterministic, so that a receiver can tell a repetition.
 
     Its kind of channel writes it: what a kind does not have, such as a subject or headers, stays empty. return_token
-    is what a report of its failure brings back; without one it is the message's id. details are those of its content.
+    is what a report of its failure brings back; without one it is the message's id. details are those of its content,
+    origin is what it was sent for, as far as that is known.
     """
 
     message_id: str
@@ -61,6 +80,7 @@ class Message:
     return_token: str = ""
     attachments: tuple[AttachedFile, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
+    origin: Origin = Origin()
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,12 @@ from sqlalchemy.orm import Session
 from rapport.access.scope import Scope
 from rapport.channels import addresses as channel_addresses
 from rapport.channels.kinds.base import OWN_ID
-from rapport.channels.messages import Message, Receipt
+from rapport.channels.messages import Message, Origin, Receipt
 from rapport.channels.models import Channel
 from rapport.delivery import once
 from rapport.delivery.values import Values, attribute_values
 from rapport.messaging import rendering, templates
 from rapport.messaging.contactability import preferences, purposes
-from rapport.messaging.contactability.suppressions import Origin
 from rapport.messaging.message_writer import MessageWriter
 from rapport.messaging.models import Template
 from rapport.stores.workers.leader import FAULTS

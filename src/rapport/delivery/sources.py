@@ -6,14 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
-from rapport.channels.messages import Receipt
+from rapport.channels.messages import Origin, Receipt
 from rapport.channels.models import Channel
 from rapport.delivery import content
 from rapport.delivery.bounces import note_failed
 from rapport.delivery.content import Draft, Written
 from rapport.delivery.outbox import Claim, Settled
 from rapport.errors import RapportError
-from rapport.messaging.contactability.suppressions import Origin
 from rapport.stores.workers.leader import FAULTS
 
 

@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from rapport.access.scope import Scope
-from rapport.channels.messages import Content, Message, Sender
+from rapport.channels.messages import Content, Message, Origin
 from rapport.channels.models import Channel
-from rapport.messaging.contactability.suppressions import Origin, unsubscribe_links
+from rapport.messaging.contactability.suppressions import unsubscribe_links
 from rapport.messaging.models import Template
 from rapport.messaging.rendering import render
 from rapport.messaging.template_senders import sender_of
@@ -16,7 +16,6 @@ from rapport.messaging.topics.preference_links import preference_links
 from rapport.messaging.tracking.tokens import SentFor, TokenWriter
 from rapport.messaging.tracking.tracking import Tracking, view_link
 
-NOBODY = Sender()
 # Tags of links that are made only for templates that have them.
 PREFERENCE_CENTER, VIEW_IN_BROWSER = "PREFERENCE_CENTER", "VIEW_IN_BROWSER"
 
@@ -50,9 +49,8 @@ class MessageWriter:
         url = self._link(customer_id, self._origin, to)
         content = self._content(message_id, customer_id, url, values, extra)
         message = self._kind.write(message_id, customer_id, to, content, url)
-        if self._sender != NOBODY:
-            message = replace(message, sender=self._sender)
-        return replace(message, return_token=self._tokens.return_token(message_id)) if self._tokens else message
+        return_token = self._tokens.return_token(message_id) if self._tokens else ""
+        return replace(message, sender=self._sender, return_token=return_token, origin=self._origin)
 
     def content(
         self, message_id: str, customer_id: str, to: str, values: Mapping[str, str | None], extra: Mapping[str, Any]

@@ -14,12 +14,12 @@ from rapport.access.tenant_settings import tenant_settings
 from rapport.campaigns.models import Occurrence
 from rapport.campaigns.settings import CampaignSettings
 from rapport.campaigns.triggered import definitions, runs
+from rapport.channels.messages import Origin
 from rapport.delivery.content import Draft
 from rapport.delivery.models import Source, State
 from rapport.delivery.outbox import Claim, Settled
 from rapport.delivery.sources import CampaignMessages
 from rapport.delivery.worker import Sender as DeliverySender
-from rapport.messaging.contactability.suppressions import Origin
 from rapport.realtime.matching.releasing import conclude
 from rapport.realtime.models import Firing
 from rapport.stores import Stores

@@ -7,7 +7,7 @@ import orjson
 import structlog
 
 from rapport.access.scope import Scope
-from rapport.channels.messages import AttachedFile, Content, Receipt, Sender
+from rapport.channels.messages import AttachedFile, Content, Origin, Receipt, Sender
 from rapport.channels.models import Channel
 from rapport.delivery.content import Written
 from rapport.errors import RapportError
@@ -69,7 +69,8 @@ class Writer:
             content, sender = self._content(send, recipient, tokens)
             letter = self._channel.behaviour.write(recipient.message_id, "", recipient.address, content)
             return_token = tokens.return_token(recipient.message_id)
-            return replace(letter, sender=sender, attachments=tuple(files), return_token=return_token)
+            origin = Origin(self._channel.id, template_id=send.template_id or 0, send_id=send.id)
+            return replace(letter, sender=sender, attachments=tuple(files), return_token=return_token, origin=origin)
         except FAULTS:
             raise
         except RapportError as error:

@@ -26,7 +26,7 @@ from rapport.campaigns.runs.staging import stage_name
 from rapport.campaigns.settings import CampaignSettings
 from rapport.campaigns.states import Portion, RunState
 from rapport.channels import service as channels
-from rapport.channels.messages import Message, Receipt
+from rapport.channels.messages import Message, Origin, Receipt
 from rapport.channels.models import Channel
 from rapport.delivery import content, reading, transports
 from rapport.delivery.content import Draft, Written
@@ -37,7 +37,6 @@ from rapport.messaging.contactability import kept_off as messaging_kept_off
 from rapport.messaging.contactability import purposes
 from rapport.messaging.contactability.kept_off import KeptOff
 from rapport.messaging.contactability.purposes import Purpose
-from rapport.messaging.contactability.suppressions import Origin
 from rapport.notifications.deliverer import OUTSIDE_CLOCK
 from rapport.stores.warehouse import identifier
 from rapport.stores.workflows import work

@@ -19,14 +19,13 @@ from rapport.campaigns.runs import queries
 from rapport.channels import service as channels
 from rapport.channels.addresses import mended
 from rapport.channels.kinds.base import OWN_ID
-from rapport.channels.messages import Content
+from rapport.channels.messages import Content, Origin
 from rapport.customers.privacy import persons
 from rapport.delivery.ids import message_id
 from rapport.delivery.models import Source
 from rapport.delivery.values import attribute_values
 from rapport.errors import NotFound
 from rapport.messaging import rendering, templates, versions
-from rapport.messaging.contactability.suppressions import Origin
 from rapport.messaging.message_writer import MessageWriter
 from rapport.messaging.tracking.tokens import MessageToken, SentFor
 

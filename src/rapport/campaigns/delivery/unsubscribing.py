@@ -5,10 +5,10 @@ from datetime import date
 from rapport.access.scope import Scope
 from rapport.campaigns.erasure import alias
 from rapport.campaigns.measurement.interactions import no_reports
+from rapport.channels.messages import Origin
 from rapport.conditions.interaction_codes import UNSUBSCRIBED
 from rapport.customers.privacy import persons
 from rapport.messaging.contactability import suppressions
-from rapport.messaging.contactability.suppressions import Origin
 from rapport.messaging.models import EVERY_CHANNEL, WishSource
 
 # One row a customer, campaign and channel, however often the wish is repeated.

@@ -22,6 +22,7 @@ from rapport.access.secrets import FIRST_VERSION, rotate, versions
 from rapport.channels import addresses as channel_addresses
 from rapport.channels import service as channels
 from rapport.channels.kinds.base import ANY_ADDRESS, AddressForm
+from rapport.channels.messages import Origin
 from rapport.customers.privacy import persons as customer_persons
 from rapport.customers.writes import attribute_writes
 from rapport.errors import Invalid, NotFound
@@ -324,24 +325,6 @@ class Why:
         if reason not in REASONS:
             raise Invalid(f"reason must be one of {', '.join(REASONS)}.")
         return cls(reason, source or USUAL_SOURCES[reason], wording)
-
-
-@dataclass(frozen=True)
-class Origin:
-    """The message that a link stands in; delivery_date is the campaign's execution date (YYYY-MM-DD).
-
-    address is the mark of where the message went, which later may not be the customer's address any more. send_id is
-    the number of a transactional send, of a message that belongs to no campaign.
-    """
-
-    channel_id: int
-    campaign_id: int = 0
-    template_id: int = 0
-    recipient_group_id: int = 0
-    action_id: int = 0
-    delivery_date: str = ""
-    address: str = ""
-    send_id: int = 0
 
 
 # What links have of an origin, in this order; behind it come the mark of the address and send_id.
