@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session, defer
 from rapport.access.scope import Scope
 from rapport.channels import service as channels
 from rapport.channels.messages import Content
+from rapport.channels.models import Channel
 from rapport.channels.transactional import is_transactional
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.messaging import numbering, versions
@@ -116,13 +117,7 @@ def save_template(
         reply_to_address_id=reply_to_address_id,
         details=kind.checked_details(details or {}),
     )
-    if not new.name:
-        raise Invalid("name must not be empty.")
-    transactional = is_transactional(scope, channel_id)
-    if wrong := tag_problems(scope, Content(new.subject, text, html, new.details), transactional=transactional):
-        raise Invalid(wrong[0].sentence)
-    kind.check_content(Content(new.subject, new.text, new.html, new.details))
-    require_sender(scope, channel, new)
+    _check(scope, channel, new, html)
     with scope.records() as session:
         _check_name(scope, session, new)
         if new.id is None:
@@ -142,6 +137,17 @@ def save_template(
         versions.keep(scope, session, stored)
         scope.audit(session, "save", f"template {channel_id}/{new.id}", name=new.name, version=stored.version)
     return stored
+
+
+def _check(scope: Scope, channel: Channel, new: Template, html: str) -> None:
+    """Whether a template can be saved, of which html is as it was given. Raises Invalid."""
+    if not new.name:
+        raise Invalid("name must not be empty.")
+    transactional = is_transactional(scope, channel.id)
+    if wrong := tag_problems(scope, Content(new.subject, new.text, html, new.details), transactional=transactional):
+        raise Invalid(wrong[0].sentence)
+    channel.behaviour.check_content(Content(new.subject, new.text, new.html, new.details))
+    require_sender(scope, channel, new)
 
 
 def _check_name(scope: Scope, session: Session, new: Template) -> None:
