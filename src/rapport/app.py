@@ -24,6 +24,7 @@ from rapport.access.keys import KeyRing
 from rapport.access.limits import RateLimiter
 from rapport.api import MANAGEMENT, WIRE, document
 from rapport.api.http import watching
+from rapport.api.http.cors import Cors
 from rapport.api.http.front_door import FrontDoor
 from rapport.api.http.idempotency import Idempotency
 from rapport.api.http.observing import Observing
@@ -145,6 +146,7 @@ def create_app(stores: Stores, operator_token: str = "") -> FastAPI:
     _errors(app)
     app.user_middleware = [
         Middleware(WirePaths, routes=[route for router in WIRE for route in router.routes]),
+        Middleware(Cors),
         Middleware(Observing),
         Middleware(FrontDoor, routers=(*WIRE, *MANAGEMENT), max_body=stores.settings.max_body_bytes, networks=networks),
         Middleware(Shares),

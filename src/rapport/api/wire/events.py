@@ -1,7 +1,7 @@
 """Intake of events: from servers, from the SDKs of apps and web sites, and from vendors who report engagement."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
@@ -46,15 +46,6 @@ MOST_OF_APPS = 100
 MOST_METRICS = 1000
 LOGGED_BYTES = 32_000  # hold all of the characters that the log takes
 FAILED = "Failed to validate the event with the following error - "
-CORS = {
-    "Access-Control-Allow-Origin": "*",
-    "Access-Control-Allow-Methods": "POST, GET, OPTIONS",
-    "Access-Control-Allow-Headers": (
-        "Content-Type, Content-Encoding, Accept, Authorization, X-Request-ID, X-Tenant-Id, X-User-JWT, "
-        "X-Optimove-Auth-Capable, X-Optimove-Platform"
-    ),
-    "Access-Control-Max-Age": "86400",
-}
 EVENT = {
     "tenant": 3001,
     "event": "newsletter_signup",
@@ -107,18 +98,16 @@ def _taking(schema: dict[str, Any], example: Any) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema, "example": example}}}}
 
 
-def _reply(status: int, word: str, message: str, headers: dict[str, str] | None = None) -> Response:
+def _reply(status: int, word: str, message: str, headers: Mapping[str, str] | None = None) -> Response:
     body = orjson.dumps({"status": word, "message": message})
     return Response(body, status, headers=headers, media_type="application/json")
 
 
-def _refused(error: RapportError, headers: dict[str, str] | None = None) -> Response:
+def _refused(error: RapportError) -> Response:
     if isinstance(error, TooManyRequests):
-        answer = wire_error(error)
-        answer.headers.update(headers or {})
-        return answer
+        return wire_error(error)
     message = error.message if error.status != Invalid.status else FAILED + error.message
-    return _reply(error.status, "error", message, {**headers_of(error), **(headers or {})})
+    return _reply(error.status, "error", message, headers_of(error))
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,8 +254,8 @@ async def _from_app(request: Request, token: str) -> Response:
         if batch:
             await post.keep(events, entries)
     except RapportError as error:
-        return _refused(error, CORS)
-    return _reply(200, "success", f"{len(events)} of {len(batch)} events", CORS)
+        return _refused(error)
+    return _reply(200, "success", f"{len(events)} of {len(batch)} events")
 
 
 _HEADERS_OF_APPS = [
@@ -316,13 +305,6 @@ async def optistream(tenantToken: str, request: Request) -> Response:
 async def report_event(tenantToken: str, request: Request) -> Response:
     """An event that is also sent to /v1/optistream is stored once."""
     return await _from_app(request, tenantToken)
-
-
-@router.options("/v1/optistream/{tenantToken}", include_in_schema=False)
-@router.options("/v1/realtime/{tenantToken}/reportEvent", include_in_schema=False)
-async def preflight(tenantToken: str) -> Response:
-    """Browsers of any site may report."""
-    return Response(status_code=204, headers=CORS)
 
 
 async def _vendor(

@@ -22,7 +22,6 @@ from rapport.api.http.parameters import INT32_MAX
 from rapport.api.http.responses import wire_error
 from rapport.api.sections import SectionRouter
 from rapport.api.wire.event_senders import CAN_PROVE, USER_JWT
-from rapport.api.wire.events import CORS
 from rapport.errors import Invalid, NotFound, RapportError, Unauthorized
 from rapport.messaging.models import BrandGroup, WishSource
 from rapport.messaging.topics import brand_groups, subscriptions
@@ -33,7 +32,6 @@ from rapport.realtime.events import user_jwts
 router = SectionRouter("Preference Center")
 PATH = "/api/v1/preferences"
 GET, PUT = "GetPreferences", "UpdatePreferences"
-OF_BROWSERS = {**CORS, "Access-Control-Allow-Methods": "GET, PUT, OPTIONS"}
 TENANT = "x-tenant-id"
 MOST_DIGITS = 10
 LONGEST_PARAMETER = 300
@@ -104,12 +102,6 @@ async def _body(request: Request) -> bytes:
     return await request.body()
 
 
-@router.options(PATH, include_in_schema=False)
-async def preflight() -> Response:
-    """What browsers ask before they call from another site."""
-    return Response(status_code=204, headers=OF_BROWSERS)
-
-
 @router.get(
     PATH,
     summary="Get Preferences",
@@ -162,14 +154,11 @@ def update_preferences(request: Request, body: bytes = Depends(_body)) -> Respon
 
 
 def _answer(content: dict[str, Any]) -> Response:
-    headers = {**OF_BROWSERS, "Cache-Control": "no-store"}
-    return Response(orjson.dumps(content), headers=headers, media_type="application/json")
+    return Response(orjson.dumps(content), headers={"Cache-Control": "no-store"}, media_type="application/json")
 
 
 def _refused(error: RapportError) -> Response:
-    response = wire_error(Invalid(error.message) if isinstance(error, NotFound) else error)
-    response.headers.update(OF_BROWSERS)
-    return response
+    return wire_error(Invalid(error.message) if isinstance(error, NotFound) else error)
 
 
 def _shown(preferences: Preferences) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from rapport.access.scope import Scope
 from rapport.api.http.responses import wire_error
 from rapport.api.sections import SectionRouter
 from rapport.api.wire.event_senders import app_of
-from rapport.api.wire.events import CORS
 from rapport.customers import event_types
 from rapport.customers.core_events import AUTOMATIC, CORE_EVENTS
 from rapport.errors import NotFound, RapportError
@@ -93,7 +92,7 @@ def _declared(scope: Scope) -> list[Any]:
 
 
 def _shown(content: dict[str, Any]) -> Response:
-    headers = {**CORS, "Cache-Control": "max-age=60"}
+    headers = {"Cache-Control": "max-age=60"}
     return Response(orjson.dumps(content), headers=headers, media_type="application/json")
 
 
@@ -171,4 +170,4 @@ def global_config(env: str, request: Request) -> Response:
 )
 def sdk_log() -> Response:
     """For SDKs, which expect an address for their logs."""
-    return Response(status_code=204, headers=CORS)
+    return Response(status_code=204)
