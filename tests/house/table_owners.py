@@ -42,6 +42,7 @@ RECORDS = {
         "topics",
     ),
     "channels": ("brand_addresses", "brands", "channel_apps", "channels", "dkim_keys"),
+    "apps": ("device_apps", "installs", "provider_errors"),
     "notifications": ("deliveries", "listeners"),
     "insight": ("forecasts", "lifecycle_stages", "microsegments", "model_fits", "value_segments"),
     "audiences": (
@@ -106,6 +107,9 @@ WRITES = {
 
 # Which tables of others a package reads, by why it does not ask their owner.
 READS = {
+    "apps": {
+        "which tenant an app is of": ("tenants",),
+    },
     "stores": {
         "how many customers there are tells how much memory a statement takes": ("customers",),
         "a copy of the records has the tenants that the warehouse has databases of": ("tenants",),

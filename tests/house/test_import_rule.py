@@ -16,7 +16,7 @@ FLOORS = [
     {"stores"},
     {"access"},
     {"conditions"},
-    {"customers", "messaging", "channels", "notifications"},
+    {"customers", "messaging", "channels", "notifications", "apps"},
     {"insight", "audiences", "delivery"},
     {"campaigns", "transactional"},
     {"realtime"},

@@ -55,6 +55,7 @@ OWN = "getapikeyinfo"
 # could give itself every other.
 SECTIONS = (
     "actions",
+    "apps",
     "attributes",
     "audit-entries",
     "brand-groups",

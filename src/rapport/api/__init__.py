@@ -27,6 +27,7 @@ from rapport.api.manage.marketing import (
     triggers,
 )
 from rapport.api.manage.messaging import (
+    apps,
     brand_groups,
     brands,
     channels,
@@ -118,6 +119,7 @@ MANAGEMENT: tuple[APIRouter, ...] = (
     exports.router,
     channels.router,
     brands.router,
+    apps.router,
     webhooks.router,
     template_checks.router,
     templates.router,

@@ -2,6 +2,7 @@
 
 from rapport.access.personal_data import PersonalData
 from rapport.access.scope import Scope
+from rapport.apps.personal import PERSONAL_DATA as APP_PERSONAL_DATA
 from rapport.audiences.personal import PERSONAL_DATA as AUDIENCE_PERSONAL_DATA
 from rapport.campaigns.personal import PERSONAL_DATA as CAMPAIGN_PERSONAL_DATA
 from rapport.customers.personal import PERSONAL_DATA as CUSTOMER_PERSONAL_DATA
@@ -22,6 +23,7 @@ DECLARED: tuple[PersonalData, ...] = (
     AUDIENCE_PERSONAL_DATA,
     INSIGHT_PERSONAL_DATA,
     MESSAGING_PERSONAL_DATA,
+    APP_PERSONAL_DATA,
     NOTIFICATION_PERSONAL_DATA,
     DELIVERY_PERSONAL_DATA,
     CAMPAIGN_PERSONAL_DATA,

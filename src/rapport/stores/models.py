@@ -7,6 +7,7 @@ from rapport.stores.records import Base
 
 PACKAGES = (
     "access",
+    "apps",
     "customers",
     "insight",
     "audiences",
