@@ -1,10 +1,10 @@
-"""Columns that are read as what they mean: JSON as objects of a declared shape, texts as members of an enum."""
+"""Columns that are read as what they mean: JSON as objects of a declared shape, texts and numbers as members of an enum."""
 
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import String
+from sqlalchemy import SmallInteger, String
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
@@ -29,6 +29,25 @@ class Member(TypeDecorator[Any]):
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> StrEnum | None:
         """The member that a text is."""
+        return None if value is None else self.members(value)
+
+
+class Numbered(TypeDecorator[Any]):
+    """A small number that is read as a member of an enum. Another number raises ValueError."""
+
+    impl = SmallInteger
+    cache_ok = True
+
+    def __init__(self, members: type[IntEnum]) -> None:
+        super().__init__()
+        self.members = members
+
+    def process_bind_param(self, value: int | None, dialect: Dialect) -> int | None:
+        """The number of a member."""
+        return None if value is None else int(value)
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> IntEnum | None:
+        """The member that a number is."""
         return None if value is None else self.members(value)
 
 

@@ -1,0 +1,70 @@
+"""What channels ask of apps: which installs a customer has, and how a push to one of them went wrong."""
+
+from collections import defaultdict
+from collections.abc import Collection
+
+from sqlalchemy import select, update
+
+from rapport.access.scope import Scope
+from rapport.apps.credentials import app_by_key, authenticated
+from rapport.apps.models import Install, ProviderError
+
+__all__ = ["app_by_key", "authenticated", "installs_of", "note_provider_error", "token_ended"]
+
+LONGEST_REASON = 300
+
+
+def installs_of(scope: Scope, customer_ids: Collection[str], app_id: int | None = None) -> dict[str, list[Install]]:
+    """The installs of customers, with a push token or not, of one app or of all; those seen last come first.
+
+    The keys are the CustomerIDs as they were asked for; one without an install has no key.
+    """
+    asked = defaultdict[str, list[str]](list)
+    for customer_id in dict.fromkeys(customer_ids):
+        asked[customer_id.lower()].append(customer_id)
+    statement = select(Install).where(Install.tenant_id == scope.tenant_id, Install.person.in_(list(asked)))
+    if app_id is not None:
+        statement = statement.where(Install.app_id == app_id)
+    by_customer: dict[str, list[Install]] = {}
+    with scope.reads() as session:
+        for install in session.scalars(statement.order_by(Install.seen_at.desc(), Install.install_id)):
+            for customer_id in asked[install.person or ""]:
+                by_customer.setdefault(customer_id, []).append(install)
+    return by_customer
+
+
+def token_ended(scope: Scope, install: Install, token: str, reason: str) -> bool:
+    """End a push token that its push service says is dead; whether it was still the install's.
+
+    A token that the app has registered meanwhile stays.
+    """
+    this = (
+        Install.tenant_id == scope.tenant_id,
+        Install.app_id == install.app_id,
+        Install.install_id == install.install_id,
+        Install.token == token,
+    )
+    ended = {"token_ended_at": scope.clock.now(), "token_end_reason": reason[:LONGEST_REASON]}
+    with scope.records() as session:
+        statement = update(Install).where(*this).values(token=None, token_type=None, token_key=None, **ended)
+        return session.execute(statement.returning(Install.install_id)).one_or_none() is not None
+
+
+def note_provider_error(scope: Scope, install: Install, provider: str, status: int, reason: str) -> None:
+    """Keep for the log of provider errors that a push service refused a push to an install.
+
+    provider is its short name, such as apns; status its HTTP status, 0 where it gave none.
+    """
+    error = ProviderError(
+        tenant_id=scope.tenant_id,
+        app_id=install.app_id,
+        install_id=install.install_id,
+        customer_id=install.customer_id,
+        person=install.person,
+        provider=provider,
+        status=status,
+        reason=reason[:LONGEST_REASON],
+        at=scope.clock.now(),
+    )
+    with scope.records() as session:
+        session.add(error)
