@@ -1,4 +1,4 @@
-"""Columns that are read as what they mean: JSON as objects of a declared shape, texts and numbers as members of an enum."""
+"""Columns read as what they mean: JSON as objects of a declared shape, texts and numbers as members of an enum."""
 
 from enum import IntEnum, StrEnum
 from typing import Any
