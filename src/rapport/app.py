@@ -60,7 +60,7 @@ from rapport.transactional.messages import TransactionalSender
 from rapport.wording import sentence
 
 log = structlog.get_logger("rapport.api")
-SWITCH_SECONDS = 0.001
+SWITCH_SECONDS = 0.0001
 # Of requests with attachments so many are read and carried out at once: each takes several times its size of memory.
 LARGE_BODIES = 8
 ASSETS = "/docs/assets"

@@ -98,6 +98,7 @@ INTERFACES: dict[str, frozenset[str]] = {
             "once",
             "outbox",
             "pacing",
+            "precedence",
             "personal",
             "reading",
             "returns.events",

@@ -31,7 +31,7 @@ log = structlog.get_logger("rapport.serve")
 MOST_FILES = 65_536
 SERVING = frozenset({"api", "console"})
 # Requests, events and deliveries share the interpreter with longer work, which gives way after this long.
-SWITCH_SECONDS = 0.001
+SWITCH_SECONDS = 0.0001
 
 
 class _Server(uvicorn.Server):

@@ -23,6 +23,7 @@ from rapport.delivery import outbox
 from rapport.delivery.models import Source, State
 from rapport.delivery.outbox import Claim, Settled
 from rapport.delivery.pacing import Pace
+from rapport.delivery.precedence import precedence
 from rapport.delivery.sources import MessageSource
 from rapport.delivery.transports import transports
 from rapport.errors import RapportError
@@ -80,6 +81,7 @@ class Sender(ClaimingWorker):
         self._lanes = ThreadPoolExecutor(LANES, f"sending {source}")
         self._source, self._messages = source, messages
         self._transports = transports(stores)
+        self._precedence = precedence(stores)
         self._claims: dict[int, Claim] = {}
         self._busy: Counter[tuple[int, int]] = Counter()
         self._expected: Counter[tuple[int, int]] = Counter()
@@ -93,6 +95,7 @@ class Sender(ClaimingWorker):
         """Room for messages that are about to be entered, if there is any: they are entered claimed, and handed over
         when they are committed. None: they are entered to be claimed when there is room. For any thread.
         """
+        self._precedence.claim()
         key = (tenant_id, channel_id)
         if self._loop is None or self.stopping or self._behind or is_held(self.stores):
             return None
@@ -173,6 +176,8 @@ class Sender(ClaimingWorker):
         for claim in await self.in_thread(self._claim, free, busy, time.monotonic()):
             self._claims[claim.id] = claim
             together[claim.tenant_id, claim.channel_id].append(claim)
+        if together:
+            self._precedence.claim()
         for channel_key, claims in together.items():
             self._busy[channel_key] += len(claims)
             for begin in range(0, len(claims), BATCH):

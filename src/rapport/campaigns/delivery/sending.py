@@ -32,6 +32,7 @@ from rapport.delivery import content, reading, transports
 from rapport.delivery.content import Draft, Written
 from rapport.delivery.outbox import Claim
 from rapport.delivery.pacing import Pace
+from rapport.delivery.precedence import precedence
 from rapport.errors import Away, Invalid, NotFound
 from rapport.messaging.contactability import kept_off as messaging_kept_off
 from rapport.messaging.contactability import purposes
@@ -49,6 +50,8 @@ WRITTEN_TOGETHER, MOST_TOGETHER, AHEAD_SECONDS = 100, 500, 0.4
 PARTS_AHEAD = 2
 # How many messages leave before it is looked again whether the run is paused.
 BETWEEN_LOOKS = 100
+# How many leave before the run gives way to messages that somebody waits for.
+BETWEEN_RESTS = 25
 # From so many messages on it pays to have other processes send them.
 MANY = 200
 # Which addresses are taken is as durable as the replies of their messages, which are entered later and wait for the
@@ -264,6 +267,7 @@ def _sendable(
 
     A provider that turns out to be slow gets no more from there on. Once the run is paused no more leaves.
     """
+    first = precedence(scope.stores)
     for written in parts:
         unwritten = {claim_of[name]: receipt for name, receipt in written.items() if isinstance(receipt, Receipt)}
         providers |= dict.fromkeys((claim.message_id for claim in unwritten), "")
@@ -274,7 +278,10 @@ def _sendable(
             if lateness.is_paused(scope, unit):
                 return
             until: dict[Claim, datetime] = {}
-            yield from _paced(messages[begin : begin + BETWEEN_LOOKS], claim_of, pace, providers, until)
+            for few in range(begin, min(begin + BETWEEN_LOOKS, len(messages)), BETWEEN_RESTS):
+                began = time.monotonic()
+                yield from _paced(messages[few : few + BETWEEN_RESTS], claim_of, pace, providers, until)
+                first.give_way(time.monotonic() - began)
             if until:
                 ahead = now_of(scope, unit) - OUTSIDE_CLOCK.now() if unit.has_own_times else timedelta()
                 settlements.hold({claim: at + ahead for claim, at in until.items()})
@@ -319,13 +326,15 @@ def _written_ahead(
                 part, began = ahead.popleft().result(), time.monotonic()
                 yield part
                 a_second = len(part) / max(time.monotonic() - began, 0.001)
-                size = min(max(round(a_second * AHEAD_SECONDS), WRITTEN_TOGETHER), MOST_TOGETHER)
+                most = WRITTEN_TOGETHER if precedence(scope.stores).is_claimed else MOST_TOGETHER
+                size = min(max(round(a_second * AHEAD_SECONDS), WRITTEN_TOGETHER), most)
         while ahead:
             yield ahead.popleft().result()
 
 
 def _written(scope: Scope, unit: Unit, channel: Channel, claims: Sequence[Claim]) -> dict[str, Written]:
     """The messages of claims, or why there is none, by message id."""
+    began = time.monotonic()
     products = _products(scope, unit, [claim.customer_id for claim in claims])
     drafts: dict[int, list[Draft]] = defaultdict(list)
     for claim in claims:
@@ -350,6 +359,7 @@ def _written(scope: Scope, unit: Unit, channel: Channel, claims: Sequence[Claim]
                     raise
                 # One variant that cannot be written takes none of the others with it.
                 written |= content.unwritten(of_template, sentence(fault))
+    precedence(scope.stores).give_way(time.monotonic() - began)
     return written
 
 

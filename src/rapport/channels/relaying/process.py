@@ -22,6 +22,8 @@ from rapport.channels.routes import Letter
 
 # For so long receipts are gathered: whoever reads them has Python's lock to wait for each time.
 TOGETHER_SECONDS = 0.003
+# Where cores are short the server goes first: somebody waits for its answers.
+NICENESS = 5
 
 
 class Relays:
@@ -80,6 +82,7 @@ def main() -> None:
     # Whoever stops a service tells all its processes: what is under way still ends as the server says.
     for word in (signal.SIGTERM, signal.SIGINT):
         signal.signal(word, signal.SIG_IGN)
+    os.nice(NICENESS)
     try:
         Relays(Connection(int(sys.argv[1]))).serve()
     except (EOFError, OSError):
