@@ -41,7 +41,7 @@ RECORDS = {
         "topic_subscriptions",
         "topics",
     ),
-    "channels": ("brand_addresses", "brands", "channel_apps", "channels", "dkim_keys"),
+    "channels": ("brand_addresses", "brands", "channel_apps", "channels", "dkim_keys", "sms_submissions"),
     "apps": ("device_apps", "installs", "provider_errors"),
     "notifications": ("deliveries", "listeners"),
     "insight": ("forecasts", "lifecycle_stages", "microsegments", "model_fits", "value_segments"),

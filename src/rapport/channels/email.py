@@ -1,9 +1,6 @@
 """E-mail over SMTP: a bounded number of connections, each reused until anything goes wrong on it."""
 
-import contextlib
 import queue
-import time
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -13,7 +10,8 @@ from rapport.channels.addresses import recipient
 from rapport.channels.brands.outgoing import Outgoing
 from rapport.channels.connection_faults import NO_CONNECTION, failure
 from rapport.channels.connections import Connection
-from rapport.channels.messages import Message, Receipt, count
+from rapport.channels.handing import handed_over
+from rapport.channels.messages import Message, Receipt
 from rapport.channels.relaying.processes import RelayProcesses
 from rapport.channels.relaying.relay import Relay
 from rapport.channels.routes import ROUTED, Letter, Route
@@ -23,8 +21,6 @@ from rapport.errors import Invalid, Unavailable
 from rapport.settings import Settings
 from rapport.stores.clock import Clock
 
-# For so long receipts are gathered before they are given out.
-GATHERED_SECONDS = 0.05
 NOT_ALLOWED = "sender is not one that the tenant may send from"
 
 
@@ -84,26 +80,10 @@ class EmailTransport:
         At most as many messages are under way as there are connections, and at most as many wait for one or are
         decided without having been given out; three times as many where processes send.
         """
-        decided: queue.SimpleQueue[Receipt] = queue.SimpleQueue()
-        waiting, connections = 0, self._settings.connections
+        connections = self._settings.connections
         # Processes are handed several at once, and have as many again waiting: each word to them costs.
         together, most = (connections, 4 * connections) if self._shared else (1, 2 * connections)
-        unhanded: list[Message] = []
-        for message in messages:
-            if waiting == most:
-                receipts = _some_of(decided, connections)
-                yield receipts
-                waiting -= len(receipts)
-            unhanded.append(message)
-            waiting += 1
-            if len(unhanded) == together or waiting == most:
-                self._hand(unhanded, decided)
-                unhanded = []
-        self._hand(unhanded, decided)
-        while waiting:
-            receipts = _some_of(decided, min(waiting, connections))
-            yield receipts
-            waiting -= len(receipts)
+        return handed_over(messages, self._hand, "email", together, most, least=connections)
 
     def check(self) -> None:
         """Connect, log in and leave. Raises Unavailable."""
@@ -152,17 +132,3 @@ class EmailTransport:
             return Receipt(message.message_id, "failed", "not an e-mail address", True)
         return_path = self._brand.return_path(message.message_id, message.return_token) or from_address
         return Letter(message, return_path, domain_of(from_address), self._clock.now())
-
-
-def _some_of(decided: "queue.SimpleQueue[Receipt]", least: int) -> list[Receipt]:
-    """So many receipts, or more if there are; fewer when they take longer than a moment, but always one."""
-    receipts = [decided.get()]
-    end = time.monotonic() + GATHERED_SECONDS
-    with contextlib.suppress(queue.Empty):
-        while len(receipts) < least:
-            receipts.append(decided.get(timeout=max(0.0, end - time.monotonic())))
-        while True:
-            receipts.append(decided.get_nowait())
-    for became, messages in Counter(receipt.became for receipt in receipts).items():
-        count("email", became, messages)
-    return receipts

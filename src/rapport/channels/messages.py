@@ -25,6 +25,15 @@ class Content:
 
 
 @dataclass(frozen=True)
+class TextSize:
+    """How long a text is on phones: the alphabet that it needs, its units of that, and its segments, which are paid."""
+
+    alphabet: str
+    units: int
+    segments: int
+
+
+@dataclass(frozen=True)
 class Sender:
     """As whom a message is sent, and where answers go; what is empty is as the channel has it."""
 

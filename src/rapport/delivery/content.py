@@ -19,7 +19,7 @@ from rapport.channels.models import Channel
 from rapport.delivery import once
 from rapport.delivery.values import Values, attribute_values
 from rapport.messaging import rendering, templates
-from rapport.messaging.contactability import preferences, purposes
+from rapport.messaging.contactability import preferences, purposes, suppressed_addresses
 from rapport.messaging.message_writer import MessageWriter
 from rapport.messaging.models import Template
 from rapport.stores.workers.leader import FAULTS
@@ -57,14 +57,49 @@ def write(
     names = {*rendering.attributes_used(template), channel.address_attribute} - {OWN_ID}
     ids = sorted({draft.customer_id for draft in drafts if draft.customer_id})
     values = attribute_values(scope, ids, names)
-    refused = _refused(scope, records, channel, template, origin.campaign_id, ids, values)
+    addresses = _addresses(scope, channel, values)
+    refused = _refused(scope, records, channel, template, origin.campaign_id, ids, addresses)
     letters = MessageWriter(scope, channel, template, origin)
-    return {draft.message_id: _written(channel, letters, draft, values, refused) for draft in drafts}
+    return {draft.message_id: _written(letters, draft, values, addresses, refused) for draft in drafts}
 
 
 def unwritten(drafts: Sequence[Draft], reason: str) -> dict[str, Written]:
     """The receipts of messages none of which can be written for a reason, by id: they fail for good."""
     return {draft.message_id: _not_sent(draft, "failed", reason) for draft in drafts}
+
+
+@dataclass(frozen=True)
+class _Addresses:
+    """The addresses of customers by CustomerID: as they are known, and as they are written to.
+
+    are_ids: they are the ids themselves.
+    """
+
+    known: Mapping[str, str]
+    written: Mapping[str, str]
+    are_ids: bool = False
+
+    def of(self, customer_id: str) -> str:
+        """Where a message to a customer goes; empty where there is no address."""
+        return channel_addresses.mended(customer_id) if self.are_ids else self.written.get(customer_id, "")
+
+    @property
+    def spelled_otherwise(self) -> dict[str, str]:
+        """Those as they are written to which another key names than as they are known."""
+        keys = {customer_id: channel_addresses.address_key(address) for customer_id, address in self.known.items()}
+        return {
+            customer_id: address
+            for customer_id, address in self.written.items()
+            if channel_addresses.address_key(address) != keys[customer_id]
+        }
+
+
+def _addresses(scope: Scope, channel: Channel, values: Mapping[str, Values]) -> _Addresses:
+    if channel.address_attribute == OWN_ID:
+        return _Addresses({}, {}, are_ids=True)
+    known = {customer_id: attributes.get(channel.address_attribute) or "" for customer_id, attributes in values.items()}
+    written_to = channel.behaviour.written_to(scope, channel.settings)
+    return _Addresses(known, {customer_id: written_to(address) for customer_id, address in known.items()})
 
 
 def _refused(
@@ -74,24 +109,17 @@ def _refused(
     template: Template,
     campaign_id: int,
     ids: Sequence[str],
-    values: Mapping[str, Values],
+    addresses: _Addresses,
 ) -> dict[str, once.Refusal]:
     """Outcome and reason of customers to whom nothing goes: since processing addresses change and people say no."""
     if not ids:
         return {}
-    by_id = channel.address_attribute == OWN_ID
-    addresses = (
-        {}
-        if by_id
-        else {
-            customer_id: attributes.get(channel.address_attribute) or "" for customer_id, attributes in values.items()
-        }
-    )
     purpose = purposes.purpose_of(scope, channel.id, template.id)
-    unreachable = preferences.unreachable(scope, channel.id, ids, purpose, addresses)
+    unreachable = preferences.unreachable(scope, channel.id, ids, purpose, addresses.known)
+    unreachable |= suppressed_addresses.among(scope, channel.id, purpose, addresses.spelled_otherwise)
     recipients = [
         once.Recipient(campaign_id, customer_id, {channel.id: address})
-        for customer_id, address in addresses.items()
+        for customer_id, address in addresses.written.items()
         if address.strip() and customer_id not in unreachable
     ]
     ended = once.refused(scope, records, recipients)
@@ -104,16 +132,16 @@ def _refused(
 
 
 def _written(
-    channel: Channel,
     letters: MessageWriter,
     draft: Draft,
     values: Mapping[str, Values],
+    addresses: _Addresses,
     refused: Mapping[str, once.Refusal],
 ) -> Written:
     """One message, or the receipt of one that is not sent; one that cannot be written is no other customer's fault."""
     customer_id = draft.customer_id
     attributes = {OWN_ID: customer_id, **values.get(customer_id, {})} if customer_id else {}
-    address = channel_addresses.mended(attributes.get(channel.address_attribute) or "")
+    address = addresses.of(customer_id)
     if customer_id in refused:
         return _not_sent(draft, *refused[customer_id])
     if not address:
@@ -123,7 +151,7 @@ def _written(
     except FAULTS:
         raise
     except Exception as error:
-        log.exception("a message cannot be written", channel_id=channel.id, message_id=draft.message_id)
+        log.exception("a message cannot be written", message_id=draft.message_id)
         return _not_sent(draft, "failed", f"not sent: {type(error).__name__}")
 
 

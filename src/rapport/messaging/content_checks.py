@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from rapport.access.scope import Scope
 from rapport.channels.brands import brands
 from rapport.channels.brands.models import BrandKind
-from rapport.channels.messages import Content
+from rapport.channels.messages import Content, TextSize
 from rapport.channels.models import Channel
 from rapport.hosts import is_public
 from rapport.messaging.inlining import inlined
@@ -47,6 +47,7 @@ class ContentCheck(StrEnum):
     STYLES = "styles"
     LINKS = "links"
     SPAM_WORDS = "spam_words"
+    SEGMENTS = "segments"
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,9 @@ class Remark:
 
 
 def remarks_on(scope: Scope, channel: Channel, content: Content) -> list[Remark]:
-    """What speaks against a content on a channel; nothing on a channel that is not for mail."""
+    """What speaks against a content on a channel: of texts that are paid by length that, else nothing but of mail."""
+    if size := channel.behaviour.text_size(content.text):
+        return [*_length(channel, content.text, size), *_without_way_out(TextKind.TEXT, content.text)]
     brand = brands.brand_of(scope, channel.settings)
     if brand is None:
         return []
@@ -77,13 +80,8 @@ def _of_marketing(content: Content, postal_address: str) -> Iterator[Remark]:
     """What people must be told whom nobody asked."""
     parts = {TextKind.HTML: content.html, TextKind.TEXT: content.text}
     for part, written in parts.items():
-        fields = {tag.meaning.field.key for tag in tags(written, part) if isinstance(tag.meaning, Insertion)}
-        if written and not fields & WAYS_OUT:
-            yield Remark(
-                ContentCheck.UNSUBSCRIBE_LINK,
-                part,
-                "There is no link to unsubscribe: use [%UNSUB%] as the address of one.",
-            )
+        if written:
+            yield from _without_way_out(part, written)
     if not postal_address:
         yield Remark(
             ContentCheck.POSTAL_ADDRESS,
@@ -94,6 +92,24 @@ def _of_marketing(content: Content, postal_address: str) -> Iterator[Remark]:
     for part, written in parts.items():
         if written and _plain(postal_address) not in _plain(text_of(written) if part is TextKind.HTML else written):
             yield Remark(ContentCheck.POSTAL_ADDRESS, part, "The postal address of the brand is missing.")
+
+
+def _without_way_out(part: TextKind, written: str) -> Iterator[Remark]:
+    fields = {tag.meaning.field.key for tag in tags(written, part) if isinstance(tag.meaning, Insertion)}
+    if not fields & WAYS_OUT:
+        message = "There is no link to unsubscribe: use [%UNSUB%] as the address of one."
+        yield Remark(ContentCheck.UNSUBSCRIBE_LINK, part, message)
+
+
+def _length(channel: Channel, text: str, size: TextSize) -> Iterator[Remark]:
+    """How a text is sent, without the values of its tags: segments are paid, and few characters can double them."""
+    if size.segments > 1:
+        message = f"The text is sent in {size.segments} segments: it has {size.units} {size.alphabet} characters."
+        yield Remark(ContentCheck.SEGMENTS, TextKind.TEXT, message)
+    if costly := channel.behaviour.costly_letters(text):
+        shown = ", ".join(map(repr, costly[:SHOWN]))
+        message = f"These characters make the whole text {size.alphabet}, which more than doubles its length: {shown}."
+        yield Remark(ContentCheck.SEGMENTS, TextKind.TEXT, message)
 
 
 def _plain(text: str) -> str:

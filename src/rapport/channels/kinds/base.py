@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
-from rapport.channels.messages import Content, Message, Sender, Transport
+from rapport.channels import addresses
+from rapport.channels.messages import Content, Message, Sender, TextSize, Transport
 from rapport.channels.rate_plans import RatePlan
 from rapport.channels.returned import ReturnKind
 from rapport.errors import Invalid
@@ -79,6 +80,7 @@ class ChannelKind(ABC):
     is_pulled: outside systems pull the lists and keep the templates; otherwise Rapport sends the messages.
     measures_clicks: whether it becomes known who clicked in its messages, which are called message_noun.
     has_returns: whether messages may come back, or complaints about them, and say by a token which message it was.
+    has_short_links: whether links in its messages are short, since every character is paid.
     fault: why channels of the kind can send nothing whatever, in a sentence; empty where they can.
     """
 
@@ -94,6 +96,7 @@ class ChannelKind(ABC):
     is_pulled: ClassVar[bool] = False
     measures_clicks: ClassVar[bool] = False
     has_returns: ClassVar[bool] = False
+    has_short_links: ClassVar[bool] = False
     message_noun: ClassVar[str] = "any message"
     fault: str = ""
 
@@ -149,6 +152,18 @@ class ChannelKind(ABC):
         return Message(
             message_id, customer_id, to, content.subject, content.text, content.html, details=content.details
         )
+
+    def written_to(self, scope: Scope, settings: Mapping[str, Any]) -> Callable[[str], str]:
+        """How addresses are written to on a channel with these settings; by that two of them are the same."""
+        return addresses.mended
+
+    def text_size(self, text: str) -> TextSize | None:
+        """How long a text is, where that is counted and paid."""
+        return None
+
+    def costly_letters(self, text: str) -> list[str]:
+        """The characters of a text that make all of it longer where that is counted, each once."""
+        return []
 
     def provider(self, to: str) -> str:
         """Who takes messages to an address, where one that is slow must not hold up others; empty: all are alike."""

@@ -28,6 +28,8 @@ MAX_RETRY_AFTER = timedelta(hours=24)
 # After a rotation posts are signed with both secrets, so that the far end can change over; for so long unless told.
 GRACE_HOURS = 24.0
 LONGEST_GRACE_HOURS = 24.0 * 90
+# The error of an answer where nobody could be asked at all.
+REFUSED = "connection refused"
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,7 @@ class Poster:
         except Invalid as error:
             return Answer(None, error.message)
         except httpcore.ConnectError:
-            return Answer(None, "connection refused")
+            return Answer(None, REFUSED)
         except Exception as error:  # the far end can cause anything; the queue must go on
             return Answer(None, f"exchange failed: {type(error).__name__}")
 

@@ -103,6 +103,16 @@ class TemplateOut(TemplateListed):
     warnings: list[RemarkOut] = Field(description="Warnings about content that can nevertheless be sent")
 
 
+class TextSizeOut(BaseModel):
+    """How long a text is on phones; its segments are paid."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    alphabet: str = Field(examples=["GSM-7"], description="GSM-7 or UCS-2")
+    units: int = Field(examples=[171], description="Its characters in this alphabet, some of which count twice")
+    segments: int = Field(examples=[2])
+
+
 class PreviewOut(BaseModel):
     """A rendered message."""
 
@@ -110,6 +120,7 @@ class PreviewOut(BaseModel):
     text: str
     html: str
     details: dict[str, Any]
+    text_size: TextSizeOut | None = Field(None, description="The size of the text on an SMS channel; otherwise null")
 
 
 def shown(scope: Scope, template: Template) -> TemplateOut:
@@ -205,4 +216,12 @@ def preview_template(
     The unsubscribe link in it does not work, so trying it unsubscribes nobody. 404 for an unknown customer.
     """
     template = templates.template(principal.scope, channel_id, template_id)
-    return PreviewOut.model_validate(rendered(principal.scope, template, body), from_attributes=True)
+    content = rendered(principal.scope, template, body)
+    size = channels.channel(principal.scope, channel_id).behaviour.text_size(content.text)
+    return PreviewOut(
+        subject=content.subject,
+        text=content.text,
+        html=content.html,
+        details=dict(content.details),
+        text_size=size and TextSizeOut.model_validate(size),
+    )
