@@ -73,6 +73,7 @@ INTERFACES: dict[str, frozenset[str]] = {
             "importing.load_checks",
             "models",
             "new_attributes",
+            "person_ids",
             "personal",
             "privacy.anonymisation",
             "privacy.hidden_rows",
@@ -108,6 +109,7 @@ INTERFACES: dict[str, frozenset[str]] = {
             "worker",
         }
     ),
+    "inbox": frozenset({"changing", "forgetting", "personal", "reading", "storing"}),
     "insight": frozenset(
         {
             "microsegments",

@@ -44,6 +44,7 @@ RECORDS = {
     "channels": ("brand_addresses", "brands", "channel_apps", "channels", "dkim_keys", "sms_submissions"),
     "apps": ("device_apps", "installs", "provider_errors"),
     "notifications": ("deliveries", "listeners"),
+    "inbox": ("inbox_event_keys", "inbox_messages"),
     "insight": ("forecasts", "lifecycle_stages", "microsegments", "model_fits", "value_segments"),
     "audiences": (
         "customer_lists",

@@ -16,7 +16,7 @@ FLOORS = [
     {"stores"},
     {"access"},
     {"conditions"},
-    {"customers", "messaging", "channels", "notifications", "apps"},
+    {"customers", "messaging", "channels", "notifications", "apps", "inbox"},
     {"insight", "audiences", "delivery"},
     {"campaigns", "transactional"},
     {"realtime"},

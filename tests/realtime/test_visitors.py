@@ -12,12 +12,13 @@ from senders import Sender, app_event, handle, idle, stored
 from sqlalchemy import text
 
 from rapport.access.scope import Scope
+from rapport.customers.person_ids import person_of
 from rapport.customers.privacy import persons
 from rapport.realtime.events import joining
 from rapport.realtime.events.intake import Incoming, Intake
 from rapport.realtime.events.joining import join
 from rapport.realtime.events.names import Names
-from rapport.realtime.events.visitors import customer_of, person_of
+from rapport.realtime.events.visitors import customer_of
 from rapport.realtime.recording.warehouse_batches import file_batch
 from rapport.stores.backups import backup
 

@@ -53,6 +53,7 @@ from rapport.api.wire import (
     customers_model,
     customers_reactions,
     customers_writes,
+    embedded_messages,
     events,
     files,
     gateways,
@@ -72,6 +73,7 @@ from rapport.api.wire import (
     transactional_mail,
     unsubscribe,
     view_in_browser,
+    web_inbox,
 )
 
 # Paths are tried in this order, so what comes a thousand times a second comes first.
@@ -103,6 +105,8 @@ WIRE: tuple[APIRouter, ...] = (
     optimail_unsubscribers.router,
     preference_center.router,
     preference_page.router,
+    embedded_messages.router,
+    web_inbox.router,
 )
 MANAGEMENT: tuple[APIRouter, ...] = (
     tenants.router,

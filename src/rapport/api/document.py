@@ -10,7 +10,16 @@ from rapport.errors import Conflict, TooLarge
 Described = dict[str, Any]
 FAMILIES = {"Management": PROBLEMS, "Wire": ERRORS}
 # Whoever calls these shows no key: who it is stands in the path, in a token of its own, or does not matter.
-KEYLESS = {"Events", "Unsubscribe", "Mail", "Preference Center", "Preference page", "operations"}
+KEYLESS = {
+    "Events",
+    "Unsubscribe",
+    "Mail",
+    "Preference Center",
+    "Preference page",
+    "Embedded Messaging",
+    "Web Inbox",
+    "operations",
+}
 LOGIN = "Login"
 KEY = {
     "type": "apiKey",
@@ -62,6 +71,7 @@ PARAMETERS = {
     "token": "The token of the address in the message",
     "CustomerID": "The CustomerID, in any case",
     "configName": "Any name, such as mobile.1.0.0.json",
+    "messageId": "The ID of the message",
     "env": "Any name: every environment has the same configuration",
     "limit": "The maximum number of entries",
     "offset": "The number of entries to skip",

@@ -168,7 +168,7 @@ def _untracked(scope: Scope, groups: Sequence[PlannedGroup]) -> list[str]:
     return [
         f"ab_test: Rapport does not count opens and clicks on channel {channel.id}, so the fallback wins."
         for channel in tested
-        if not channel.behaviour.tracks(scope, channel.settings)
+        if not channel.behaviour.learns_clicks(scope, channel.settings)
     ]
 
 

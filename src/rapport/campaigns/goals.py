@@ -11,7 +11,6 @@ from rapport.campaigns.models import ORDERS, Series
 from rapport.campaigns.plans import Plan, channels_in
 from rapport.campaigns.schemas import Goal, PlainGoal
 from rapport.channels import service as channels
-from rapport.channels.models import Channel
 from rapport.conditions.purchases import IN_FORCE, IS_PURCHASE
 from rapport.errors import Invalid
 
@@ -126,13 +125,8 @@ def warnings(scope: Scope, series: Series) -> list[str]:
         "measured: Rapport sends it itself, and does not track its links. The goal shows nothing of it: turn tracking "
         "on, or choose another goal, such as orders."
         for channel in channels.channels(scope)
-        if channel.id in channel_ids and not _measures_clicks(scope, channel)
+        if channel.id in channel_ids and not channel.behaviour.learns_clicks(scope, channel.settings)
     ]
-
-
-def _measures_clicks(scope: Scope, channel: Channel) -> bool:
-    kind = channel.behaviour
-    return kind.measures_clicks or kind.tracks(scope, channel.settings)
 
 
 def check_goal(scope: Scope, goal: Goal, groups: int) -> None:

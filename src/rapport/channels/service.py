@@ -89,7 +89,7 @@ def create_channel(
     stored = merged(behaviour, {}, settings or {})
     address = address_attribute or behaviour.address_attribute
     permission = behaviour.permission_attribute if permission_attribute == "default" else permission_attribute
-    _check(scope, name, address, permission)
+    _check(scope, behaviour, name, address, permission)
     behaviour.check_settings(scope, stored)
     try:
         with scope.records() as session:
@@ -132,7 +132,7 @@ def update_channel(scope: Scope, channel_id: int, **changes: Any) -> Channel:
                 stored.behaviour.check_settings(scope, changes["settings"])
             for member, value in changes.items():
                 setattr(stored, member, value.upper() if member.endswith("_attribute") and value else value)
-            _check(scope, stored.name, stored.address_attribute, stored.permission_attribute)
+            _check(scope, stored.behaviour, stored.name, stored.address_attribute, stored.permission_attribute)
             session.flush()
             scope.audit(session, "update", f"channel {channel_id}", members=sorted(changes))
     except IntegrityError as error:
@@ -141,9 +141,11 @@ def update_channel(scope: Scope, channel_id: int, **changes: Any) -> Channel:
     return stored
 
 
-def _check(scope: Scope, name: str, address: str, permission: str | None) -> None:
+def _check(scope: Scope, kind: ChannelKind, name: str, address: str, permission: str | None) -> None:
     if not name.strip():
         raise Invalid("name must not be empty.")
+    if kind.by_own_id_only and address.upper() != OWN_ID:
+        raise Invalid(f"address_attribute of a channel of the kind {kind.name} must be {OWN_ID}.")
     if address.upper() != OWN_ID:
         attributes.find(scope, [address], "address_attribute")
     consent = attributes.find(scope, [permission], "permission_attribute")[0].consent if permission else None

@@ -16,6 +16,7 @@ from rapport.channels import addresses as channel_addresses
 from rapport.channels.kinds.base import OWN_ID
 from rapport.channels.messages import Message, Origin, Receipt
 from rapport.channels.models import Channel
+from rapport.customers.person_ids import person_of
 from rapport.delivery import once
 from rapport.delivery.values import Values, attribute_values
 from rapport.messaging import rendering, templates
@@ -31,7 +32,7 @@ Written = Message | Receipt
 
 @dataclass(frozen=True)
 class Draft:
-    """A message that is to be written. customer_id is empty for a visitor whom nobody knows.
+    """A message that is to be written. customer_id is empty for a visitor whom nobody knows, whose id is visitor_id.
 
     extra is what the source knows besides: promo_code, products, and what an event said (see messaging.render).
     """
@@ -39,6 +40,7 @@ class Draft:
     message_id: str
     customer_id: str
     extra: Mapping[str, Any] = field(default_factory=dict)
+    visitor_id: str = ""
 
 
 def write(
@@ -72,16 +74,21 @@ def unwritten(drafts: Sequence[Draft], reason: str) -> dict[str, Written]:
 class _Addresses:
     """The addresses of customers by CustomerID: as they are known, and as they are written to.
 
-    are_ids: they are the ids themselves.
+    are_ids: they are the ids themselves; visitors_too: those of visitors as well.
     """
 
     known: Mapping[str, str]
     written: Mapping[str, str]
     are_ids: bool = False
+    visitors_too: bool = False
 
-    def of(self, customer_id: str) -> str:
-        """Where a message to a customer goes; empty where there is no address."""
-        return channel_addresses.mended(customer_id) if self.are_ids else self.written.get(customer_id, "")
+    def of(self, draft: Draft) -> str:
+        """Where a message goes; empty where there is no address."""
+        if not self.are_ids:
+            return self.written.get(draft.customer_id, "")
+        if draft.visitor_id and not draft.customer_id and self.visitors_too:
+            return person_of("", draft.visitor_id)
+        return draft.customer_id
 
     @property
     def spelled_otherwise(self) -> dict[str, str]:
@@ -96,7 +103,7 @@ class _Addresses:
 
 def _addresses(scope: Scope, channel: Channel, values: Mapping[str, Values]) -> _Addresses:
     if channel.address_attribute == OWN_ID:
-        return _Addresses({}, {}, are_ids=True)
+        return _Addresses({}, {}, are_ids=True, visitors_too=channel.behaviour.by_own_id_only)
     known = {customer_id: attributes.get(channel.address_attribute) or "" for customer_id, attributes in values.items()}
     written_to = channel.behaviour.written_to(scope, channel.settings)
     return _Addresses(known, {customer_id: written_to(address) for customer_id, address in known.items()})
@@ -141,7 +148,7 @@ def _written(
     """One message, or the receipt of one that is not sent; one that cannot be written is no other customer's fault."""
     customer_id = draft.customer_id
     attributes = {OWN_ID: customer_id, **values.get(customer_id, {})} if customer_id else {}
-    address = addresses.of(customer_id)
+    address = addresses.of(draft)
     if customer_id in refused:
         return _not_sent(draft, *refused[customer_id])
     if not address:

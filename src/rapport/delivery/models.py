@@ -40,6 +40,7 @@ class MailEventKind(StrEnum):
     DELIVERED = "delivered"
     OPENED = "opened"
     CLICKED = "clicked"
+    DELETED = "deleted"  # from an inbox
     UNSUBSCRIBED = "unsubscribed"
     PERMANENT = ReturnKind.PERMANENT
     TEMPORARY = ReturnKind.TEMPORARY

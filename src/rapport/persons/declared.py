@@ -7,6 +7,7 @@ from rapport.audiences.personal import PERSONAL_DATA as AUDIENCE_PERSONAL_DATA
 from rapport.campaigns.personal import PERSONAL_DATA as CAMPAIGN_PERSONAL_DATA
 from rapport.customers.personal import PERSONAL_DATA as CUSTOMER_PERSONAL_DATA
 from rapport.delivery.personal import PERSONAL_DATA as DELIVERY_PERSONAL_DATA
+from rapport.inbox.personal import PERSONAL_DATA as INBOX_PERSONAL_DATA
 from rapport.insight.personal import PERSONAL_DATA as INSIGHT_PERSONAL_DATA
 from rapport.messaging.personal import PERSONAL_DATA as MESSAGING_PERSONAL_DATA
 from rapport.notifications.personal import PERSONAL_DATA as NOTIFICATION_PERSONAL_DATA
@@ -25,6 +26,7 @@ DECLARED: tuple[PersonalData, ...] = (
     MESSAGING_PERSONAL_DATA,
     APP_PERSONAL_DATA,
     NOTIFICATION_PERSONAL_DATA,
+    INBOX_PERSONAL_DATA,
     DELIVERY_PERSONAL_DATA,
     CAMPAIGN_PERSONAL_DATA,
 )

@@ -10,12 +10,13 @@ from sqlalchemy.orm import Session
 
 from rapport.access.personal_data import Texts
 from rapport.access.scope import Scope, current_scope
+from rapport.customers.person_ids import VISITOR
 from rapport.customers.privacy import anonymisation, hidden_rows
 from rapport.customers.writes import locks
 from rapport.delivery import outbox
 from rapport.delivery.models import Source
+from rapport.inbox import forgetting
 from rapport.realtime.events.owners import IS_FIRST
-from rapport.realtime.events.visitors import VISITOR
 from rapport.realtime.matching.evaluating import with_parameters
 from rapport.stores.records.spellings import is_one_of, spellings_of
 from rapport.stores.workflows import work
@@ -81,6 +82,7 @@ def held(scope: Scope, customer_id: str) -> dict[str, list[dict[str, Any]]]:
         names = _names(scope, session, [customer_id])
         tables = {table: _rows(session, table, naming, names) for table, naming in HELD.items()}
         tables["firing_messages"] = _rows(session, "messages", MESSAGES, names)
+    tables["inbox_messages_of_visitors"] = forgetting.held(scope, [VISITOR + visitor for visitor in names["first"]])
     sql = f"SELECT * FROM visitor_events WHERE {MINE} ORDER BY seq"  # noqa: S608 - ours
     tables["visitor_events"] = orjson.loads(scope.warehouse.json_rows(sql, {"ids": names["first"]}))
     return tables
@@ -123,6 +125,7 @@ def forget(scope: Scope, customer_id: str, follow: Callable[[str], None]) -> int
         for table in ORDER:
             done = session.execute(text(DELETE.format(table=table, naming=HELD[table])), names)
             rows += done.rowcount  # type: ignore[attr-defined]
+        rows += forgetting.forget(scope, session, [VISITOR + visitor for visitor in names["first"]])
     if names["first"]:
         _hide(scope, names["first"])
         for visitor in names["first"]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from rapport.conditions.outcomes import Outcome
 from rapport.delivery import outbox
 from rapport.delivery.models import Source, State
+from rapport.inbox import forgetting
 from rapport.notifications import service as notifications
 from rapport.realtime.metrics import UNFILED, WAITING
 from rapport.realtime.states import FiringState
@@ -110,7 +111,8 @@ class Purge:
             TableSweep("event_keys", self._drop_keys),
             TableSweep("trigger_firings", self._drop_firings),
             TableSweep("deliveries", notifications.drop_ended),
-            *(TableSweep(table, self._drop_transactional(table)) for table in STATEMENTS),
+            *(TableSweep(table, self._drop_ended(table, drop_old)) for table in STATEMENTS),
+            *(TableSweep(table, self._drop_ended(table, forgetting.drop_old)) for table in forgetting.STATEMENTS),
         ]
 
     def portion(self) -> bool:
@@ -134,8 +136,10 @@ class Purge:
         before = self._stores.clock.now() - KEYS_KEPT
         session.execute(DROP_KEYS, {"first": first, "last": last, "before": before})
 
-    def _drop_transactional(self, table: str) -> Callable[[Session, str, str], None]:
-        return lambda session, first, last: drop_old(session, table, first, last, self._stores.clock.now())
+    def _drop_ended(
+        self, table: str, drop: Callable[[Session, str, str, str, datetime], object]
+    ) -> Callable[[Session, str, str], object]:
+        return lambda session, first, last: drop(session, table, first, last, self._stores.clock.now())
 
     def _drop_firings(self, session: Session, first: str, last: str) -> None:
         now = self._stores.clock.now()

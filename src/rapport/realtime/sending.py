@@ -43,7 +43,8 @@ class FiringMessages(CampaignMessages):
             if firing := fired.get(claim.source_id):
                 of_event = event_values(events.get(firing.series_id, ""), firing.parameters)
                 extra = {"promo_code": claim.promo_code, **of_event}
-                draft = Draft(claim.message_id, claim.customer_id, extra)
+                visitor_id = firing.customer_id if firing.is_visitor else ""
+                draft = Draft(claim.message_id, claim.customer_id, extra, visitor_id)
                 together[_origin(claim, days[firing.campaign_id])].append((claim, draft))
         return together
 

@@ -15,6 +15,7 @@ PACKAGES = (
     "campaigns",
     "messaging",
     "channels",
+    "inbox",
     "notifications",
     "realtime",
     "transactional",

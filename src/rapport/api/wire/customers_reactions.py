@@ -8,7 +8,7 @@ from rapport.api.reads import Read, Values, register
 from rapport.api.sections import SectionRouter
 from rapport.api.wire.recipients import DATE, bind, campaigns, executed, executed_on, listed, of_campaigns
 from rapport.campaigns.models import Occurrence
-from rapport.conditions.interaction_codes import FIRST_OF_MACHINES
+from rapport.conditions.interaction_codes import FIRST_OF_OTHERS
 from rapport.conditions.send_days import LONGEST_LEAD
 from rapport.customers import products
 from rapport.customers.writes import attribute_writes
@@ -27,10 +27,10 @@ INTERACTIONS = """
         template_id AS TemplateID,
         event_id AS EventID
 """
-BY_PERSONS = f"event_id < {FIRST_OF_MACHINES}"
+REACTIONS = f"event_id < {FIRST_OF_OTHERS}"
 REACTED_TO = f"""
     SELECT DISTINCT campaign_id FROM campaign_interactions
-    WHERE delivery_date BETWEEN {{first:Date}} AND {{last:Date}} AND customer_id = {{customer:String}} AND {BY_PERSONS}
+    WHERE delivery_date BETWEEN {{first:Date}} AND {{last:Date}} AND customer_id = {{customer:String}} AND {REACTIONS}
 """  # noqa: S608 - of constants
 KIND = "campaign_id, recipient_group_id, action_id, channel_id, template_id, event_id"
 
@@ -67,7 +67,7 @@ def _delivered(scope: Scope, values: Values) -> Values | None:
 
 def _of_interactions(values: Values, *conditions: str) -> str:
     """FROM and WHERE: the interactions of bound campaigns, whose delivery_date is the day of processing."""
-    chosen = (*conditions, BY_PERSONS)
+    chosen = (*conditions, REACTIONS)
     if values["ChannelID"]:
         chosen = (*chosen, "channel_id = {ChannelID:UInt32}")
     return of_campaigns(values, *chosen, table="campaign_interactions", day="delivery_date")

@@ -30,13 +30,13 @@ from rapport.api.wire.event_senders import (
     vendor_of,
     verify,
 )
+from rapport.customers.person_ids import person_of
 from rapport.errors import Invalid, RapportError, TooManyRequests
 from rapport.realtime.events.directory import IntakeTenant
 from rapport.realtime.events.reading import RawEvent
 from rapport.realtime.events.storing import Accepted, Incoming, LogEntry
 from rapport.realtime.events.tokens import SDK_TOKEN
 from rapport.realtime.events.validation import TENANT_FAULT, Faulty, check_of_vendor, event_of
-from rapport.realtime.events.visitors import person_of
 from rapport.realtime.metrics import REJECTED
 from rapport.realtime.states import EventStatus, Origin
 

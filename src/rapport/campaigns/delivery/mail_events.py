@@ -16,6 +16,7 @@ from rapport.campaigns.measurement.received import UnfiledReceipts, parts
 from rapport.conditions.interaction_codes import (
     BOUNCED,
     CLICKED,
+    DELETED,
     DELIVERED,
     DROPPED,
     MACHINE_CLICKED,
@@ -38,6 +39,7 @@ CODES: dict[str, tuple[int, ...]] = {
     MailEventKind.DELIVERED: (DELIVERED,),
     MailEventKind.OPENED: (OPENED,),
     MailEventKind.CLICKED: (CLICKED, OPENED),
+    MailEventKind.DELETED: (DELETED,),
     MailEventKind.UNSUBSCRIBED: (UNSUBSCRIBED,),
     MailEventKind.PERMANENT: (BOUNCED,),
     MailEventKind.TEMPORARY: (DROPPED,),

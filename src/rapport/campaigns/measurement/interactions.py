@@ -22,6 +22,7 @@ from rapport.campaigns.states import EXECUTED_STATES, RunState
 from rapport.conditions.interaction_codes import (
     BOUNCED,
     CLICKED,
+    DELETED,
     DELIVERED,
     DROPPED,
     MACHINE_CLICKED,
@@ -49,9 +50,9 @@ INTERACTIONS = {
     SPAM_REPORT: "spam report",
     BOUNCED: "bounced",
 }
-# What scanners and proxies did: counted apart from what people did, and reported by nobody but Rapport itself.
-BY_MACHINES = {MACHINE_OPENED: "machine opened", MACHINE_CLICKED: "machine clicked"}
-RECORDED = INTERACTIONS | BY_MACHINES
+# What scanners and proxies did, and what was deleted: counted apart, and reported by nobody but Rapport itself.
+UNREPORTED = {MACHINE_OPENED: "machine opened", MACHINE_CLICKED: "machine clicked", DELETED: "deleted"}
+RECORDED = INTERACTIONS | UNREPORTED
 # Interactions after which a customer must not be written to on the channel any more.
 SUPPRESSING = {UNSUBSCRIBED: "unsubscribed", SPAM_REPORT: "complaint", BOUNCED: "bounced"}
 # Interactions that only a message that arrived makes possible.
@@ -137,7 +138,7 @@ def reported_on(scope: Scope, rows: Iterable[ReportedInteraction]) -> dict[int, 
     for campaign, channel, template, group, event, day in places:
         check_place(channel_rows, campaign, channel, template)
         _check_group(channel_rows, campaign, channel, template, group)
-        if event not in BY_MACHINES:
+        if event not in UNREPORTED:
             check_event(event)
         _check_day(scope, campaigns[campaign], day)
     return campaigns

@@ -77,6 +77,7 @@ class ChannelKind(ABC):
     is sent only where the settings in secret_place point. details is the model of what a template says beside subject,
     HTML and text; its texts may hold tags. known_id is the id of a tenant's first channel of the kind.
     address_attribute and permission_attribute are what a channel gets that names none.
+    by_own_id_only: whoever fetches the messages names the customer, or the visitor, as events do ('v:' and its id).
     is_pulled: outside systems pull the lists and keep the templates; otherwise Rapport sends the messages.
     measures_clicks: whether it becomes known who clicked in its messages, which are called message_noun.
     has_returns: whether messages may come back, or complaints about them, and say by a token which message it was.
@@ -93,6 +94,7 @@ class ChannelKind(ABC):
     address_attribute: ClassVar[str] = OWN_ID
     permission_attribute: ClassVar[str | None] = None
     address_form: ClassVar[AddressForm] = ANY_ADDRESS
+    by_own_id_only: ClassVar[bool] = False
     is_pulled: ClassVar[bool] = False
     measures_clicks: ClassVar[bool] = False
     has_returns: ClassVar[bool] = False
@@ -180,6 +182,10 @@ class ChannelKind(ABC):
     def tracks(self, scope: Scope, settings: Mapping[str, Any]) -> bool:
         """Whether opens and clicks of the messages of a channel with these settings are tracked."""
         return False
+
+    def learns_clicks(self, scope: Scope, settings: Mapping[str, Any]) -> bool:
+        """Whether it becomes known who opens messages of a channel with these settings and clicks in them."""
+        return self.measures_clicks or self.tracks(scope, settings)
 
     def sending_attributes(self, scope: Scope, settings: Mapping[str, Any], subject: str, sender: Sender) -> list[str]:
         """What GetChannelTemplateDetails tells, beside the content, of a template with this subject and sender."""

@@ -4,11 +4,12 @@ from rapport.channels.kinds.base import AddressForm, ChannelKind
 from rapport.channels.kinds.email import EmailKind
 from rapport.channels.kinds.external import ExternalKind
 from rapport.channels.kinds.gone import GoneKind
+from rapport.channels.kinds.inbox import InboxKind
 from rapport.channels.kinds.sms import SmsKind
 from rapport.errors import Invalid
 
 # By name, as channels store it.
-KINDS: dict[str, ChannelKind] = {kind.name: kind for kind in (EmailKind(), ExternalKind(), SmsKind())}
+KINDS: dict[str, ChannelKind] = {kind.name: kind for kind in (EmailKind(), ExternalKind(), SmsKind(), InboxKind())}
 
 
 def kind_named(name: str) -> ChannelKind:

@@ -12,7 +12,7 @@ from rapport.conditions.interaction_codes import (
     BOUNCED,
     CLICKED,
     DROPPED,
-    FIRST_OF_MACHINES,
+    FIRST_OF_OTHERS,
     OPENED,
     SPAM_REPORT,
     UNSUBSCRIBED,
@@ -30,12 +30,12 @@ INTERACTIONS = {
     "bounced": BOUNCED,
 }
 # What machines did is nothing that a customer did.
-BY_PERSONS = f"event_id < {FIRST_OF_MACHINES}"
+REACTIONS = f"event_id < {FIRST_OF_OTHERS}"
 READ = f"""
     SELECT customer_id, toUnixTimestamp64Milli(interaction_at), event_id, campaign_id, action_id, channel_id,
         template_id
     FROM campaign_interactions
-    WHERE {OF_CUSTOMERS} AND interaction_at >= {{since:DateTime('UTC')}} AND {BY_PERSONS}
+    WHERE {OF_CUSTOMERS} AND interaction_at >= {{since:DateTime('UTC')}} AND {REACTIONS}
 """  # noqa: S608 - of constants
 
 
@@ -70,7 +70,7 @@ class Interactions(History[Interaction]):
 
     def rules_sql(self, query: Query) -> Iterable[str]:
         """Only what people did counts."""
-        return (BY_PERSONS,)
+        return (REACTIONS,)
 
     def happening(self, node: HistoryIs, row: Interaction) -> Happening:
         """Every interaction counts."""

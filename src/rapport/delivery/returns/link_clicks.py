@@ -39,11 +39,14 @@ class FollowedLink:
 
 
 def add(session: Session, events: Iterable[MailEvent]) -> None:
-    """Count the clicks among events, in the transaction that takes the events out of the queue."""
+    """Count the clicks on links among events, in the transaction that takes the events out of the queue.
+
+    Where a message is one link, as in an inbox, its clicks have none.
+    """
     by_persons: Counter[tuple[int, ...]] = Counter()
     by_machines: Counter[tuple[int, ...]] = Counter()
     for event in events:
-        if event.kind == MailEventKind.CLICKED:
+        if event.kind == MailEventKind.CLICKED and event.link_id:
             place = tuple(int(getattr(event, name)) for name in PLACE)
             (by_machines if event.by_machine else by_persons)[place] += 1
     places = by_persons.keys() | by_machines.keys()

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
+from rapport.customers.person_ids import person_of
 
 if TYPE_CHECKING:
     from rapport.realtime.models import Firing
@@ -25,6 +26,17 @@ HISTORY = text("""
     SELECT visitor_id, since, customer_id FROM visitor_owners
     WHERE tenant_id = :tenant_id AND visitor_id = ANY(CAST(:visitors AS text[])) ORDER BY visitor_id, since
 """)
+# The visitors whose doings of before anybody knew them are a person's, and those of some whom nobody knows yet.
+NAMED = text(f"""
+    SELECT owner.visitor_id FROM visitor_owners AS owner
+    WHERE owner.tenant_id = :tenant_id AND owner.person = :person AND {IS_FIRST}
+    UNION
+    SELECT visitor_id FROM unnest(CAST(:visitors AS text[])) AS named(visitor_id)
+    WHERE NOT EXISTS (
+        SELECT 1 FROM visitor_owners AS owner
+        WHERE owner.tenant_id = :tenant_id AND owner.visitor_id = named.visitor_id
+    )
+""")  # noqa: S608 - ours
 # Where the customer is another than before. What is older than the last word about a visitor counts only when it is
 # older than the first, too.
 OWN = text("""
@@ -72,6 +84,20 @@ def owners(scope: Scope, session: Session, visitor_ids: Iterable[str]) -> Owners
             histories[visitor][0].append(since)
             histories[visitor][1].append(customer)
     return Owners(dict(histories))
+
+
+def persons_named(scope: Scope, customer_id: str, visitor_id: str) -> tuple[str, ...]:
+    """The person ids under which is kept what belongs to somebody whom a client names by either id, or by both.
+
+    Of a visitor that became a customer it belongs to that customer alone. Apps put the visitor id in the place of the
+    customer id where they know no customer.
+    """
+    visitors = sorted({name for name in (customer_id, visitor_id) if name})
+    person = customer_id.lower() if customer_id != visitor_id else ""
+    parameters = {"tenant_id": scope.tenant_id, "person": person, "visitors": visitors}
+    with scope.reads() as session:
+        own = session.scalars(NAMED, parameters).all()
+    return (*([person] if person else []), *(person_of("", visitor) for visitor in own))
 
 
 def found_out(scope: Scope, session: Session, waiting: "Sequence[Firing]") -> dict[str, str]:

@@ -44,7 +44,6 @@ OF_NOBODY = frozenset(
     derived_from(word)
     for word in ("", "undefined", "null", "NULL", "Null", "None", "none", "nil", "NaN", "nan", "0", "[object Object]")
 )
-VISITOR = "v:"
 LONGEST_ID = 255
 # Whom a process has seen identified, so that each further event of a person costs no statement; that it still is
 # the same customer is noted from time to time, for an event of another that comes late.
@@ -137,11 +136,6 @@ class Link:
     def may_take(self) -> bool:
         """Whether the visitor's id may have been made of another customer's than this one's."""
         return bool(self.customer_id) and len(self.visitor_id) == DERIVED_LENGTH and not self.is_derived
-
-
-def person_of(customer_id: str, visitor_id: str) -> str:
-    """Whom an event is about: the customer id in lower case, or 'v:' and the visitor id."""
-    return customer_id.lower() if customer_id else VISITOR + visitor_id
 
 
 def is_nobody(person_id: str) -> bool:

@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
 from rapport.campaigns.triggered.schemas import RepeatedTrigger, SequenceTrigger
+from rapport.customers.person_ids import person_of
 from rapport.realtime.events.owners import IS_FIRST
-from rapport.realtime.events.visitors import person_of
 from rapport.realtime.matching import progress
 from rapport.realtime.matching.candidates import Candidate
 from rapport.realtime.matching.catalogue import Catalogue, Role, Trigger, Watch

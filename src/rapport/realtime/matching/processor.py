@@ -17,11 +17,11 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+from rapport.customers.person_ids import person_of
 from rapport.customers.writes import ordering
 from rapport.errors import RapportError, Unavailable
 from rapport.realtime.closing_days import tidy
 from rapport.realtime.events.owners import Owners, owners
-from rapport.realtime.events.visitors import person_of
 from rapport.realtime.matching.catalogue import Catalogue, Catalogues
 from rapport.realtime.matching.deciding import decide
 from rapport.realtime.matching.evaluating import Arrival, candidates, watched

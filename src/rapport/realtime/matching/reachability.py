@@ -12,9 +12,9 @@ from rapport.channels.kinds.base import OWN_ID
 from rapport.channels.models import Channel
 from rapport.conditions.outcomes import Outcome
 from rapport.customers.consent import Consents
+from rapport.customers.person_ids import VISITOR
 from rapport.messaging.contactability import preferences, rules
 from rapport.messaging.contactability.purposes import ANYTHING, Purpose, purposes_of_templates
-from rapport.realtime.events.visitors import VISITOR
 from rapport.realtime.matching.facts import KnownCustomer
 
 # A fault of a channel: the outcome and the reason why a person cannot be reached on it.

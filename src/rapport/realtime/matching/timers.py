@@ -20,9 +20,9 @@ from rapport.campaigns.triggered.schemas import QuietHours
 from rapport.channels.service import channels as channels_of
 from rapport.conditions.outcomes import Outcome
 from rapport.customers import attributes, consent
+from rapport.customers.person_ids import VISITOR
 from rapport.messaging.contactability import rules
 from rapport.realtime.events.owners import found_out, owners
-from rapport.realtime.events.visitors import VISITOR
 from rapport.realtime.matching import progress
 from rapport.realtime.matching.background import Days, messages_of
 from rapport.realtime.matching.candidates import Candidate

@@ -11,9 +11,10 @@ from rapport.access.scope import Scope
 from rapport.campaigns.models import Series
 from rapport.campaigns.triggered import definitions, runs
 from rapport.conditions.outcomes import Outcome
+from rapport.customers.person_ids import person_of
 from rapport.errors import Invalid
 from rapport.realtime.events.validation import parameters_of
-from rapport.realtime.events.visitors import customer_of, person_of
+from rapport.realtime.events.visitors import customer_of
 from rapport.realtime.matching.background import Background
 from rapport.realtime.matching.candidates import Candidate
 from rapport.realtime.matching.catalogue import Catalogue, Role, compiled

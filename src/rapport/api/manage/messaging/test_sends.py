@@ -17,7 +17,7 @@ from rapport.api.manage.messaging.templates import Id, TemplateId
 from rapport.api.sections import SectionRouter
 from rapport.channels import opening
 from rapport.channels import service as channels
-from rapport.channels.messages import Message
+from rapport.channels.messages import Message, Origin
 from rapport.channels.models import Channel
 from rapport.errors import Invalid
 from rapport.messaging import templates
@@ -105,4 +105,7 @@ def _messages(
     content = replace(content, subject=f"{SUBJECT}{content.subject}")
     sender = sender_of(scope, channel, template)
     written = [channel.behaviour.write(f"test-{uuid.uuid4()}", "test", to, content) for to in recipients]
-    return [replace(message, sender=sender, headers={**message.headers, HEADER: "yes"}) for message in written]
+    origin, marked = Origin(channel.id, template_id=template.id), {HEADER: "yes"}
+    return [
+        replace(message, sender=sender, origin=origin, headers={**message.headers, **marked}) for message in written
+    ]
