@@ -62,8 +62,8 @@ def query_of(request: Request) -> dict[str, str]:
 
 async def tenant_of(request: Request, named: str = "") -> IntakeTenant:
     """The tenant that the query names, or else the body or X-Tenant-Id. Raises Invalid."""
-    told = query_of(request).get("tenantid") or named or request.headers.get("x-tenant-id", "").strip()
-    number = number_of(told)
+    digits = query_of(request).get("tenantid") or named or request.headers.get("x-tenant-id", "").strip()
+    number = number_of(digits)
     directory: Directory = request.app.state.directory
     tenant = await directory.tenant(number) if NO_TENANT < number <= INT32_MAX else None
     if tenant is None:

@@ -5,7 +5,7 @@ Needs no key: the tenant and the brand stand in the query, or in the body.
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, TypeVar
 
 import orjson
@@ -59,6 +59,7 @@ FIRST_GET, SECOND_GET = (
 )
 LARGEST_TIME = 253_402_300_799_999  # the last millisecond of the year 9999
 LARGEST_ID = 2**31 - 1
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Of the numbers of events those that are done by people; the others tell what Rapport knows better.
 ACTIONS = {0: Action.READ, 1: Action.CLICKED, 2: Action.DELETED}
 LAST_EVENT = 4
@@ -200,7 +201,7 @@ async def update_status(request: Request, body: bytes = Depends(body_of)) -> Res
 def _change(change: StatusChange, message_id: Any) -> Report:
     if change.read_at is None:
         return Report(message_id, Action.UNREAD)
-    return Report(message_id, Action.READ, datetime.fromtimestamp(change.read_at / 1000, UTC))
+    return Report(message_id, Action.READ, EPOCH + timedelta(milliseconds=change.read_at))
 
 
 @router.post(
