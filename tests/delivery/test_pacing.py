@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
+from name_server import serving
 
 from rapport.access.scope import Scope
 from rapport.channels import service as channels
@@ -46,3 +47,36 @@ def test_what_one_stream_sends_is_not_of_the_quota_of_the_other(scope: Scope, ch
         assert list(Pace(scope, channel, stream).held(letters)) == [letters[1].message_id]
     firing = letter(Source.FIRING, "new.example")
     assert firing.message_id in Pace(scope, channel, Source.FIRING).held([firing]), "campaigns share theirs"
+
+
+def test_domains_that_one_provider_hosts_share_its_numbers(scope: Scope) -> None:
+    today = datetime.now(UTC).date().isoformat()
+    rules: list[dict[str, object]] = [
+        {"domains": ["own.example"], "per_hour": [60_000]},
+        {"mail_servers": ["Big.Example."], "per_hour": [1]},
+    ]
+    settings = {
+        "host": "127.0.0.1",
+        "port": 25,
+        "from_address": "shop@example.com",
+        "rate_plan": {"start_date": today, "rules": rules},
+    }
+    channel = channels.create_channel(scope, "Hosted", "email", settings=settings)
+    domains = ["hosted1.example", "hosted2.example", "notbig.example", "own.example", "silent.example"]
+    with serving() as name_server:
+        name_server.records = {
+            ("hosted1.example", "MX"): ["10 aspmx.l.big.example."],
+            ("hosted2.example", "MX"): ["5 elsewhere.example.", "10 BIG.example."],
+            ("notbig.example", "MX"): ["10 mx.notbig.example."],
+            ("own.example", "MX"): ["10 mx.big.example."],
+        }
+        scope.stores.settings.dns_servers = name_server.address
+        try:
+            letters = [letter(Source.RUN, domain) for domain in domains]
+            for _ in range(2):
+                held = Pace(scope, channel, Source.RUN).held(letters)
+            assert list(held) == [letters[0].message_id, letters[1].message_id]
+            asked = [name for name, kind in name_server.asked if kind == "MX"]
+            assert sorted(asked) == sorted(set(domains) - {"own.example"}), "each is looked up once, where it matters"
+        finally:
+            scope.stores.settings.dns_servers = ""

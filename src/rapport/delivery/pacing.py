@@ -9,7 +9,7 @@ servers live by them.
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import select, text
@@ -74,11 +74,12 @@ class Pace:
             if provider := self.provider(message):
                 by_provider[provider].append(message)
         self._read(by_provider)
+        today, hosts = OUTSIDE_CLOCK.now().date(), self._hosts(by_provider)
         held: dict[str, datetime] = {}
         by_lane: dict[tuple[str, int], list[Message]] = defaultdict(list)
         for provider, own in by_provider.items():
             until = self.resting_until(provider)
-            limit = self._plan.allowed(provider, OUTSIDE_CLOCK.now().date()) if self._plan else None
+            limit = self._plan.allowed(provider, today, hosts.get(provider, ())) if self._plan else None
             if until is not None:
                 held |= {message.message_id: until for message in own}
             elif limit is not None:
@@ -87,6 +88,11 @@ class Pace:
             granted, next_at = self._take(name, per_hour, len(own))
             held |= {message.message_id: next_at for message in own[granted:]}
         return held
+
+    def _hosts(self, providers: Collection[str]) -> Mapping[str, Sequence[str]]:
+        """Who takes the mail of providers, as far as the rate plan asks for it."""
+        undecided = self._plan.undecided(providers) if self._plan else []
+        return self._channel.behaviour.mail_servers(self._scope, undecided) if undecided else {}
 
     def resting_until(self, provider: str) -> datetime | None:
         """Until when a provider is left alone; None where messages may leave for it."""

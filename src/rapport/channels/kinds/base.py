@@ -1,7 +1,7 @@
 """What a kind of channel is: everything in which channels of one kind differ from those of another, in one object."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Protocol
 
@@ -170,6 +170,10 @@ class ChannelKind(ABC):
     def provider(self, to: str) -> str:
         """Who takes messages to an address, where one that is slow must not hold up others; empty: all are alike."""
         return ""
+
+    def mail_servers(self, scope: Scope, domains: Collection[str]) -> Mapping[str, Sequence[str]]:
+        """The hosts that take what is sent to each of some domains; none where that is not known."""
+        return {}
 
     def rate_plan(self, scope: Scope, settings: Mapping[str, Any]) -> RatePlan | None:
         """How much may leave for each provider on a channel with these settings; None for as much as it takes."""

@@ -1,6 +1,6 @@
 """The kind of channel by which Rapport itself sends e-mail."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from rapport.channels.addresses import email_sql, is_email_address
 from rapport.channels.brands import brands
 from rapport.channels.brands.outgoing import outgoing
 from rapport.channels.email import EmailTransport
+from rapport.channels.exchangers import Exchangers
 from rapport.channels.kinds.base import AddressForm, ChannelKind
 from rapport.channels.messages import Content, Message, Sender, Transport
 from rapport.channels.rate_plans import RatePlan
@@ -88,6 +89,10 @@ class EmailKind(ChannelKind):
     def provider(self, to: str) -> str:
         """The domain of the address."""
         return to.rpartition("@")[2].strip().lower()
+
+    def mail_servers(self, scope: Scope, domains: Collection[str]) -> Mapping[str, Sequence[str]]:
+        """Those of their MX records."""
+        return scope.stores.workers.only(Exchangers, scope.stores).of(domains)
 
     def rate_plan(self, scope: Scope, settings: Mapping[str, Any]) -> RatePlan | None:
         """That of the channel, or of its brand."""
