@@ -58,6 +58,9 @@ INTERFACES: dict[str, frozenset[str]] = {
             "returned",
             "senders",
             "service",
+            "sms.directory",
+            "sms.numbers",
+            "sms.settings",
             "transactional",
         }
     ),

@@ -23,6 +23,7 @@ class WishSource(StrEnum):
     PAGE = "page"  # of preferences
     SDK = "sdk"  # the preference centre of an app, a site or another system
     API = "api"  # functions of the wire
+    KEYWORD = "keyword"  # in an answer to a text message
     MANAGEMENT = "management"
     FILE = "file"
     BOUNCE = "bounce"

@@ -62,10 +62,16 @@ def unsubscribers(
 
     Skips so many, then gives so many at most.
     """
-    places = [EVERY_CHANNEL, *channels_of_brand(scope, brand_id)]
+    return listed(scope, channels_of_brand(scope, brand_id), first, last, most, skip)
+
+
+def listed(
+    scope: Scope, channel_ids: Sequence[int], first: date | None, last: date | None, most: int, skip: int
+) -> list[Unsubscriber]:
+    """The same of some channels."""
     parameters = {
         "tenant_id": scope.tenant_id,
-        "channels": places,
+        "channels": [EVERY_CHANNEL, *channel_ids],
         "listed": SUPPRESSED,
         "begin": first and datetime.combine(first, time(), UTC),
         "end": last and datetime.combine(last + timedelta(days=1), time(), UTC),
@@ -83,10 +89,14 @@ def are_addresses(addresses: Sequence[str]) -> bool:
 
 def add_unsubscribers(scope: Scope, brand_id: int, addresses: Sequence[str]) -> None:
     """Put addresses on the list of a brand; those that are there stay as they are. Raises NotFound."""
-    why = Why.of(UNSUBSCRIBED, WishSource.API)
-    places = channels_of_brand(scope, brand_id)
+    put_on(scope, channels_of_brand(scope, brand_id), addresses, WishSource.API)
+
+
+def put_on(scope: Scope, channel_ids: Sequence[int], addresses: Sequence[str], source: WishSource) -> None:
+    """Put addresses, which are some of their form, on the list of channels."""
+    why = Why.of(UNSUBSCRIBED, source)
     with scope.records() as session:
-        for channel_id in places:
+        for channel_id in channel_ids:
             new = suppressions.keep_checked(scope, session, channel_id, addresses, why)
             suppressions.audit_addresses(scope, session, channel_id, why, new)
 
@@ -96,16 +106,20 @@ def delete_unsubscriber(scope: Scope, brand_id: int, address: str) -> None:
 
     What goes for all channels goes on for those of others: it becomes a wish for each.
     """
-    own = channels_of_brand(scope, brand_id)
+    take_off(scope, channels_of_brand(scope, brand_id), address, WishSource.API)
+
+
+def take_off(scope: Scope, own: Sequence[int], address: str, source: WishSource) -> None:
+    """Take an address off the list of channels, as delete_unsubscriber does off that of a brand."""
     with scope.records() as session:
         reasons = _reasons_everywhere(scope, address)
-        if keys := suppressions.let_address_in(scope, session, EVERY_CHANNEL, address, WishSource.API):
-            why = Why.of(reasons[0] if reasons else UNSUBSCRIBED, WishSource.API)
+        if keys := suppressions.let_address_in(scope, session, EVERY_CHANNEL, address, source):
+            why = Why.of(reasons[0] if reasons else UNSUBSCRIBED, source)
             for channel_id in (channel.id for channel in channels.channels(scope) if channel.id not in own):
                 suppressions.keep_checked(scope, session, channel_id, [address], why)
                 suppressions.keep_keys(scope, session, channel_id, keys, why)
         for channel_id in own:
-            suppressions.let_address_in(scope, session, channel_id, address, WishSource.API)
+            suppressions.let_address_in(scope, session, channel_id, address, source)
 
 
 def _inherit(scope: Scope, session: Session, channel_id: int, others: Sequence[int]) -> None:
