@@ -72,6 +72,12 @@ class Settings(BaseSettings):
     smtp_url: str = "smtp://127.0.0.1:25"
     mail_from: str = "rapport@localhost"
     dns_servers: str = ""
+    apns_url: str = "https://api.push.apple.com"
+    apns_sandbox_url: str = "https://api.sandbox.push.apple.com"
+    fcm_url: str = "https://fcm.googleapis.com"
+    fcm_token_url: str = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
+    hms_url: str = "https://push-api.cloud.huawei.com"
+    hms_token_url: str = "https://oauth-login.cloud.huawei.com/oauth2/v3/token"  # noqa: S105 - an address
     public_url: str = ""
     bounce_port: int = Field(0, ge=0, le=65_535)
     bounce_host: str = "127.0.0.1"

@@ -118,6 +118,7 @@ class PigeonKind(ChannelKind):
 
 
 PIGEON = 590
+OTHERS = list(KINDS)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -163,7 +164,7 @@ def test_a_channel_is_what_its_kind_says(api: httpx.Client, channel: dict[str, A
         "settings": {"loft": "south"},
     }
     for body, words in [
-        ({"kind": "dove"}, "kind: must be 'email', 'external', 'sms' or 'pigeon'."),
+        ({"kind": "dove"}, f"kind: must be {', '.join(map(repr, OTHERS))} or 'pigeon'."),
         ({"kind": "pigeon", "settings": {"host": "x"}}, "There is no host in settings; there are loft, call."),
         ({"kind": "pigeon", "settings": {"loft": "burnt"}}, "settings.loft must be one that stands."),
     ]:
@@ -273,10 +274,10 @@ def test_a_kind_that_is_gone_is_told_on_its_channel_and_others_go_on(
     made = add_series(tenant, few, [group(action, (PIGEON, 1))], rules={"include_all": True})
     transports.transports(tenant.stores).tidy(idle=0)  # a process of another release has none open
     monkeypatch.delitem(KINDS, "pigeon")
-    told = "The channel is of kind 'pigeon', which this release does not have: it has email, external, sms."
+    told = "The channel is of kind 'pigeon', which this release does not have: it has " + f"{', '.join(OTHERS)}."
     with pytest.raises(Invalid, match=re.escape(told)):
         opening.transport(tenant, found)
-    with pytest.raises(Invalid, match="kind must be one of email, external, sms, not 'pigeon'"):
+    with pytest.raises(Invalid, match=f"kind must be one of {', '.join(OTHERS)}, not 'pigeon'"):
         channels.create_channel(tenant, f"More post {time.time_ns()}", "pigeon")
     assert (channels.is_pulled(tenant, PIGEON), channels.is_pulled(tenant, other.id)) == (False, True)
     shown = {one["id"]: one for one in api.get("/manage/v1/channels").json()}

@@ -11,7 +11,8 @@ LETTER = re.compile(
     r"\b(?:FROM|JOIN|UPDATE|USING)\s+[\w.{}\"]+\s+(?:AS\s+)?[a-z]\b(?!\w)"
     r"|\)\s+AS\s+[a-z]\b(?=\s*(?:\(|\)|ON\b|USING\b|WHERE\b|(?:(?:LEFT|INNER|CROSS|FULL)\s+)?JOIN\b|$))"
 )
-QUALIFIED = re.compile(r"(?<![\\\w.'{])(?!e\.g\.|i\.e\.)[a-z]\.(?=[a-z_*\"{])|\bFOR UPDATE OF [a-z]\b")
+# Members and events of the SDKs begin with k and a dot.
+QUALIFIED = re.compile(r"(?<![\\\w.'{])(?!e\.g\.|i\.e\.|k\.)[a-z]\.(?=[a-z_*\"{])|\bFOR UPDATE OF [a-z]\b")
 
 
 def texts(tree: ast.Module) -> Iterator[tuple[int, str]]:

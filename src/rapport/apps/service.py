@@ -9,7 +9,7 @@ from rapport.access.scope import Scope
 from rapport.apps.credentials import app_by_key, authenticated
 from rapport.apps.models import Install, ProviderError
 
-__all__ = ["app_by_key", "authenticated", "installs_of", "note_provider_error", "token_ended"]
+__all__ = ["app_by_key", "authenticated", "install", "installs_of", "note_provider_error", "token_ended"]
 
 LONGEST_REASON = 300
 
@@ -31,6 +31,12 @@ def installs_of(scope: Scope, customer_ids: Collection[str], app_id: int | None 
             for customer_id in asked[install.person or ""]:
                 by_customer.setdefault(customer_id, []).append(install)
     return by_customer
+
+
+def install(scope: Scope, app_id: int, install_id: str) -> Install | None:
+    """An install of an app; None where there is none of this id."""
+    with scope.reads() as session:
+        return session.get(Install, (scope.tenant_id, app_id, install_id))
 
 
 def token_ended(scope: Scope, install: Install, token: str, reason: str) -> bool:

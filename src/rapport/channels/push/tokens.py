@@ -1,0 +1,35 @@
+"""Access tokens of providers: kept until shortly before they end, and fetched by one caller at a time."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+# A token that ends within so many seconds is replaced.
+EARLY_SECONDS = 120.0
+Fetched = tuple[str, float]
+
+
+class TokenRefused(Exception):
+    """No token could be had; away: since its server could not be reached. The text is the reason in few words."""
+
+    def __init__(self, reason: str, *, away: bool) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.away = away
+
+
+class AccessToken:
+    """fetch answers a token and for how many seconds it is good. Raises TokenRefused."""
+
+    def __init__(self, fetch: Callable[[], Awaitable[Fetched]]) -> None:
+        self._fetch = fetch
+        self._lock = asyncio.Lock()
+        self._text, self._until = "", float("-inf")
+
+    async def get(self, refused: str = "") -> str:
+        """The token; another one than was refused. Raises TokenRefused."""
+        async with self._lock:
+            if time.monotonic() >= self._until or (refused and self._text == refused):
+                text, seconds = await self._fetch()
+                self._text, self._until = text, time.monotonic() + max(seconds - EARLY_SECONDS, seconds / 2)
+            return self._text
