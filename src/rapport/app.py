@@ -18,7 +18,7 @@ from fastapi_offline import FastAPIOffline
 from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from rapport.access.keys import KeyRing
 from rapport.access.limits import RateLimiter
@@ -204,12 +204,6 @@ operations = APIRouter(tags=["operations"])
 def described() -> Response:
     """The OpenAPI document, which is made and written once, and on no event loop."""
     return json_response(_written_document())
-
-
-@operations.get("/", include_in_schema=False)
-def begin() -> Response:
-    """Whoever knows the address only is led to what is there."""
-    return RedirectResponse("/docs")
 
 
 @operations.get("/docs", include_in_schema=False)

@@ -112,6 +112,7 @@ INTERFACES: dict[str, frozenset[str]] = {
             "worker",
         }
     ),
+    "in_app": frozenset({"contents", "personal", "storing"}),
     "inbox": frozenset({"changing", "forgetting", "personal", "reading", "storing"}),
     "insight": frozenset(
         {

@@ -53,6 +53,7 @@ RECORDS = {
     "apps": ("device_apps", "installs", "provider_errors"),
     "notifications": ("deliveries", "listeners"),
     "inbox": ("inbox_event_keys", "inbox_messages"),
+    "in_app": ("in_app_messages", "in_app_users"),
     "insight": ("forecasts", "lifecycle_stages", "microsegments", "model_fits", "value_segments"),
     "audiences": (
         "customer_lists",

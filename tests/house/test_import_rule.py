@@ -16,7 +16,7 @@ FLOORS = [
     {"stores"},
     {"access"},
     {"conditions"},
-    {"customers", "messaging", "channels", "notifications", "apps", "inbox"},
+    {"customers", "messaging", "channels", "notifications", "apps", "inbox", "in_app"},
     {"insight", "audiences", "delivery"},
     {"campaigns", "transactional"},
     {"realtime"},

@@ -59,6 +59,7 @@ from rapport.api.wire import (
     gateways,
     general,
     groups,
+    in_app_page,
     integrations,
     integrations_reports,
     mail_events,
@@ -109,6 +110,7 @@ WIRE: tuple[APIRouter, ...] = (
     preference_page.router,
     embedded_messages.router,
     web_inbox.router,
+    in_app_page.router,
 )
 MANAGEMENT: tuple[APIRouter, ...] = (
     tenants.router,

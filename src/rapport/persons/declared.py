@@ -7,6 +7,7 @@ from rapport.audiences.personal import PERSONAL_DATA as AUDIENCE_PERSONAL_DATA
 from rapport.campaigns.personal import PERSONAL_DATA as CAMPAIGN_PERSONAL_DATA
 from rapport.customers.personal import PERSONAL_DATA as CUSTOMER_PERSONAL_DATA
 from rapport.delivery.personal import PERSONAL_DATA as DELIVERY_PERSONAL_DATA
+from rapport.in_app.personal import PERSONAL_DATA as IN_APP_PERSONAL_DATA
 from rapport.inbox.personal import PERSONAL_DATA as INBOX_PERSONAL_DATA
 from rapport.insight.personal import PERSONAL_DATA as INSIGHT_PERSONAL_DATA
 from rapport.messaging.personal import PERSONAL_DATA as MESSAGING_PERSONAL_DATA
@@ -27,6 +28,7 @@ DECLARED: tuple[PersonalData, ...] = (
     APP_PERSONAL_DATA,
     NOTIFICATION_PERSONAL_DATA,
     INBOX_PERSONAL_DATA,
+    IN_APP_PERSONAL_DATA,
     DELIVERY_PERSONAL_DATA,
     CAMPAIGN_PERSONAL_DATA,
 )

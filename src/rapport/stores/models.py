@@ -16,6 +16,7 @@ PACKAGES = (
     "messaging",
     "channels",
     "inbox",
+    "in_app",
     "notifications",
     "realtime",
     "transactional",

@@ -4,12 +4,13 @@ from rapport.channels.kinds.base import AddressForm, ChannelKind
 from rapport.channels.kinds.email import EmailKind
 from rapport.channels.kinds.external import ExternalKind
 from rapport.channels.kinds.gone import GoneKind
+from rapport.channels.kinds.in_app import InAppKind
 from rapport.channels.kinds.inbox import InboxKind
 from rapport.channels.kinds.push import PushKind
 from rapport.channels.kinds.sms import SmsKind
 from rapport.errors import Invalid
 
-ALL: tuple[ChannelKind, ...] = (EmailKind(), ExternalKind(), SmsKind(), InboxKind(), PushKind())
+ALL: tuple[ChannelKind, ...] = (EmailKind(), ExternalKind(), SmsKind(), InboxKind(), InAppKind(), PushKind())
 # By name, as channels store it.
 KINDS: dict[str, ChannelKind] = {kind.name: kind for kind in ALL}
 

@@ -63,6 +63,16 @@ def next_id(session: Session, tenant_id: int, name: str, start: int = 1) -> int:
     return session.execute(statement.returning(Sequence.value)).scalar_one()
 
 
+def next_ids(session: Session, tenant_id: int, name: str, count: int) -> range:
+    """The next count numbers of a tenant's sequence, which begins with 1; concurrent callers wait as for next_id."""
+    statement = insert(Sequence).values(tenant_id=tenant_id, name=name, value=count)
+    statement = statement.on_conflict_do_update(
+        index_elements=["tenant_id", "name"], set_={"value": Sequence.value + count}
+    )
+    last = session.execute(statement.returning(Sequence.value)).scalar_one()
+    return range(last - count + 1, last + 1)
+
+
 def hold(session: Session, tenant_id: int, name: str) -> None:
     """Wait until no other transaction of the tenant holds this name, and hold it to the end of this one."""
     locks.take_name_for_transaction(session, f"rapport {tenant_id} {name}")
