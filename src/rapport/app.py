@@ -35,6 +35,7 @@ from rapport.api.http.shares import Places, Shares
 from rapport.api.http.unmatched import unmatched
 from rapport.api.wire import mail_events, optimail_unsubscribers, preference_page, transactional_mail, unsubscribe
 from rapport.api.wire.event_senders import THREADS
+from rapport.apps.reports import ReportSink
 from rapport.campaigns.cycle.scheduler import Scheduler
 from rapport.campaigns.delivery.engagements import SECRET_MEMBERS
 from rapport.campaigns.delivery.mail_events import CampaignMailEvents
@@ -42,6 +43,7 @@ from rapport.customers import consent_marks
 from rapport.customers.privacy import tasks
 from rapport.customers.writes import writer
 from rapport.delivery.preference_mail import PreferenceLinkSender
+from rapport.delivery.returns.app_reports import PushReports
 from rapport.delivery.returns.inbound import InboundMail
 from rapport.delivery.returns.recorder import MailEventRecorder, Sinks
 from rapport.errors import Away, Invalid, NotFound, RapportError, Withheld, WrongMethod
@@ -72,6 +74,11 @@ def mail_event_sinks() -> Sinks:
         SentFor.CAMPAIGN: CampaignMailEvents(unfiled_receipts),
         SentFor.TRANSACTIONAL: TransactionalMailEvents(),
     }
+
+
+def report_sinks() -> tuple[ReportSink, ...]:
+    """Who is told what apps tell of messages: each sink gets every report."""
+    return (PushReports(),)
 
 
 def workers_of(stores: Stores, roles: frozenset[str]) -> list[Worker]:
@@ -132,6 +139,7 @@ def create_app(stores: Stores, operator_token: str = "") -> FastAPI:
     app.state.operator_token = operator_token
     app.state.keys = KeyRing(stores)
     app.state.intake = stores.workers.only(Intake, stores)
+    app.state.report_sinks = report_sinks()
     app.state.directory = Directory(stores)
     app.state.event_limiter = EventRateLimiter()
     app.state.reading = CapacityLimiter(THREADS)

@@ -65,6 +65,12 @@ class TooLarge(RapportError):
     status = 413
 
 
+class Unprocessable(RapportError):
+    """A body of an app's call that does not say what the call needs (422)."""
+
+    status = 422
+
+
 class TooManyRequests(RapportError):
     """The rate limit is passed (429); retry_after is in whole seconds."""
 

@@ -50,7 +50,7 @@ RECORDS = {
         "push_numbers",
         "sms_submissions",
     ),
-    "apps": ("device_apps", "installs", "provider_errors"),
+    "apps": ("device_apps", "device_event_keys", "installs", "provider_errors"),
     "notifications": ("deliveries", "listeners"),
     "inbox": ("inbox_event_keys", "inbox_messages"),
     "in_app": ("in_app_messages", "in_app_users"),

@@ -48,6 +48,8 @@ from rapport.api.manage.messaging import (
 from rapport.api.wire import (
     actions,
     apikey,
+    app_devices,
+    app_events,
     customers_attributes,
     customers_campaigns,
     customers_model,
@@ -81,6 +83,8 @@ from rapport.api.wire import (
 # Paths are tried in this order, so what comes a thousand times a second comes first.
 WIRE: tuple[APIRouter, ...] = (
     events.router,
+    app_events.router,
+    app_devices.router,
     general.router,
     apikey.router,
     mail_events.router,

@@ -12,6 +12,7 @@ FAMILIES = {"Management": PROBLEMS, "Wire": ERRORS}
 # Whoever calls these shows no key: who it is stands in the path, in a token of its own, or does not matter.
 KEYLESS = {
     "Events",
+    "Apps",
     "Unsubscribe",
     "Mail",
     "Preference Center",
@@ -26,6 +27,13 @@ KEY = {
     "description": "A key created with `rapport key create`",
     "in": "header",
     "name": "X-API-KEY",
+}
+# Calls that apps and their servers make show the keys of an app instead.
+BY_APP = "Apps"
+APP_KEYS = {
+    "type": "http",
+    "scheme": "basic",
+    "description": "The API key of an app, and its secret key or its server key, see POST /manage/v1/apps",
 }
 VERBS = ("get", "put", "post", "patch", "delete")
 
@@ -63,6 +71,7 @@ management API take `limit` and `offset`; the header `X-Total-Count` gives the t
 
 # Descriptions of parameters that many routes have; a route may have its own.
 PARAMETERS = {
+    "installId": "The ID of the installation, chosen by the app: a UUID, at most 100 characters",
     "tenantToken": "The tenant's public SDK token, see GET /manage/v1/event-intake",
     "tenantID": "The tenant's number, see GET /manage/v1/event-intake",
     "brandGroupID": "A brand group, see GET /manage/v1/brand-groups",
@@ -119,7 +128,7 @@ def completed(document: Described) -> Described:
     components["responses"] = {
         f"{family}{status}": shown for family, errors in FAMILIES.items() for status, shown in errors.items()
     }
-    components["securitySchemes"] = {"APIKeyHeader": KEY}
+    components["securitySchemes"] = {"APIKeyHeader": KEY, "AppKeys": APP_KEYS}
     for unused in ("HTTPValidationError", "ValidationError"):
         components["schemas"].pop(unused, None)
     for schema in components["schemas"].values():

@@ -1,9 +1,10 @@
-"""Records of apps: their credentials, their installs with push tokens, and what push services refused."""
+"""Records of apps: credentials, installs with push tokens, errors of push services, events carried out."""
 
-from datetime import datetime
+import uuid
+from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, DateTime, Index, Integer, String, Text, text
+from sqlalchemy import BigInteger, Boolean, Date, DateTime, Index, Integer, String, Text, Uuid, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -117,3 +118,14 @@ class ProviderError(Base):
         Index("ix_provider_errors_tenant_id_id", "tenant_id", "id"),
         Index("ix_provider_errors_person", "tenant_id", "person", postgresql_where=text("person IS NOT NULL")),
     )
+
+
+class DeviceEventKey(Base):
+    """An event of an install that was carried out, remembered for as long as its app may repeat it."""
+
+    __tablename__ = "device_event_keys"
+
+    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    app_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    key: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True)
+    received_date: Mapped[date] = mapped_column(Date)

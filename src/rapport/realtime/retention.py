@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from rapport.apps import retention as of_apps
 from rapport.conditions.outcomes import Outcome
 from rapport.delivery import outbox
 from rapport.delivery.models import Source, State
@@ -113,6 +114,7 @@ class Purge:
             TableSweep("deliveries", notifications.drop_ended),
             *(TableSweep(table, self._drop_ended(table, drop_old)) for table in STATEMENTS),
             *(TableSweep(table, self._drop_ended(table, forgetting.drop_old)) for table in forgetting.STATEMENTS),
+            *(TableSweep(table, self._drop_ended(table, of_apps.drop_old)) for table in of_apps.STATEMENTS),
         ]
 
     def portion(self) -> bool:

@@ -46,7 +46,7 @@ def identified(request: Request) -> None:
         principal = _principal(request)
     except (Unauthorized, Forbidden):
         if _shows_something(request):
-            limiter.hit(f"failed:{source(_address(request))}", share(limiter.calls, processes))
+            count_refusal(request)
         raise
     if principal is None:
         return
@@ -56,6 +56,13 @@ def identified(request: Request) -> None:
     if request.scope["path"].startswith(MANAGED):
         _check_admin(request, principal)
     request.state.principal = principal
+
+
+def count_refusal(request: Request) -> None:
+    """Count a credential that is not good against its address. Raises TooManyRequests."""
+    limiter: RateLimiter = request.app.state.limiter
+    stores: Stores = request.app.state.stores
+    limiter.hit(f"failed:{source(_address(request))}", share(limiter.calls, stores.api_processes))
 
 
 def _principal(request: Request) -> Principal | None:

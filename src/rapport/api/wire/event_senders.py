@@ -111,15 +111,18 @@ def verify(request: Request, tenant: IntakeTenant, user: str | None, events: Ite
     tenant does not let others be.
     """
     for event in events:
-        named = visitors.customers_named(event.event, event.customer_id, event.parameters)
-        if user is None:
-            able = request.headers.get(CAN_PROVE) == "1" or not tenant.settings.apps_without_jwt
-            if tenant.user_keys and named and able:
-                raise Unauthorized("X-User-JWT is missing: the events name a customer.")
-        elif named - {user}:
-            raise Unauthorized("X-User-JWT is of another customer than the events name.")
-        else:
-            event.verified = event.customer_id.lower() == user
+        expect_proof(request, tenant, user, visitors.customers_named(event.event, event.customer_id, event.parameters))
+        event.verified = user is not None and event.customer_id.lower() == user
+
+
+def expect_proof(request: Request, tenant: IntakeTenant, user: str | None, named: set[str]) -> None:
+    """Refuse events that name persons, in lower case, other than the user who is proved. Raises Unauthorized."""
+    if user is None:
+        able = request.headers.get(CAN_PROVE) == "1" or not tenant.settings.apps_without_jwt
+        if tenant.user_keys and named and able:
+            raise Unauthorized("X-User-JWT is missing: the events name a customer.")
+    elif named - {user}:
+        raise Unauthorized("X-User-JWT is of another customer than the events name.")
 
 
 async def holder_of_token(request: Request) -> IntakeTenant | None:

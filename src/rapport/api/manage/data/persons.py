@@ -100,6 +100,37 @@ class TransactionalMessageHeld(BaseModel):
     ended_at: datetime | None
 
 
+class AppInstallHeld(BaseModel):
+    """An app of the person on one device or in one browser."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    app_id: int = Field(examples=[1])
+    install_id: str = Field(examples=["5e0b6bd5-3b0e-4f9e-9a53-0c1f6e7a2b10"])
+    token: str | None = Field(description="The push token, if pushes can be sent")
+    os: str = Field(examples=["Android 14"])
+    device: str = Field(examples=["Pixel 8"])
+    time_zone: str = Field(examples=["Europe/Berlin"])
+    locale: str = Field(examples=["de-DE"])
+    notifications_enabled: bool | None
+    in_app_consent: bool | None
+    created_at: datetime
+    seen_at: datetime
+
+
+class PushErrorHeld(BaseModel):
+    """A push to the person that a push service refused."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    app_id: int = Field(examples=[1])
+    install_id: str = Field(examples=["5e0b6bd5-3b0e-4f9e-9a53-0c1f6e7a2b10"])
+    provider: str = Field(examples=["fcm"])
+    status: int = Field(examples=[404])
+    reason: str = Field(examples=["UNREGISTERED"])
+    at: datetime
+
+
 class RecordsHeld(BaseModel):
     """Data about a person in the records database."""
 
@@ -112,6 +143,8 @@ class RecordsHeld(BaseModel):
     mail_events: list[dict[str, Any]]
     transactional_messages: list[TransactionalMessageHeld]
     attribute_requests: list[dict[str, Any]]
+    app_installs: list[AppInstallHeld]
+    push_errors: list[PushErrorHeld]
 
 
 class PersonOut(BaseModel):
