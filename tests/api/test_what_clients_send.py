@@ -27,7 +27,9 @@ WRITES = [
     (method, path, operation["operationId"])
     for path, item in openapi_document()["paths"].items()
     for method, operation in item.items()
-    if "security" in operation and "requestBody" in operation and not path.startswith("/manage/")
+    if {"APIKeyHeader": []} in operation.get("security", [])
+    and "requestBody" in operation
+    and not path.startswith("/manage/")
 ]
 
 

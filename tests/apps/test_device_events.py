@@ -11,7 +11,8 @@ import jwt
 import orjson
 import pytest
 from app_clients import POINT, SECRET, AppClient, app_client, event, milliseconds, subscription
-from sqlalchemy import select
+from sqlalchemy import select, text
+from webhook_receiver import eventually
 
 from rapport.access import keys
 from rapport.access.scope import Scope
@@ -20,6 +21,10 @@ from rapport.apps.models import Install
 from rapport.apps.states import TokenType
 from rapport.realtime.models import AcceptedEvent, EventLogEntry
 
+UNDER_WAY = """
+    SELECT count(*) FROM dbos.workflow_status
+    WHERE name IN ('campaigns.purge_person', 'customers.erase') AND status IN ('ENQUEUED', 'PENDING')
+"""
 HEX = "F00DBABE" * 8
 TRACKED = {
     "app": {"version": "4.2.1 (77)", "target": 2, "bundle": "com.example.shop"},
@@ -321,6 +326,8 @@ def test_an_erased_person_is_no_installs_user(app: AppClient, api: httpx.Client,
     assert app.install("erased") is None
     app.tell("erased", "k.stats.userAssociated", {"id": "erased-1"})
     assert (known(app, "erased").customer_id, known(app, "erased").person) == (None, None)
+    with scope.stores.records.reading() as connection:
+        eventually(lambda: not connection.scalar(text(UNDER_WAY)))
 
 
 def test_events_that_name_a_customer_need_the_proof_that_a_tenant_asks_for(app: AppClient, api: httpx.Client) -> None:

@@ -33,7 +33,7 @@ class WebSettings(Body):
     safari_push_id: str = Field("", max_length=255, examples=["web.example.shop"])
 
 
-class AppIn(Body):
+class DeviceAppIn(Body):
     """An app to create."""
 
     name: str = Field(min_length=1, max_length=200, examples=["Northwind Shop"])
@@ -41,7 +41,7 @@ class AppIn(Body):
     web: WebSettings = WebSettings()
 
 
-class AppChange(Body):
+class DeviceAppChange(Body):
     """What to change; members left out stay as they are."""
 
     name: str = Field("", min_length=1, max_length=200, examples=["Northwind Shop"])
@@ -49,14 +49,14 @@ class AppChange(Body):
     web: WebSettings = Field(WebSettings(), description="Replaces all of them")
 
 
-class KeysChange(Body):
+class DeviceAppKeysChange(Body):
     """Which keys to replace."""
 
     secret_key: bool = Field(False, description="The key that is in every copy of the app")
     server_key: bool = Field(False, description="The key of your own servers")
 
 
-class AppOut(BaseModel):
+class DeviceAppOut(BaseModel):
     """An app, without its keys."""
 
     id: int = Field(examples=[1])
@@ -69,7 +69,7 @@ class AppOut(BaseModel):
     updated_at: datetime
 
 
-class AppMade(AppOut):
+class DeviceAppMade(DeviceAppOut):
     """An app with its new keys."""
 
     secret_key: str | None = Field(
@@ -86,18 +86,18 @@ class AppMade(AppOut):
     )
 
 
-def _shown(app: App) -> AppOut:
+def _shown(app: App) -> DeviceAppOut:
     web = WebSettings.model_validate(app.web_settings)
     members = ("id", "name", "api_key", "for_web", "vapid_public_key", "created_at", "updated_at")
-    return AppOut(web=web, **{member: getattr(app, member) for member in members})
+    return DeviceAppOut(web=web, **{member: getattr(app, member) for member in members})
 
 
-def _with_keys(new: MadeApp) -> AppMade:
+def _with_keys(new: MadeApp) -> DeviceAppMade:
     credentials = None
     if new.secret_key:
         members = [CREDENTIALS_VERSION, REGION, new.app.api_key, new.secret_key]
         credentials = base64.b64encode(orjson.dumps(members)).decode()
-    return AppMade(
+    return DeviceAppMade(
         **_shown(new.app).model_dump(),
         secret_key=new.secret_key,
         server_key=new.server_key,
@@ -106,26 +106,26 @@ def _with_keys(new: MadeApp) -> AppMade:
 
 
 @router.get("", summary="List apps")
-def list_apps(page: Paged, principal: Principal = Depends(admin)) -> list[AppOut]:  # noqa: B008
+def list_device_apps(page: Paged, principal: Principal = Depends(admin)) -> list[DeviceAppOut]:  # noqa: B008
     """By ID, without their secret keys and server keys."""
     return page.of(definitions.apps(principal.scope)).each(_shown)
 
 
 @router.post("", status_code=201, summary="Create an app")
-def create_app(body: AppIn, principal: Principal = Depends(admin)) -> AppMade:  # noqa: B008
+def create_device_app(body: DeviceAppIn, principal: Principal = Depends(admin)) -> DeviceAppMade:  # noqa: B008
     """The response contains the keys, which are not shown again."""
     web = body.web.model_dump(exclude_defaults=True)
     return _with_keys(definitions.create_app(principal.scope, body.name, web, for_web=body.for_web))
 
 
 @router.get("/{app_id}", summary="Get an app")
-def get_app(app_id: AppId, principal: Principal = Depends(admin)) -> AppOut:  # noqa: B008
+def get_device_app(app_id: AppId, principal: Principal = Depends(admin)) -> DeviceAppOut:  # noqa: B008
     """Without its secret key and its server key."""
     return _shown(definitions.app(principal.scope, app_id))
 
 
 @router.patch("/{app_id}", summary="Change an app")
-def change_app(app_id: AppId, body: AppChange, principal: Principal = Depends(admin)) -> AppOut:  # noqa: B008
+def change_device_app(app_id: AppId, body: DeviceAppChange, principal: Principal = Depends(admin)) -> DeviceAppOut:  # noqa: B008
     """Keys are replaced with POST /manage/v1/apps/{app_id}/rotate-keys."""
     changes: dict[str, Any] = body.model_dump(exclude_unset=True, exclude={"web"})
     if "web" in body.model_fields_set:
@@ -134,11 +134,11 @@ def change_app(app_id: AppId, body: AppChange, principal: Principal = Depends(ad
 
 
 @router.post("/{app_id}/rotate-keys", summary="Replace the keys of an app")
-def rotate_app_keys(
+def rotate_device_app_keys(
     app_id: AppId,
-    body: KeysChange,
+    body: DeviceAppKeysChange,
     principal: Principal = Depends(admin),  # noqa: B008
-) -> AppMade:
+) -> DeviceAppMade:
     """The keys that were valid until now are refused at once. Copies of the app that have the old secret key can do
     nothing until they are updated.
     """
@@ -148,6 +148,6 @@ def rotate_app_keys(
 
 
 @router.delete("/{app_id}", status_code=204, summary="Delete an app")
-def delete_app(app_id: AppId, principal: Principal = Depends(admin)) -> None:  # noqa: B008
+def delete_device_app(app_id: AppId, principal: Principal = Depends(admin)) -> None:  # noqa: B008
     """Its keys are refused at once, and its installs are deleted with their push tokens."""
     definitions.delete_app(principal.scope, app_id)
