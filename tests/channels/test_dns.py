@@ -11,8 +11,7 @@ from pydantic import ValidationError
 from rapport.access import keys
 from rapport.access import service as access
 from rapport.access.scope import Scope
-from rapport.channels import opening
-from rapport.channels.brands import dns_checks
+from rapport.channels import lookups, opening
 from rapport.settings import Settings
 from rapport.stores import Stores
 
@@ -150,7 +149,7 @@ def test_what_is_wrong_is_told(client: httpx.Client, name_server: NameServer) ->
 def test_name_servers_that_fail_are_told(
     client: httpx.Client, name_server: NameServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dns_checks, "LOOKUP_SECONDS", 0.2)
+    monkeypatch.setattr(lookups, "LOOKUP_SECONDS", 0.2)
     name_server.records = as_told(client.get(f"{BRAND}/dns").json()["records"])
     name_server.failing = {"_dmarc.shop.example"}
     try:
@@ -164,7 +163,7 @@ def test_name_servers_that_fail_are_told(
 def test_a_check_ends_in_time_however_many_records_there_are(
     client: httpx.Client, name_server: NameServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dns_checks, "CHECK_SECONDS", 0.0)
+    monkeypatch.setattr(lookups, "CHECK_SECONDS", 0.0)
     name_server.records = as_told(client.get(f"{BRAND}/dns").json()["records"])
     name_server.asked.clear()
     assert set(looked_up(client).values()) == {("unknown", "No name server answered: ask again later.")}
