@@ -14,12 +14,14 @@ from rapport.audiences import groups as audience_groups
 from rapport.audiences import membership
 from rapport.campaigns.runs import by_hand, processing
 from rapport.campaigns.schemas import OneTimeBody
+from rapport.campaigns.states import ChannelChoice
 from rapport.campaigns.triggered import definitions, runs
 from rapport.channels import service as channels
 from rapport.customers import attributes, consent_marks
 from rapport.customers.attributes import AttributeInfo
 from rapport.messaging import registration, templates
 from rapport.messaging.contactability import preferences, suppressions
+from rapport.messaging.contactability import rules as rules_of
 from rapport.messaging.models import EVERY_CHANNEL, WishSource
 from rapport.messaging.registration import Registered
 from rapport.messaging.topics import brand_groups, subscriptions, topics
@@ -58,6 +60,7 @@ FLAGS = [None] * 60 + ["", "No", "nee", "0", "\u00a0", "Yes", "ja", "optout", "n
 ODD_MAIL = [None, "", " ", "\t", "\u00a0", "\u200b", ".", "nobody", "a@b@example.com", "two words@example.com"]
 ODD_PHONE = [None, "", " ", "\t\n", "\u00a0", "\ufeff", "\u2003"]
 Verdict = dict[int, tuple[str, str]]
+ELSEWHERE = rules_of.ELSEWHERE.outcome_and_reason()
 
 
 def made(scope: Scope) -> Scope:
@@ -167,7 +170,12 @@ class People:
         used = sorted(self.random.sample([TEXT, PUSH, MAIL, PHONE, NUMBERED], number))
         of_topics = [PLAIN, PLAIN, OF_TOPIC, OF_CHOSEN_TOPIC, OF_MANDATORY_TOPIC]
         template = {PUSH: OF_APP} | {number: self.of_topics.choice(of_topics) for number in (MAIL, PHONE)}
+        self.of_topics.shuffle(used)
         return [{"channel_id": one, "template_id": template.get(one, PLAIN)} for one in used]
+
+    def choice(self) -> str:
+        """Whether a group reaches everybody on all its channels, or on the first."""
+        return self.of_topics.choice([*ChannelChoice])
 
     def rules(self) -> dict[str, Any]:
         """Rules of a campaign."""
@@ -186,11 +194,12 @@ def run(
     rules: dict[str, Any],
     day: date,
     control_share: float = 0,
+    choice: str = ChannelChoice.ALL,
 ) -> int:
     """Process a campaign of a day to a list of customers; its number."""
     scope.clock.set(datetime.combine(day - timedelta(days=1), datetime.min.time(), UTC) + timedelta(hours=9))
     body = {"name": "A list", "customer_ids": list(ids), "action_id": 2, "channels": places, "rules": rules}
-    body["control_share"] = control_share
+    body |= {"control_share": control_share, "channel_choice": choice}
     planned = by_hand.one_time(scope, OneTimeBody.model_validate({**body, "execution_date": day.isoformat()}))
     scope.clock.set(scope.clock.now() + timedelta(days=1))
     processing.prepare_members(scope, planned.id, world.DATA_DATE)
@@ -225,10 +234,15 @@ def of_run(scope: Scope, number: int) -> dict[str, Verdict]:
 
 
 def in_real_time(
-    scope: Scope, ids: Sequence[str], places: list[dict[str, Any]], rules: dict[str, Any]
+    scope: Scope,
+    ids: Sequence[str],
+    places: list[dict[str, Any]],
+    rules: dict[str, Any],
+    choice: str = ChannelChoice.ALL,
 ) -> dict[str, Verdict]:
     """The same of a trigger that all of them would meet now, while somebody meets another one on more channels."""
-    series = world.trigger(scope, groups=[{"action_id": 2, "channels": places}], rules=rules)
+    group = {"action_id": 2, "channels": places, "channel_choice": choice}
+    series = world.trigger(scope, groups=[group], rules=rules)
     all_places = [{"channel_id": one, "template_id": PLAIN} for one in (TEXT, PUSH, MAIL, PHONE, NUMBERED)]
     beside = world.trigger(scope, groups=[{"action_id": 2, "channels": all_places}])
     for group_id in rules["exclude_target_group_ids"]:
@@ -248,6 +262,15 @@ def in_real_time(
     for one in (series, beside):
         definitions.set_triggered_status(scope, one.id, "archived")
     return found
+
+
+def of_channel(verdict: Verdict, channel_id: int) -> list[tuple[str, str]]:
+    """What may be answered of a channel alone: what keeps out of the whole, or what is said of it. That another channel
+    comes first says nothing of it.
+    """
+    whole = [verdict[0]] if 0 in verdict else []
+    of_it = verdict.get(channel_id, ("", ""))
+    return [*whole, ("", "") if of_it == ELSEWHERE else of_it]
 
 
 def asked(

@@ -27,14 +27,12 @@ def test_both_ways_decide_the_same_of_everybody(scope: Scope) -> None:
         rules.run(tenant, people.some(0.2), people.groups(), {"include_all": True}, rules.TODAY)
         for _ in range(ROUNDS):
             people.wish()
-            ids, places, asked = people.some(1), people.groups(), people.rules()
-            soon = rules.in_real_time(tenant, ids, places, asked)
+            ids, places, asked, choice = people.some(1), people.groups(), people.rules(), people.choice()
+            soon = rules.in_real_time(tenant, ids, places, asked, choice)
             single = rules.asked(tenant, ids[::8], places, asked)
-            run = rules.of_run(tenant, rules.run(tenant, ids, places, asked, rules.TODAY))
-            assert soon == run, f"seed {people.seed}: {places} {asked}"
-            assert all(
-                said in (run[one].get(0), run[one].get(n)) for one, by in single.items() for n, said in by.items()
-            )
+            run = rules.of_run(tenant, rules.run(tenant, ids, places, asked, rules.TODAY, choice=choice))
+            assert soon == run, f"seed {people.seed}: {places} {asked} {choice}"
+            assert all(said in rules.of_channel(run[one], n) for one, by in single.items() for n, said in by.items())
             told |= {said for verdict in run.values() for said in verdict.values()}
     assert told == {("", ""), *EVERY}, "the examples show every rule"
 

@@ -65,16 +65,16 @@ def test_both_ways_decide_the_same_of_whatever_is_drawn(scope: Scope) -> None:
         rules.fire(here, people, rules.TODAY - timedelta(days=1))
         rules.run(here, people.some(0.2), people.groups(), {"include_all": True}, rules.TODAY)
         people.wish()
-        ids, places, asked = people.some(1), people.groups(), people.rules()
-        soon = rules.in_real_time(here, ids, places, asked)
+        ids, places, asked, choice = people.some(1), people.groups(), people.rules(), people.choice()
+        soon = rules.in_real_time(here, ids, places, asked, choice)
         hours = QUIET if quiet else None
         single = rules.asked(here, ids[::8], places, asked, quiet_hours=hours)
-        run = rules.of_run(here, rules.run(here, ids, places, asked, rules.TODAY, control_share=control))
+        run = rules.of_run(here, rules.run(here, ids, places, asked, rules.TODAY, control, choice))
         assert differences(soon, run) == {}, f"{places} {asked}"
         waits = ("waiting", rules_of.QUIET.reason) if quiet else ("", "")
         for who, answers in single.items():
             for channel_id, answer in answers.items():
-                expected = soon[who].get(0) or soon[who][channel_id]
+                (expected, *_) = rules.of_channel(soon[who], channel_id)
                 assert answer == (waits if expected == ("", "") else expected), (who, channel_id)
 
     decided_alike()

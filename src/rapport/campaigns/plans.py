@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict
 
 from rapport.campaigns.schemas import CampaignType, FrequencyCap, Goal, Schedule
-from rapport.campaigns.states import PassedTime, SendTimeZone, Split
+from rapport.campaigns.states import ChannelChoice, PassedTime, SendTimeZone, Split
 from rapport.campaigns.triggered.schemas import QuietHours, ReEntry, ReEntryRule, Trigger
 
 
@@ -84,6 +84,7 @@ class PlannedGroup(RecordShape):
     share: float = 1.0
     channels: tuple[PlannedChannel, ...] = ()
     promo_codes: tuple[str, ...] | None = None  # None: the codes of the action
+    channel_choice: ChannelChoice = ChannelChoice.ALL
 
     @property
     def has_own_times(self) -> bool:

@@ -7,7 +7,7 @@ from croniter import croniter
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from rapport.campaigns.settings import HourMinute
-from rapport.campaigns.states import PassedTime, SendTimeZone, Split
+from rapport.campaigns.states import ChannelChoice, PassedTime, SendTimeZone, Split
 from rapport.conditions.send_days import LONGEST_LEAD
 
 CampaignType = Literal["Test/Control", "A/B", "A/B/n"]
@@ -187,7 +187,24 @@ def _must_differ(channels: list[GroupChannel]) -> None:
         raise ValueError("channels names a channel twice; a customer gets a campaign once on a channel")
 
 
-class Group(Strict):
+class Reach(Strict):
+    """On which channels customers are reached, and with which codes."""
+
+    channels: list[GroupChannel] = Field(min_length=1, max_length=20, description="Each channel at most once")
+    channel_choice: ChannelChoice = Field(
+        ChannelChoice.ALL,
+        description="all: customers get the message on every channel on which they can be reached. first_reachable: "
+        "only on the first channel of the list on which they can be reached, such as push, else SMS, else mail",
+    )
+    promo_codes: list[PromoCode] | None = Field(None, description="null: the codes of the action")
+
+    @model_validator(mode="after")
+    def _one_template_a_channel(self) -> Self:
+        _must_differ(self.channels)
+        return self
+
+
+class Group(Reach):
     """A recipient group: its action, its share of the customers who are not control, and its channels. The ID is the
     position, from 1.
     """
@@ -196,13 +213,6 @@ class Group(Strict):
         ge=2, examples=[2], description="See GET /manage/v1/actions; 1 is the control action, which no group can have"
     )
     share: float = Field(1.0, ge=0, le=1, description="Share of the customers who are not control")
-    channels: list[GroupChannel] = Field(min_length=1, max_length=20, description="Each channel at most once")
-    promo_codes: list[PromoCode] | None = Field(None, description="null: the codes of the action")
-
-    @model_validator(mode="after")
-    def _one_template_a_channel(self) -> Self:
-        _must_differ(self.channels)
-        return self
 
 
 class FrequencyCap(Strict):
@@ -315,7 +325,7 @@ class SeriesBody(Strict):
         return self
 
 
-class OneTimeBody(Strict):
+class OneTimeBody(Reach):
     """A campaign run by hand on a list of customers."""
 
     name: str = Field(min_length=1, max_length=200, examples=["Apology voucher"])
@@ -323,8 +333,6 @@ class OneTimeBody(Strict):
         min_length=1, description="The customers to contact; unknown ones get the outcome excluded"
     )
     action_id: Id = Field(ge=2, description="See GET /manage/v1/actions")
-    channels: list[GroupChannel] = Field(min_length=1, max_length=20, description="Each channel at most once")
-    promo_codes: list[PromoCode] | None = Field(None, description="null: the codes of the action")
     control_share: float = Field(0.0, ge=0, lt=1, description=CONTROL)
     goal: Goal = Field(default_factory=lambda: PlainGoal(kind="orders"), description=GOAL)
     rules: Rules = Field(default_factory=lambda: Rules(include_all=True))
@@ -332,11 +340,6 @@ class OneTimeBody(Strict):
     execution_date: Day | None = Field(None, description="null: today")
     notes: str = Field("", max_length=4000, description="For people; returned by GetCampaignDetails")
     tags: list[Annotated[str, Field(min_length=1, max_length=100)]] = Field([], max_length=50)
-
-    @model_validator(mode="after")
-    def _one_template_a_channel(self) -> Self:
-        _must_differ(self.channels)
-        return self
 
 
 class SeriesOut(SeriesBody):

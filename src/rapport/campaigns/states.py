@@ -18,6 +18,13 @@ class Split(StrEnum):
     THOMPSON = "thompson"
 
 
+class ChannelChoice(StrEnum):
+    """On which channels of its group a customer is reached: on all on which it can be, or the first of them."""
+
+    ALL = "all"
+    FIRST = "first_reachable"
+
+
 class SendTimeZone(StrEnum):
     """Whose time zone a send time is in: the tenant's, or each customer's."""
 

@@ -78,7 +78,13 @@ def one_time(scope: Scope, body: OneTimeBody, *, wait: bool = False) -> Occurren
     day = body.execution_date or scope.today()
     if day < scope.today():
         raise Conflict("execution_date must not be in the past.")
-    group = Group(action_id=body.action_id, share=1.0, channels=body.channels, promo_codes=body.promo_codes)
+    group = Group(
+        action_id=body.action_id,
+        share=1.0,
+        channels=body.channels,
+        channel_choice=body.channel_choice,
+        promo_codes=body.promo_codes,
+    )
     check_excluded(scope, body.rules.exclude_target_group_ids)
     check_groups(scope, [group])
     check_goal(scope, body.goal, groups=1)

@@ -131,7 +131,10 @@ def cuts(shares: Sequence[float]) -> list[int]:
 
 
 def alike(groups: Sequence[PlannedGroup], purposes: Mapping[tuple[int, int], Purpose]) -> list[list[int]]:
-    """For each group, those (itself too) whose members can be reached on the same channels, for the same purposes."""
+    """For each group, those (itself too) whose members can be reached on the same channels, for the same purposes.
+
+    Whether on all of them or the first makes no difference: the same customers get something.
+    """
     reach = [
         sorted(
             (channel.channel_id, purposes.get((channel.channel_id, channel.template_id), ANYTHING))

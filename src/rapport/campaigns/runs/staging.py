@@ -10,7 +10,7 @@ from typing import Any
 
 from rapport.access.scope import Scope
 from rapport.campaigns.models import Occurrence
-from rapport.campaigns.plans import PlannedRules
+from rapport.campaigns.plans import PlannedGroup, PlannedRules
 from rapport.campaigns.runs import hold_out as hold_outs
 from rapport.campaigns.runs import queries
 from rapport.campaigns.runs.drawing import drawn
@@ -26,6 +26,7 @@ from rapport.campaigns.runs.splits import (
     run_lot_sql,
     run_part_sql,
 )
+from rapport.campaigns.states import ChannelChoice
 from rapport.channels import addresses as channel_addresses
 from rapport.channels import service as channels
 from rapport.channels.kinds.base import OWN_ID
@@ -39,7 +40,8 @@ from rapport.messaging.contactability.purposes import ANYTHING, Purpose, purpose
 from rapport.messaging.contactability.reaching import Reading, profile_alias
 from rapport.stores.warehouse import identifier, literal
 
-# What groups and control are drawn by: each run anew, or once for a series.
+# The fault of a channel that is passed over.
+ELSEWHERE = messaging_kept_off.fault_of(eligibility.ELSEWHERE)
 
 
 def stage_name(campaign_id: int, suffix: str = "stage") -> str:
@@ -100,7 +102,7 @@ def plan_stage(
             **hold_outs.hold_out_parameters(hold_out),
         )
         kept_back[eligibility.HELD_OUT_ADDRESS] = of_held_out
-    faults = (reaching.fault_sql(channel, lists, suppressed, reading, "member.customer_id") for channel in run_channels)
+    faults = [reaching.fault_sql(channel, lists, suppressed, reading, "member.customer_id") for channel in run_channels]
     divides = OF_SERIES if campaign.plan.rules.keeps_groups else OF_RUN
     unit = sharing.unit if is_shared else "member.customer_id"
     times = own_times(scope, campaign, data_date, places)
@@ -114,7 +116,7 @@ def plan_stage(
         lot=run_lot_sql(divides, unit),
         addresses=sharing.hashes if is_shared else "[]",
         **_kept_out(rules, reading, kept_back),
-        faults=f"[{', '.join(faults)}]",
+        faults=_chosen(campaign.plan.groups, places, faults),
         reachable=_reachable(places),
     )
     kept_off = {
@@ -234,6 +236,30 @@ def _in_group(n: int) -> str:
         "member.customer_id IN (SELECT customer_id FROM target_group_members "
         f"WHERE data_date = {{data_date:Date}} AND target_group_id = {{excluded_{n}:UInt32}})"
     )
+
+
+def _chosen(groups: Sequence[PlannedGroup], places: Sequence[Place], faults: Sequence[str]) -> str:
+    """The faults of the run's channels: those of reaching, and of groups that take the first channel the others'."""
+    of_channels = f"[{', '.join(faults)}]"
+    position = {(place.group, place.channel_id): place.position for place in places}
+    passed_over: dict[int, list[str]] = defaultdict(list)
+    for number, group in enumerate(groups, start=1):
+        if group.channel_choice is ChannelChoice.FIRST:
+            before: list[str] = []
+            for channel in group.channels:
+                place = position[number, channel.channel_id]
+                if before:
+                    passed_over[place].append(f"grp = {number} AND ({' OR '.join(before)})")
+                before.append(f"reach[{place}] = 0")
+    if not passed_over:
+        return of_channels
+    chosen = (
+        f"if(reach[{place}] = 0 AND ({' OR '.join(passed_over[place])}), toUInt8({ELSEWHERE}), reach[{place}])"
+        if place in passed_over
+        else f"reach[{place}]"
+        for place in range(1, len(faults) + 1)
+    )
+    return f"{of_channels} AS reach, [{', '.join(chosen)}]"
 
 
 def _reachable(places: Sequence[Place]) -> str:

@@ -21,6 +21,7 @@ from rapport.campaigns.schemas import (
     must_have_groups,
 )
 from rapport.campaigns.settings import Hours
+from rapport.campaigns.states import ChannelChoice
 from rapport.conditions.language.json_schema import ConditionJson, EventConditionJson
 
 MINUTES_OF_DAY = 24 * 60
@@ -90,6 +91,11 @@ class ImmediateGroup(Strict):
     )
     share: float = Field(1.0, ge=0, le=1, description="Share of the customers who are not control")
     channels: list[ImmediateChannel] = Field(min_length=1, max_length=20, description="Each channel at most once")
+    channel_choice: ChannelChoice = Field(
+        ChannelChoice.ALL,
+        description="all: customers get the message on every channel on which they can be reached. first_reachable: "
+        "only on the first channel of the list on which they can be reached, such as push, else SMS, else mail",
+    )
     promo_codes: list[PromoCode] | None = Field(None, description="null: the codes of the action")
 
     @model_validator(mode="after")

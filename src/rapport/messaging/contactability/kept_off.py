@@ -25,6 +25,7 @@ FAULTED = (
     rules.TOPIC,
     rules.PREFERENCE,
     rules.SAME_ADDRESS,
+    rules.ELSEWHERE,
 )
 # Outcome and reason of a channel on which a customer cannot be reached, by fault; see faults for the others.
 FAULTS = (("", ""), *(rule.outcome_and_reason() for rule in FAULTED))

@@ -43,6 +43,7 @@ BAD_ADDRESS = Rule(Outcome.NO_ADDRESS, "{}")  # what it is not, as the kind of c
 LISTED = Rule(Outcome.SUPPRESSED, "suppression list")
 TOPIC = Rule(Outcome.SUPPRESSED, "not subscribed to the topic")
 PREFERENCE = Rule(Outcome.SUPPRESSED, "channel preference")
+ELSEWHERE = Rule(Outcome.SKIPPED, "reached on another channel")
 SAME_ADDRESS = Rule(Outcome.SKIPPED, "same address")
 QUIET = Rule(Outcome.SKIPPED, "quiet hours")
 
@@ -63,7 +64,7 @@ OF_CUSTOMER = (
 OF_CHANNEL = (NO_PERMISSION, NO_ADDRESS, BAD_ADDRESS, LISTED, TOPIC, PREFERENCE)
 # What somebody said; where several are known of a person, the first is told.
 BY_WISH = (LISTED, TOPIC, PREFERENCE)
-RULES = (*OF_CUSTOMER, *OF_CHANNEL, SAME_ADDRESS, QUIET)
+RULES = (*OF_CUSTOMER, *OF_CHANNEL, ELSEWHERE, SAME_ADDRESS, QUIET)
 # Whether rules apply to a person: what a condition finds, false for nothing.
 Holds = Mapping[Rule, Callable[[], Any]]
 

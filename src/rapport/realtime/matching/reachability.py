@@ -7,6 +7,7 @@ from typing import Any
 from rapport.access.scope import Scope
 from rapport.campaigns.plans import Plan, PlannedGroup
 from rapport.campaigns.runs.hold_out import ActiveHoldOut
+from rapport.campaigns.states import ChannelChoice
 from rapport.channels.addresses import address_key, is_blank
 from rapport.channels.kinds.base import OWN_ID
 from rapport.channels.models import Channel
@@ -137,11 +138,22 @@ class Reach:
         customer = self.customers.get(person)
         return customer.facts.attributes.get(name) if customer else None
 
-    def faults(self, person: str, group: PlannedGroup) -> dict[int, Fault]:
-        """The channels of a recipient group on which a person cannot be reached, with outcome and reason."""
-        planned = ((channel.channel_id, channel.template_id) for channel in group.channels)
-        by_channel = ((channel_id, self._fault(person, channel_id, template_id)) for channel_id, template_id in planned)
-        return {channel_id: fault for channel_id, fault in by_channel if fault is not None}
+    def faults(self, person: str, group: PlannedGroup, also: str = "") -> dict[int, Fault]:
+        """The channels of a recipient group on which a person cannot be or is not reached, with outcome and reason.
+
+        also: the customer that a visitor has turned out to be, who must be reachable, too.
+        """
+        faults: dict[int, Fault] = {}
+        persons, is_reached = [person, also] if also else [person], False
+        for channel in group.channels:
+            of_persons = (self._fault(someone, channel.channel_id, channel.template_id) for someone in persons)
+            if fault := next(filter(None, of_persons), None):
+                faults[channel.channel_id] = fault
+            elif is_reached and group.channel_choice is ChannelChoice.FIRST:
+                faults[channel.channel_id] = rules.ELSEWHERE.outcome_and_reason()
+            else:
+                is_reached = True
+        return faults
 
     def addresses(self, person: str, group: PlannedGroup, faults: Mapping[int, Fault]) -> dict[int, str]:
         """The addresses at which a person is reached, by those channels of a group that have any."""

@@ -158,10 +158,10 @@ def _faults(
     reach: Reach,
 ) -> dict[int, dict[int, Fault]]:
     """On which channels firings cannot go out: the person cannot be reached, or somebody else has had its address."""
-    faults = {firing.id: reach.faults(firing.person, plans[firing.id]) for firing in waiting}
-    for firing in waiting:
-        if customer := customer_ids.get(firing.person):
-            faults[firing.id] = {**reach.faults(customer.lower(), plans[firing.id]), **faults[firing.id]}
+    faults = {
+        firing.id: reach.faults(firing.person, plans[firing.id], customer_ids.get(firing.person, "").lower())
+        for firing in waiting
+    }
     going = [
         Recipient(
             firing.campaign_id, firing.person, reach.addresses(firing.person, plans[firing.id], faults[firing.id])

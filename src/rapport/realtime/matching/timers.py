@@ -239,7 +239,7 @@ class DueFirings:
         )
         if fault:
             return fault
-        faults = {**self.reach.faults(person, group), **self.reach.faults(firing.person, group)}
+        faults = self.reach.faults(firing.person, group, also=person)
         if len(faults) == len(group.channels):
             return min(faults.values())
         messages = len(group.channels) - len(faults)
