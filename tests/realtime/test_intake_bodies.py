@@ -40,6 +40,8 @@ def vendor(sender: Sender, body: bytes, headers: dict[str, str]) -> httpx.Respon
 
 
 SENDS: dict[str, Send] = {"server": server, "sdk": app, "metric": vendor}
+# An SDK would send again what is refused, so that a body of no use is taken, and stands in the log.
+REFUSED = {"server": 400, "sdk": 200, "metric": 400}
 every = pytest.mark.parametrize(("origin", "send"), SENDS.items(), ids=list(SENDS))
 
 
@@ -103,7 +105,7 @@ def test_what_is_unusable_besides_is_refused_however_deep(sender: Sender, origin
 @every
 def test_deeper_than_json_may_be_is_not_valid_json(sender: Sender, origin: str, send: Send) -> None:
     answer = send(sender, nested([good(origin, sender.scope, context={"deep": "DEEP"})], 2000), {})
-    assert (answer.status_code, answer.json()["message"]) == (400, FAILED + "the body is not valid JSON")
+    assert (answer.status_code, answer.json()["message"]) == (REFUSED[origin], FAILED + "the body is not valid JSON")
     assert stored(sender.scope) == []
 
 
@@ -126,7 +128,7 @@ def test_deeper_than_json_may_be_is_not_valid_json(sender: Sender, origin: str, 
 )
 def test_what_is_no_json_is_logged_as_it_came(sender: Sender, origin: str, send: Send, body: bytes, shown: str) -> None:
     answer = send(sender, body, {})
-    assert answer.status_code == 400
+    assert answer.status_code == REFUSED[origin]
     assert answer.json() == {"status": "error", "message": FAILED + "the body is not valid JSON"}
     (entry,) = logged(sender.scope)
     assert (entry["status"], entry["origin"], entry["event"], entry["person"]) == ("error", origin, "", "")
@@ -147,7 +149,7 @@ def test_what_is_no_array_of_as_many_events_as_may_be_is_logged(
     sender: Sender, send: Send, body: bytes, reason: str
 ) -> None:
     answer = send(sender, body, {})
-    assert (answer.status_code, answer.json()["message"]) == (400, FAILED + reason)
+    assert (answer.status_code, answer.json()["message"]) == (200 if send is app else 400, FAILED + reason)
     (entry,) = logged(sender.scope)
     assert (entry["status"], entry["reason"], entry["body"]) == ("error", reason, body.decode()[:8000])
 
@@ -156,13 +158,13 @@ def test_of_what_is_refused_again_and_again_only_so_much_is_logged(sender: Sende
     left = MINUTE_SECONDS - time.monotonic() % MINUTE_SECONDS
     time.sleep(left if left < 10 else 0)
     for _ in range(120):
-        assert sender.app(b"{").status_code == 400
+        assert sender.app(b"{").status_code == 200
     assert len(logged(sender.scope)) == 100
 
 
 def test_who_is_not_let_in_leaves_nothing_in_the_log(sender: Sender) -> None:
     assert server(sender, b"{", {"X-API-KEY": "rt_wrong"}).status_code == 401
-    assert app(sender, b"{", {"X-API-KEY": sender.secret}).status_code == 400  # the token in the path is good
+    assert app(sender, b"{", {"X-API-KEY": sender.secret}).status_code == 200  # the token in the path is good
     assert sender.vendor(b"{", secret="other").status_code == 401
     assert sender.app(b"{", "/v1/optistream/nobody").status_code == 401
     assert [one["origin"] for one in logged(sender.scope)] == ["sdk"]
@@ -213,7 +215,7 @@ def test_what_is_no_gzip_is_refused_and_logged(sender: Sender, origin: str, send
     whole = gzip.compress(json.dumps(good(origin, sender.scope)).encode())
     for body in (whole[:-9], whole + b"more", b"\x1f\x8b nothing", b"{"):
         answer = send(sender, body, {"Content-Encoding": "gzip"})
-        assert answer.status_code == 400
+        assert answer.status_code == REFUSED[origin]
         assert answer.json()["message"] == FAILED + "the body is not valid JSON packed with gzip"
     assert [one["body"] for one in logged(sender.scope)] == ["", "", "", "{"]
     assert stored(sender.scope) == []

@@ -106,7 +106,7 @@ def test_only_plain_decimals_become_numbers(numbers: Sender, given: str, kept: A
     assert answer.status_code == 200, answer.text
     (row,) = stored(scope, customer_id=who)
     assert (row["parameters"], type(row["parameters"]["amount"])) == ({"amount": kept}, type(kept))
-    assert reasons(logged(scope, person=who.lower())) == ["amount is not a Number"]
+    assert reasons(logged(scope, person=who.lower())) == ["amount is not a Number (1060)"]
 
 
 @pytest.fixture(scope="module")

@@ -61,7 +61,7 @@ def test_two_visitors_whose_user_id_is_nobody_stay_visitors(sender: Sender, word
     assert sender.app([identified(scope, "vA", word), identified(scope, "vB", word)]).status_code == 200
     assert [row["parameters"] for row in stored(scope)] == [{"originalVisitorId": "vA"}, {"originalVisitorId": "vB"}]
     assert behind(scope, "vA", "vB") == {}
-    assert warnings(scope) == [f"userId '{word}' identifies nobody: it was left out"] * 2
+    assert warnings(scope) == [f"userId '{word}' identifies nobody: it was left out (1070)"] * 2
     sender.app([app_event(scope, event="set_page_visit", visitor="vB", context={"pageTitle": "Home"})])
     file_all(scope)
     assert scope.warehouse.value("SELECT count() FROM activity_events") == 0

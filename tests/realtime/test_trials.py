@@ -36,7 +36,7 @@ def test_texts_are_read_as_the_intake_reads_them(scope: Scope, api: httpx.Client
     series = world.trigger(scope, {"kind": "simple", "event": "level_up", "conditions": condition})
     found = said(api, series, "level_up", parameters={"amount": amount})
     assert found["matches"] is matches
-    assert ("amount is not a Number." in found["explanation"]) is isinstance(amount, str)
+    assert ("amount is not a Number (1060)." in found["explanation"]) is isinstance(amount, str)
 
 
 @pytest.mark.parametrize(("days", "outcome"), [(0, "sent"), (1, "")])

@@ -13,6 +13,7 @@ FAMILIES = {"Management": PROBLEMS, "Wire": ERRORS}
 KEYLESS = {
     "Events",
     "Apps",
+    "Storage",
     "Unsubscribe",
     "Mail",
     "Preference Center",
@@ -187,13 +188,11 @@ def _set_errors(operation: Described, family: str) -> None:
     form = own.get("400", {}).get("content")
     formed = {status for status, response in own.items() if status >= "400" and "content" in response}
     for status, response in own.items():
-        if status >= "400" and "content" not in response:
+        if status >= "400":
             shared_response = shared.get(int(status), {})
-            own[status] = {
-                **shared_response,
-                **response,
-                "content": shared_response["content"] if status == "429" or not form else form,
-            }
+            own[status] = {**shared_response, **response}
+            if status not in formed:
+                own[status]["content"] = shared_response["content"] if status == "429" or not form else form
     if not _is_keyless(operation):
         if operation["operationId"] != LOGIN:
             operation["security"] = [{"APIKeyHeader": []}]

@@ -24,7 +24,7 @@ KEYLESS = (
     ("/api/v1/preferences", 128 * KIB),
 )
 # Events bound themselves once their sender is known, also when they are unpacked.
-EVENTS = re.compile(r"/v1/(events|app-installs/|optistream/|realtime/|metrics/)|/api/saveEvent")
+EVENTS = re.compile(r"/v1/(events|app-installs/|optistream/|realtime/|metrics/)|/api/saveEvent|/reportEvent")
 # Calls that name tens of thousands of customers, or hold their values: as much as the server takes of anything.
 BULK = frozenset(
     {

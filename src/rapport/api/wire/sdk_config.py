@@ -9,6 +9,7 @@ from fastapi import Request
 from starlette.responses import Response
 
 from rapport.access.scope import Scope
+from rapport.api.http.cached import cacheable
 from rapport.api.http.responses import wire_error
 from rapport.api.sections import SectionRouter
 from rapport.api.wire.event_senders import app_of
@@ -20,6 +21,8 @@ from rapport.realtime.events.validation import MOST_PARAMETERS
 router = SectionRouter("Events")
 
 CONFIG = re.compile(r"[A-Za-z0-9._-]{1,100}\.json")
+# A change of definitions reaches SDKs after so long at the latest, and whoever asks again costs a comparison.
+CACHED_SECONDS = 60
 _PARAMETER = {
     "type": "object",
     "properties": {
@@ -67,7 +70,6 @@ def core_events() -> dict[str, tuple[int, dict[str, str]]]:
 def tenant_config(scope: Scope, token: str) -> dict[str, Any]:
     """A tenant's configuration: its declared events, and that everything goes through one address."""
     base = scope.stores.settings.links_url
-    declared = {event_type.name: (event_type.id, {**event_type.types, **AUTOMATIC}) for event_type in _declared(scope)}
     return {
         "enableRealtime": True,
         "enableRealtimeThroughOptistream": True,
@@ -79,21 +81,21 @@ def tenant_config(scope: Scope, token: str) -> dict[str, Any]:
             "siteId": scope.tenant_id,
             "maxActionCustomDimensions": MOST_PARAMETERS,
         },
-        "events": event_map(core_events() | declared),
+        "events": event_map(core_events() | declared_events(scope)),
     }
 
 
-def _declared(scope: Scope) -> list[Any]:
-    return [
-        event_type
+def declared_events(scope: Scope) -> dict[str, tuple[int, dict[str, str]]]:
+    """The events that a tenant has declared beside those of SDKs."""
+    return {
+        event_type.name: (event_type.id, {**event_type.types, **AUTOMATIC})
         for event_type in event_types.event_types(scope)
         if event_type.declared and event_type.name not in CORE_EVENTS
-    ]
+    }
 
 
-def _shown(content: dict[str, Any]) -> Response:
-    headers = {"Cache-Control": "max-age=60"}
-    return Response(orjson.dumps(content), headers=headers, media_type="application/json")
+def _shown(request: Request, content: dict[str, Any]) -> Response:
+    return cacheable(request, orjson.dumps(content), "application/json", CACHED_SECONDS)
 
 
 def _described(properties: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -108,6 +110,7 @@ def _described(properties: dict[str, Any], **more: Any) -> dict[str, Any]:
     operation_id="SdkConfig",
     response_class=Response,
     responses={
+        304: {"description": "Not changed since the answer whose ETag the request names (If-None-Match)"},
         200: _described(
             {
                 "enableRealtime": {"type": "boolean"},
@@ -130,7 +133,7 @@ async def sdk_config(tenantToken: str, configName: str, request: Request) -> Res
         content = await asyncio.to_thread(tenant_config, tenant.scope, tenantToken)
     except RapportError as error:
         return wire_error(error)
-    return _shown(content)
+    return _shown(request, content)
 
 
 @router.get(
@@ -157,7 +160,7 @@ def global_config(env: str, request: Request) -> Response:
         "optitrack": {"event_category_name": "LogEvent"},
         "core_events": event_map(core_events()),
     }
-    return _shown(content)
+    return _shown(request, content)
 
 
 @router.post(

@@ -31,7 +31,8 @@ class IntakeTenant:
     """A tenant as intake knows it.
 
     tokens: the good ones of each kind, the present one first; user_keys: those of X-User-JWT; types: the type of each
-    declared parameter, of each event type; declared: the names of those that are declared; admitted: names that this
+    declared parameter, of each event type; numbers: their names, by number; declared: the names of those that are
+    declared; admitted: names that this
     process let in and that are no types yet, with when (time.monotonic); app_events: how many events apps may send in
     10 seconds, 0 without limit.
     """
@@ -41,6 +42,7 @@ class IntakeTenant:
     tokens: dict[str, tuple[str, ...]]
     user_keys: tuple[VerifyingKey, ...]
     types: dict[str, dict[str, str]]
+    numbers: dict[int, str]
     declared: frozenset[str]
     recording: bool
     admitted: dict[str, float]
@@ -120,6 +122,7 @@ def _read(scope: Scope, admitted: dict[str, float]) -> IntakeTenant:
         {kind: tuple(token.value for token in tokens if token.kind == kind) for kind in KINDS},
         verifying_keys(scope),
         {event_type.name: event_type.types for event_type in types},
+        {event_type.id: event_type.name for event_type in types},
         frozenset(event_type.name for event_type in types if event_type.declared),
         until is not None and until > scope.clock.now(),
         admitted,

@@ -13,13 +13,16 @@ from typing import Any
 
 from rapport.customers.core_events import AUTOMATIC, CORE_EVENTS
 from rapport.customers.identity import NOBODY
+from rapport.realtime.events import faults
 from rapport.realtime.events.directory import IntakeTenant
+from rapport.realtime.events.faults import Fault
 from rapport.realtime.events.storing import Incoming
 from rapport.realtime.events.visitors import IDS, is_nobody
 from rapport.realtime.recording.vendor_words import is_of_message
 from rapport.realtime.states import Origin
 
-LONGEST_NAME = LONGEST_ID = LONGEST_TEXT = 255
+LONGEST_NAME = LONGEST_ID = 255
+LONGEST_TEXT, LONG_TEXT = 4000, 255  # characters that are kept, and that every reader of events takes
 MOST_PARAMETERS = 50
 # Apps' token is public: names of theirs leave servers and vendors room of their own.
 MOST_TYPES, MOST_TYPES_FOR_APPS = 2000, 1000
@@ -66,7 +69,10 @@ def event_of(
     if origin == Origin.METRIC:
         _check_metric(raw, at, now)
     parameters = parameters_of(raw.get("context"), _declared(name, tenant, warnings), warnings)
+    if name in CORE_EVENTS:
+        warnings += faults.of_core_event(name, parameters)
     _leave_out_nobody(name, parameters, warnings)
+    warnings += faults.found_by_sdk(raw.get("metadata"))
     own = _own_id(raw.get("metadata"), event_id, warnings)
     hour = int(sent.timestamp()) // SECONDS_OF_HOUR
     _check_room(name, origin, tenant)
@@ -116,7 +122,8 @@ def _leave_out_nobody(event: str, parameters: dict[str, Any], warnings: list[str
     for name in IDS.get(event, ()):
         value = parameters.get(name)
         if isinstance(value, str) and value and is_nobody(value):
-            warnings.append(f"{name} {_quoted(value)} {NOBODY}: it was left out")
+            warning = f"{name} {_quoted(value)} {NOBODY}: it was left out"
+            warnings.append(Fault.INVALID_USER_ID.said(warning) if name == "userId" else warning)
             del parameters[name]
 
 
@@ -199,7 +206,7 @@ def _declared(name: str, tenant: IntakeTenant, warnings: list[str]) -> dict[str,
     core = CORE_EVENTS.get(name)
     if core is not None:
         return core.parameters
-    warnings.append("the event is not declared")
+    warnings.append(Fault.UNKNOWN_EVENT.said("the event is not declared"))
     return None
 
 
@@ -215,7 +222,8 @@ def parameters_of(context: Any, declared: Mapping[str, str] | None, warnings: li
         if value is None:
             continue
         if len(kept) == MOST_PARAMETERS:
-            warnings.append(f"there are more than {MOST_PARAMETERS} parameters: the others were left out")
+            warning = f"there are more than {MOST_PARAMETERS} parameters: the others were left out"
+            warnings.append(Fault.TOO_MANY_PARAMETERS.said(warning))
             break
         if not name or len(name) > LONGEST_NAME or not name.isprintable():
             warnings.append("a parameter's name cannot be used: it was left out")
@@ -230,12 +238,12 @@ def _keep(kept: dict[str, Any], name: str, value: Any, declared: Mapping[str, st
     elif isinstance(value, float) and not _kept(name, value, warnings):
         return
     elif not isinstance(value, bool | int | float):
-        warnings.append(f"{name} is not a string, number or boolean: it was left out")
+        warnings.append(Fault.WRONG_TYPE.said(f"{name} is not a string, number or boolean: it was left out"))
         return
     if declared is not None:
         kind = declared.get(name) or AUTOMATIC.get(name)
         if kind is None:
-            warnings.append(f"{name} is not declared")
+            warnings.append(Fault.UNKNOWN_PARAMETER.said(f"{name} is not declared"))
         else:
             value = _typed(name, value, kind, warnings)
     kept[name] = value
@@ -256,8 +264,11 @@ def _text(name: str, value: str, warnings: list[str]) -> str:
         warnings.append(f"{name} contains a character U+0000, which was replaced")
         value = value.replace("\0", "\ufffd")
     if len(value) > LONGEST_TEXT:
-        warnings.append(f"{name} is longer than {LONGEST_TEXT} characters: the rest was left out")
+        warning = f"{name} is longer than {LONGEST_TEXT} characters: the rest was left out"
+        warnings.append(Fault.LONG_TEXT.said(warning))
         value = value[:LONGEST_TEXT]
+    elif len(value) > LONG_TEXT:
+        warnings.append(f"{name} is longer than {LONG_TEXT} characters")
     return value
 
 
@@ -272,8 +283,8 @@ def _typed(name: str, value: Any, kind: str, warnings: list[str]) -> Any:
     else:
         fits = isinstance(value, bool)
         changed = value if fits else {"true": True, "false": False}.get(str(value).lower(), value)
-    if not fits:
-        warnings.append(f"{name} is not a {kind}")
+    if not fits and not (name in AUTOMATIC and isinstance(changed, bool)):  # pages say "false", as a text
+        warnings.append(Fault.WRONG_TYPE.said(f"{name} is not a {kind}"))
     return changed
 
 
