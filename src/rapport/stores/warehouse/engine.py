@@ -45,6 +45,14 @@ TOO_SLOW_CODE, TOO_SLOW = 159, "A query of this call takes longer than {seconds}
 # To make machine code of an expression, at its third use, takes longer than what it saves: statements are long and
 # run a few times a day, and conditions on hundreds of columns take longer to compile than a file to read.
 INTERPRETED = {"compile_expressions": 0, "compile_aggregate_expressions": 0, "compile_sort_description": 0}
+# Of the embedded engine: seconds after which a table is looked at again that had nothing to merge, twice for each table
+# (a write has it looked at at once; by default ten times a second at first), and milliseconds between two looks at the
+# memory of the process. Idle tables of a few tenants took a tenth of a core.
+SELDOM_LOOKED_AT = {
+    "background_processing_pool_thread_sleep_seconds_if_nothing_to_do": 10,
+    "background_streaming_processing_pool_thread_sleep_seconds_if_nothing_to_do": 10,
+    "memory_worker_period_ms": 500,
+}
 # A database with fewer rows is read by one thread: more only wait for each other.
 ROWS_OF_ONE_THREAD = 1_000_000
 ROWS_COUNTED_SECONDS = 30.0  # for which a number of rows holds
@@ -275,7 +283,8 @@ class Warehouse:
             settings["max_execution_time"] = seconds
         try:
             if self.embedded:
-                return clickhouse_connect.get_client(dsn=self.url, database=database, settings=settings)
+                options = {"dsn": self.url, "chdb_options": SELDOM_LOOKED_AT}
+                return clickhouse_connect.get_client(database=database, settings=settings, **options)
             return warehouse_server.client(self.url, database, settings)
         except (ClickHouseError, OSError) as error:
             if unavailable := explained(error) or self._outage(error):

@@ -102,6 +102,8 @@ PLACES: dict[Queue, tuple[int, int, float]] = {
 EARLIER_QUEUES = {"cycles": 2, "campaigns": 4, "sends": 8, "jobs": 4, "erasures": 4}
 # Seconds until work is found on those, and until the end of any work is seen by whoever waits for it.
 EARLIER_POLL_SECONDS, WAIT_SECONDS = 5.0, 0.1
+# Seconds between two looks for events to tell of, by default a hundredth of one: no workflow has any.
+NOTICE_SECONDS = 0.25
 # Workflows that run_all() carries out at once.
 AT_ONCE = 4
 
@@ -220,6 +222,7 @@ def start(
         application_version=WORK_VERSION,
         executor_id=process,
         log_level="WARNING",
+        notification_coalesce_sec=NOTICE_SECONDS,
     )
     DBOS(config=config)
     if not listening:
