@@ -33,6 +33,7 @@ from rapport.api.manage.messaging import (
     channels,
     consent_log,
     gateway,
+    installs,
     listeners,
     suppressions,
     template_checks,
@@ -81,6 +82,7 @@ from rapport.api.wire import (
     unsubscribe,
     user_agents,
     view_in_browser,
+    web_config,
     web_inbox,
 )
 
@@ -90,6 +92,7 @@ WIRE: tuple[APIRouter, ...] = (
     app_events.router,
     app_devices.router,
     report_event.router,
+    web_config.router,
     general.router,
     apikey.router,
     mail_events.router,
@@ -140,6 +143,7 @@ MANAGEMENT: tuple[APIRouter, ...] = (
     channels.router,
     brands.router,
     apps.router,
+    installs.router,
     webhooks.router,
     template_checks.router,
     templates.router,

@@ -20,8 +20,22 @@ def install(scope: Scope, app_id: int, install_id: str) -> Install:
     with scope.reads() as session:
         there = session.get(Install, (scope.tenant_id, app_id, install_id))
     if there is None:
-        raise NotFound(f"There is no install {install_id!r} of app {app_id}.")
+        raise NotFound(_missing(app_id, install_id))
     return there
+
+
+def delete_install(scope: Scope, app_id: int, install_id: str) -> None:
+    """Delete an install. Raises NotFound."""
+    with scope.records() as session:
+        there = session.get(Install, (scope.tenant_id, app_id, install_id))
+        if there is None:
+            raise NotFound(_missing(app_id, install_id))
+        session.delete(there)
+        scope.audit(session, "delete", f"an install of app {app_id}")
+
+
+def _missing(app_id: int, install_id: str) -> str:
+    return f"There is no install {install_id!r} of app {app_id}."
 
 
 def search(scope: Scope, app_id: int, customer_id: str | None, limit: int, offset: int) -> Part[Install]:
