@@ -33,7 +33,14 @@ from rapport.api.http.protection import policy_of
 from rapport.api.http.responses import error_response, json_response
 from rapport.api.http.shares import Places, Shares
 from rapport.api.http.unmatched import unmatched
-from rapport.api.wire import mail_events, optimail_unsubscribers, preference_page, transactional_mail, unsubscribe
+from rapport.api.wire import (
+    mail_events,
+    optimail_unsubscribers,
+    pictures,
+    preference_page,
+    transactional_mail,
+    unsubscribe,
+)
 from rapport.api.wire.event_senders import THREADS
 from rapport.apps.reports import ReportSink
 from rapport.campaigns.cycle.scheduler import Scheduler
@@ -141,6 +148,7 @@ def create_app(stores: Stores, operator_token: str = "") -> FastAPI:
     app.state.intake = stores.workers.only(Intake, stores)
     app.state.report_sinks = report_sinks()
     app.state.directory = Directory(stores)
+    app.state.pictures = pictures.DrawnPictures()
     app.state.event_limiter = EventRateLimiter()
     app.state.reading = CapacityLimiter(THREADS)
     app.state.large_bodies = Places(LARGE_BODIES)

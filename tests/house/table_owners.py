@@ -54,6 +54,7 @@ RECORDS = {
     "notifications": ("deliveries", "listeners"),
     "inbox": ("inbox_event_keys", "inbox_messages"),
     "in_app": ("in_app_messages", "in_app_users"),
+    "inbox": ("inbox_event_keys", "inbox_messages", "pictures"),
     "insight": ("forecasts", "lifecycle_stages", "microsegments", "model_fits", "value_segments"),
     "audiences": (
         "customer_lists",

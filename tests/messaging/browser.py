@@ -1,5 +1,6 @@
 """A real browser that a test drives: Chromium without a window, over its debugging protocol."""
 
+import base64
 import json
 import shutil
 import subprocess
@@ -19,13 +20,13 @@ ARGUMENTS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugg
 
 
 class Page:
-    """One page, whose own scripts never run."""
+    """One page, whose own scripts run only if it is said so."""
 
-    def __init__(self, connection: ClientConnection) -> None:
+    def __init__(self, connection: ClientConnection, *, scripts: bool = False) -> None:
         self._connection, self._numbers = connection, count(1)
         for domain in ("Page", "Accessibility"):
             self._ask(f"{domain}.enable")
-        self._ask("Emulation.setScriptExecutionDisabled", value=True)
+        self._ask("Emulation.setScriptExecutionDisabled", value=not scripts)
 
     def _ask(self, method: str, **parameters: Any) -> dict[str, Any]:
         number = next(self._numbers)
@@ -70,6 +71,18 @@ class Page:
         self.click(selector)
         self._ask("Input.insertText", text=written)
 
+    def press(self, key: str) -> None:
+        """Press a key and let it go: a named one, such as Tab or ArrowDown."""
+        codes = {"Tab": 9, "Enter": 13, "Escape": 27, "ArrowUp": 38, "ArrowDown": 40}
+        named = {"key": key, "code": key, "windowsVirtualKeyCode": codes[key]}
+        text = {"text": "\r"} if key == "Enter" else {}
+        self._ask("Input.dispatchKeyEvent", type="keyDown", **named, **text)
+        self._ask("Input.dispatchKeyEvent", type="keyUp", **named)
+
+    def picture(self) -> bytes:
+        """What the page looks like, as PNG."""
+        return base64.b64decode(self._ask("Page.captureScreenshot", format="png")["data"])
+
     def roles(self) -> list[tuple[str, str]]:
         """What a screen reader is told: roles and names, in order."""
         nodes = self._ask("Accessibility.getFullAXTree")["nodes"]
@@ -81,8 +94,8 @@ class Page:
 
 
 @contextmanager
-def browser() -> Iterator[Page]:
-    """A browser with one page."""
+def browser(*, scripts: bool = False) -> Iterator[Page]:
+    """A browser with one page, whose own scripts run only if it is said so."""
     if PROGRAM is None:
         pytest.skip("there is no Chromium on this machine")
     profile = Path(tempfile.mkdtemp(prefix="browser-"))
@@ -95,7 +108,7 @@ def browser() -> Iterator[Page]:
         host = told.split("ws://")[1].split("/")[0]
         target = next(one for one in httpx.get(f"http://{host}/json").json() if one["type"] == "page")
         with connect(target["webSocketDebuggerUrl"], max_size=None) as connection:
-            yield Page(connection)
+            yield Page(connection, scripts=scripts)
     finally:
         process.terminate()
         process.wait(30)

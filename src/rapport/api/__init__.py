@@ -46,6 +46,7 @@ from rapport.api.manage.messaging import (
     unsubscribe_links,
     webhooks,
 )
+from rapport.api.manage.messaging import pictures as manage_pictures
 from rapport.api.wire import (
     actions,
     apikey,
@@ -63,6 +64,8 @@ from rapport.api.wire import (
     general,
     groups,
     in_app_page,
+    inbox_events,
+    inbox_script,
     integrations,
     integrations_reports,
     mail_events,
@@ -71,6 +74,7 @@ from rapport.api.wire import (
     optimail_templates,
     optimail_unsubscribers,
     optitext,
+    pictures,
     preference_center,
     preference_page,
     report_event,
@@ -124,8 +128,11 @@ WIRE: tuple[APIRouter, ...] = (
     preference_center.router,
     preference_page.router,
     embedded_messages.router,
+    inbox_events.router,
     web_inbox.router,
     in_app_page.router,
+    inbox_script.router,
+    pictures.router,
 )
 MANAGEMENT: tuple[APIRouter, ...] = (
     tenants.router,
@@ -153,6 +160,7 @@ MANAGEMENT: tuple[APIRouter, ...] = (
     listeners.router,
     suppressions.router,
     unsubscribe_links.router,
+    manage_pictures.router,
     brand_groups.router,
     topics.router,
     consent_log.router,

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from rapport.access.scope import Scope
 from rapport.inbox.models import InboxEventKey, InboxMessage
 from rapport.inbox.reading import Inbox
+from rapport.stores.workers.listening import Topic, publish
 
 
 class Action(StrEnum):
@@ -86,6 +87,8 @@ def apply(scope: Scope, done: Sequence[Done], reports: Sequence[Report]) -> None
         if keys:
             rows = [{"tenant_id": scope.tenant_id, "key": key, "received_at": now} for key in keys]
             session.execute(insert(InboxEventKey).values(rows).on_conflict_do_nothing())
+        if done:
+            publish(session, Topic.INBOX, scope.tenant_id)
 
 
 def _change(message: InboxMessage, done: Done, now: datetime) -> None:

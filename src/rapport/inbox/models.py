@@ -1,10 +1,10 @@
-"""Records of inboxes: the messages in them."""
+"""Records of inboxes: the messages in them, and pictures for messages."""
 
 import uuid
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import DateTime, Index, Integer, SmallInteger, String, Text, Uuid, text
+from sqlalchemy import DateTime, Index, Integer, LargeBinary, SmallInteger, String, Text, Uuid, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -65,3 +65,18 @@ class InboxEventKey(Base):
     tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
     key: Mapped[str] = mapped_column(String(64), primary_key=True)
     received_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class Picture(Base):
+    """A picture for messages, under a name that follows from its content. label is how it was called when it came."""
+
+    __tablename__ = "pictures"
+
+    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    name: Mapped[str] = mapped_column(String(40), primary_key=True)
+    label: Mapped[str] = mapped_column(String(200))
+    content: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
+    size: Mapped[int] = mapped_column(Integer)  # bytes
+    width: Mapped[int] = mapped_column(Integer)
+    height: Mapped[int] = mapped_column(Integer)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))

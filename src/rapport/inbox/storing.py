@@ -11,6 +11,7 @@ import orjson
 from sqlalchemy import text
 
 from rapport.access.scope import Scope
+from rapport.stores.workers.listening import Topic, publish
 
 # In order of the key, so that two callers with the same messages wait for each other and never lock up.
 STORE = text("""
@@ -64,6 +65,7 @@ def store(scope: Scope, messages: Sequence[NewMessage]) -> None:
     parameters = {"tenant_id": scope.tenant_id, "now": now, "rows": orjson.dumps(rows).decode()}
     with scope.records() as session:
         session.execute(STORE, parameters)
+        publish(session, Topic.INBOX, scope.tenant_id)
 
 
 def _row(scope: Scope, message: NewMessage, now: datetime) -> dict[str, Any]:

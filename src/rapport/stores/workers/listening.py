@@ -12,6 +12,7 @@ class Topic(StrEnum):
     DELIVERIES = "rapport_deliveries"  # nothing
     EVENTS = "rapport_events"  # the tenant of whom events were accepted
     FIRINGS = "rapport_firings"  # nothing
+    INBOX = "rapport_inbox"  # the tenant of whom inboxes have changed
     MAIL_EVENTS = "rapport_mail_events"  # nothing
     MESSAGES = "rapport_messages"  # nothing
     SCHEDULE = "rapport_schedule"  # the tenant of whom something new may be due
