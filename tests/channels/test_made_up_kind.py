@@ -165,7 +165,6 @@ def test_a_channel_is_what_its_kind_says(api: httpx.Client, channel: dict[str, A
     }
     for body, words in [
         ({"kind": "dove"}, f"kind: must be {', '.join(map(repr, OTHERS))} or 'pigeon'."),
-        ({"kind": "dove"}, "kind: must be 'email', 'external', 'sms', 'inbox' or 'pigeon'."),
         ({"kind": "pigeon", "settings": {"host": "x"}}, "There is no host in settings; there are loft, call."),
         ({"kind": "pigeon", "settings": {"loft": "burnt"}}, "settings.loft must be one that stands."),
     ]:

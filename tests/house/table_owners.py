@@ -52,7 +52,6 @@ RECORDS = {
     ),
     "apps": ("device_apps", "device_event_keys", "installs", "provider_errors"),
     "notifications": ("deliveries", "listeners"),
-    "inbox": ("inbox_event_keys", "inbox_messages"),
     "in_app": ("in_app_messages", "in_app_users"),
     "inbox": ("inbox_event_keys", "inbox_messages", "pictures"),
     "insight": ("forecasts", "lifecycle_stages", "microsegments", "model_fits", "value_segments"),

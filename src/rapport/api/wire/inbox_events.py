@@ -88,7 +88,7 @@ async def watch_unread_messages_count(request: Request) -> Response:
 
 async def _counts(scope: Scope, inbox: Inbox) -> AsyncIterator[bytes]:
     watch = scope.stores.workers.only(InboxWatch, scope.stores)
-    begun, told, count = time.monotonic(), 0.0, -1
+    begun, written_at, count = time.monotonic(), 0.0, -1
     seen, asked = None, 0.0
     STREAMS.begin(inbox)
     try:
@@ -98,10 +98,10 @@ async def _counts(scope: Scope, inbox: Inbox) -> AsyncIterator[bytes]:
                 seen, asked = state, now
                 present = await run_in_threadpool(reading.unread, scope, inbox)
                 if present != count:
-                    count, told = present, now
+                    count, written_at = present, now
                     yield b"event: unread\ndata: " + orjson.dumps({"unread_count": count}) + b"\n\n"
-            elif now - told > SILENT_SECONDS:
-                told = now
+            elif now - written_at > SILENT_SECONDS:
+                written_at = now
                 yield b": still there\n\n"
             await asyncio.sleep(LOOK_SECONDS)
     finally:
