@@ -60,9 +60,9 @@ def test_a_campaign_is_stored_for_those_who_agreed(shop: World) -> None:
     assert outcomes(scope, number) == [
         ("C00001", CHANNEL, "sent", "stored"),
         ("C00002", CHANNEL, "sent", "stored"),
-        ("C00003", CHANNEL, "suppressed", "no consent to in-app messages"),
-        ("C00004", CHANNEL, "suppressed", "no consent to in-app messages"),
-        ("C00005", CHANNEL, "failed", "no app installed"),
+        ("C00003", CHANNEL, "no address", "no reachable device"),
+        ("C00004", CHANNEL, "no address", "no reachable device"),
+        ("C00005", CHANNEL, "no address", "no reachable device"),
     ]
     [message] = messages_of(scope, "C00001")
     assert (message.content["title"], message.inbox) == (
@@ -86,7 +86,7 @@ def test_a_triggered_campaign_is_stored_at_once(shop: World) -> None:
         eventually(lambda: all(firing(shop.scope, number).state == "done" for number in firings))
     finally:
         sender.stop()
-    assert [firing(shop.scope, number).outcome for number in firings] == ["sent", "failed"]
+    assert [firing(shop.scope, number).outcome for number in firings] == ["sent", "no address"]
     assert messages_of(shop.scope, "C00002")[-1].campaign_id == day.id
 
 

@@ -10,6 +10,8 @@ import trigger_world as world
 
 from rapport.access.scope import Scope
 from rapport.access.service import update_tenant
+from rapport.apps import definitions as app_definitions
+from rapport.apps.models import Install
 from rapport.audiences import groups as audience_groups
 from rapport.audiences import membership
 from rapport.campaigns.runs import by_hand, processing
@@ -32,7 +34,7 @@ from rapport.realtime.matching.catalogue import compiled
 from rapport.realtime.matching.deciding import decided
 from rapport.realtime.matching.eligibility import eligibility
 
-TEXT, PUSH, MAIL, PHONE, NUMBERED = 505, 506, 504, 507, 508
+TEXT, PUSH, MAIL, PHONE, NUMBERED, DEVICE = 505, 506, 504, 507, 508, 509
 PLAIN, OF_APP = world.TEMPLATE, 12
 # Of a topic that everybody gets who has not left it, of one that must be chosen, and of one that nobody can leave.
 OF_TOPIC, OF_CHOSEN_TOPIC, OF_MANDATORY_TOPIC = 13, 14, 15
@@ -76,6 +78,9 @@ def made(scope: Scope) -> Scope:
     attributes.declare(scope, [AttributeInfo(name, name, "", kind, "batch") for name, kind in own])
     consent_marks.mark(scope, "Left_By_Wish", "blocked")
     channels.create_channel(scope, "Calls", "external", id=NUMBERED, address_attribute="Calls_To")
+    channels.create_channel(scope, "In the app", "in_app", id=DEVICE, settings={})
+    templates.save_template(scope, DEVICE, "Offer", id=PLAIN, details={"content": {"say": "Offer"}})
+    app_definitions.create_app(scope, "App", {}, for_web=False)
     for number in (MAIL, PHONE, NUMBERED):
         templates.save_template(scope, number, "Offer", id=PLAIN, subject="Offer", html="<p>Offer</p>")
     registration.register_apps(scope, PUSH, {"App-1": "App"})
@@ -114,6 +119,7 @@ class People:
         self.of_topics = Random(f"topics {seed}")  # a source of its own, which leaves the other draws as they are
         self.ids = [f"S{seed}P{n}" for n in range(PEOPLE)]
         world.add_customers(scope, [self._attributes(one) for one in self.ids])
+        self._install()
         self.ids.append(f"S{seed}Nobody")
         for _ in range(30):
             self.wish()
@@ -133,6 +139,24 @@ class People:
             "ALLOW_SMS": pick(CONSENTS),
             **{name: pick(FLAGS) for name in ("IS_TEST", "IS_BLOCKED", "IS_OPTIN", "Left_By_Wish")},
         }
+
+    def _install(self) -> None:
+        """Some have the app, of whom some have agreed to messages in it."""
+        now, pick = self.scope.clock.now(), self.of_topics.choice
+        with self.scope.records() as session:
+            for customer_id in self.ids:
+                if consent := pick(["", "yes", "yes", "no", "unsaid"]):
+                    install = Install(
+                        tenant_id=self.scope.tenant_id,
+                        app_id=1,
+                        install_id=f"install of {customer_id}",
+                        customer_id=customer_id,
+                        person=customer_id.lower(),
+                        in_app_consent={"yes": True, "no": False}.get(consent),
+                        created_at=now,
+                        seen_at=now,
+                    )
+                    session.add(install)
 
     def some(self, share: float) -> list[str]:
         """Some of the customers, in any spelling."""
@@ -168,6 +192,8 @@ class People:
         """One recipient group on some of the channels."""
         number = self.random.randint(1, 5)
         used = sorted(self.random.sample([TEXT, PUSH, MAIL, PHONE, NUMBERED], number))
+        if self.of_topics.random() < 0.5:
+            used.append(DEVICE)
         of_topics = [PLAIN, PLAIN, OF_TOPIC, OF_CHOSEN_TOPIC, OF_MANDATORY_TOPIC]
         template = {PUSH: OF_APP} | {number: self.of_topics.choice(of_topics) for number in (MAIL, PHONE)}
         self.of_topics.shuffle(used)
@@ -243,7 +269,7 @@ def in_real_time(
     """The same of a trigger that all of them would meet now, while somebody meets another one on more channels."""
     group = {"action_id": 2, "channels": places, "channel_choice": choice}
     series = world.trigger(scope, groups=[group], rules=rules)
-    all_places = [{"channel_id": one, "template_id": PLAIN} for one in (TEXT, PUSH, MAIL, PHONE, NUMBERED)]
+    all_places = [{"channel_id": one, "template_id": PLAIN} for one in (TEXT, PUSH, MAIL, PHONE, NUMBERED, DEVICE)]
     beside = world.trigger(scope, groups=[{"action_id": 2, "channels": all_places}])
     for group_id in rules["exclude_target_group_ids"]:
         membership.compute_members(scope, group_id, world.DATA_DATE)

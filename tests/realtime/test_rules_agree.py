@@ -7,7 +7,7 @@ import rule_world as rules
 from rapport.access.scope import Scope
 from rapport.messaging.contactability import rules as rules_of
 
-SEEDS, ROUNDS = (1, 2), 2
+SEEDS, ROUNDS = (1, 2), 3
 # Rules that one of the two ways has alone, or that come after all others: who of an address is first, and the hour.
 APART = {rules_of.UNKEPT, rules_of.FIRED_BEFORE, rules_of.SAME_ADDRESS, rules_of.QUIET}
 FOUND = {rules_of.IN_GROUP: (1, 2), rules_of.BAD_ADDRESS: ("not an e-mail address",)}

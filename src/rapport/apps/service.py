@@ -2,16 +2,62 @@
 
 from collections import defaultdict
 from collections.abc import Collection
+from enum import StrEnum
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, func, select, update
 
 from rapport.access.scope import Scope
 from rapport.apps.credentials import app_by_key, authenticated
 from rapport.apps.models import Install, ProviderError
 
-__all__ = ["app_by_key", "authenticated", "install", "installs_of", "note_provider_error", "token_ended"]
+__all__ = [
+    "Ability",
+    "app_by_key",
+    "authenticated",
+    "install",
+    "installs_of",
+    "note_provider_error",
+    "persons_stand",
+    "persons_with",
+    "token_ended",
+]
 
 LONGEST_REASON = 300
+
+
+class Ability(StrEnum):
+    """What an install must be able to do."""
+
+    TAKES_PUSH = "takes push"
+    SHOWS_IN_APP = "shows in-app messages"
+
+
+def _able(ability: Ability) -> ColumnElement[bool]:
+    if ability is Ability.TAKES_PUSH:
+        return Install.token.is_not(None) & Install.notifications_enabled.is_not(False)
+    return Install.in_app_consent.is_(True)
+
+
+def persons_with(
+    scope: Scope, ability: Ability, app_id: int | None = None, among: Collection[str] | None = None
+) -> set[str]:
+    """The customers, in lower case, who have an install with an ability, of one app or of all; among: of these only."""
+    statement = select(Install.person).where(Install.tenant_id == scope.tenant_id, Install.person.is_not(None))
+    statement = statement.where(_able(ability))
+    if app_id is not None:
+        statement = statement.where(Install.app_id == app_id)
+    if among is not None:
+        statement = statement.where(Install.person.in_([customer_id.lower() for customer_id in among]))
+    with scope.reads() as session:
+        return {person for person in session.scalars(statement.distinct()) if person is not None}
+
+
+def persons_stand(scope: Scope) -> str:
+    """A text that changes with whatever persons_with tells."""
+    newest = func.max(func.greatest(Install.seen_at, Install.token_at, Install.token_ended_at))
+    statement = select(func.count(Install.person), func.count(Install.token), newest)
+    with scope.reads() as session:
+        return str(session.execute(statement.where(Install.tenant_id == scope.tenant_id)).one())
 
 
 def installs_of(scope: Scope, customer_ids: Collection[str], app_id: int | None = None) -> dict[str, list[Install]]:

@@ -84,6 +84,7 @@ def plan_stage(
         messaging_kept_off.load_suppressed(
             scope, stage_name(campaign.id, "suppressed"), exclusion, data_date, stand=profiles
         )
+        messaging_kept_off.load_without_device(scope, stage_name(campaign.id, "suppressed"), exclusion, data_date)
     rules, reading = campaign.plan.rules, Reading(scope, run_channels, data_date, profiles)
     parameters: dict[str, Any] = {"data_date": data_date, "series": campaign.series_id, "cuts": cuts(shares)}
     parameters |= {f"excluded_{n}": group for n, group in enumerate(rules.exclude_target_group_ids)}

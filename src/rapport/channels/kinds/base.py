@@ -82,6 +82,7 @@ class ChannelKind(ABC):
     measures_clicks: whether it becomes known who clicked in its messages, which are called message_noun.
     has_returns: whether messages may come back, or complaints about them, and say by a token which message it was.
     has_short_links: whether links in its messages are short, since every character is paid.
+    needs_device: whether only customers who have an app or a browser for it can be reached.
     fault: why channels of the kind can send nothing whatever, in a sentence; empty where they can.
     """
 
@@ -97,6 +98,7 @@ class ChannelKind(ABC):
     by_own_id_only: ClassVar[bool] = False
     is_pulled: ClassVar[bool] = False
     measures_clicks: ClassVar[bool] = False
+    needs_device: ClassVar[bool] = False
     has_returns: ClassVar[bool] = False
     has_short_links: ClassVar[bool] = False
     message_noun: ClassVar[str] = "any message"
@@ -166,6 +168,14 @@ class ChannelKind(ABC):
     def costly_letters(self, text: str) -> list[str]:
         """The characters of a text that make all of it longer where that is counted, each once."""
         return []
+
+    def with_device(
+        self, scope: Scope, settings: Mapping[str, Any], among: Collection[str] | None = None
+    ) -> set[str] | None:
+        """The customers, in lower case, whom the kind reaches on a device; among: of these only. None: all are reached
+        whatever they have. To be asked of kinds that need one.
+        """
+        return None
 
     def provider(self, to: str) -> str:
         """Who takes messages to an address, where one that is slow must not hold up others; empty: all are alike."""

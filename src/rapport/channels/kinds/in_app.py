@@ -1,6 +1,6 @@
 """The kind of channel by which messages are shown within apps."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Literal
 
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rapport.access.scope import Scope
 from rapport.apps.definitions import app
 from rapport.apps.models import Install
-from rapport.apps.service import installs_of
+from rapport.apps.service import Ability, installs_of, persons_with
 from rapport.channels.kinds.base import ChannelKind
 from rapport.channels.messages import Content, Message, Receipt, Transport, count
 from rapport.errors import Invalid, NotFound
@@ -92,6 +92,7 @@ class InAppKind(ChannelKind):
     known_id = 427
     by_own_id_only = True
     message_noun = "in-app messages"
+    needs_device = True
 
     def open(self, scope: Scope, settings: Mapping[str, Any], longest: float) -> Transport:
         """The store of messages."""
@@ -106,6 +107,15 @@ class InAppKind(ChannelKind):
             app(scope, app_id)
         except NotFound as error:
             raise Invalid(f"settings.app_id must be an app of yours: there is no app {app_id}.") from error
+
+    def with_device(
+        self, scope: Scope, settings: Mapping[str, Any], among: Collection[str] | None = None
+    ) -> set[str] | None:
+        """Those who have consented in an app; all where that is not asked for."""
+        of_channel = InAppSettings.model_validate(settings)
+        if not of_channel.requires_consent:
+            return None
+        return persons_with(scope, Ability.SHOWS_IN_APP, of_channel.app_id, among)
 
     def check_content(self, content: Content) -> None:
         """There is something to show, and the inbox says what. Raises Invalid."""

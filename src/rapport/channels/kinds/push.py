@@ -1,10 +1,11 @@
 """The kind of channel by which Rapport itself sends push messages to the devices and browsers of customers."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from rapport.access.scope import Scope
 from rapport.apps import definitions as app_definitions
+from rapport.apps.service import Ability, persons_with
 from rapport.channels.addresses import mended
 from rapport.channels.kinds.base import ChannelKind
 from rapport.channels.messages import Content, Message, Transport
@@ -24,6 +25,7 @@ class PushKind(ChannelKind):
     known_id = 506
     permission_attribute = "ALLOW_PUSH"
     message_noun = "push message"
+    needs_device = True
 
     def open(self, scope: Scope, settings: Mapping[str, Any], longest: float) -> Transport:
         """Connections to the providers at which the channel has an account."""
@@ -37,6 +39,13 @@ class PushKind(ChannelKind):
         if accounts.app_id is not None and all(app.id != accounts.app_id for app in app_definitions.apps(scope)):
             raise Invalid(f"settings.app_id must be an app of the tenant, and there is no app {accounts.app_id}.")
         check_accounts(accounts)
+
+    def with_device(
+        self, scope: Scope, settings: Mapping[str, Any], among: Collection[str] | None = None
+    ) -> set[str] | None:
+        """Those with a push token, unless notifications are switched off."""
+        app_id = PushSettings.model_validate(settings).app_id
+        return persons_with(scope, Ability.TAKES_PUSH, app_id, among)
 
     def made_of(self, scope: Scope, settings: Mapping[str, Any]) -> tuple[Any, ...]:
         """The apps, with whose keys browsers are written to."""

@@ -1,5 +1,6 @@
 """Whom a channel must not reach, by id and by address, in a table aside."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -26,6 +27,7 @@ FAULTED = (
     rules.PREFERENCE,
     rules.SAME_ADDRESS,
     rules.ELSEWHERE,
+    rules.NO_DEVICE,
 )
 # Outcome and reason of a channel on which a customer cannot be reached, by fault; see faults for the others.
 FAULTS = (("", ""), *(rule.outcome_and_reason() for rule in FAULTED))
@@ -51,13 +53,13 @@ BY_ADDRESS = """
 """
 MARKS = "(SELECT mark FROM {table} WHERE list = {{list:UInt16}} AND mark != ''{more})"
 IS_MARKED = "mark_of_address IN {marks} OR mark_of_digits IN {marks}"
-# The customers, in lower case, who have not subscribed to a topic for which one must.
-NOT_SUBSCRIBED = """
+# The customers, in lower case, who are not among those that a channel or a topic has.
+NOT_AMONG = """
     INSERT INTO {table} (list, fault, customer_id)
     SELECT {{list:UInt16}}, {fault}, lowerUTF8(customer_id) FROM (SELECT customer_id {profiles})
-    WHERE lowerUTF8(customer_id) NOT IN (SELECT customer_id FROM {subscribed})
+    WHERE lowerUTF8(customer_id) NOT IN (SELECT customer_id FROM {among})
 """
-SUBSCRIBED_TABLE = "CREATE TABLE {table} (customer_id String) ENGINE = {engine}"
+AMONG_TABLE = "CREATE TABLE {table} (customer_id String) ENGINE = {engine}"
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,8 @@ def load_suppressed(
     _insert(scope, table, kept_off, suppressions["reason"].to_pylist(), "customer_id", list(ids))
     parameters |= {"data_date": data_date}
     if kept_off.purpose.opt_in:
-        _add_not_subscribed(scope, table, kept_off, f"{PROFILES}{among}", parameters)
+        subscribed = [customer_id.lower() for customer_id in topic_wishes.subscribed(scope, kept_off.purpose)]
+        _add_all_but(scope, table, kept_off, rules.TOPIC, subscribed, f"{PROFILES}{among}", parameters)
     attribute = channels.channel(scope, kept_off.channel_id).address_attribute
     marks = suppressed_addresses.of_channel(scope, kept_off.channel_id, kept_off.purpose)
     if not marks or attribute == OWN_ID:
@@ -133,18 +136,32 @@ def load_suppressed(
     _add_by_address(scope, table, kept_off, attribute, is_plain, f"{PROFILES}{among}", parameters)
 
 
-def _add_not_subscribed(scope: Scope, table: str, kept_off: KeptOff, profiles: str, parameters: dict[str, Any]) -> None:
-    aside = f"{table}_subscribed"
+def load_without_device(scope: Scope, table: str, kept_off: KeptOff, data_date: date) -> None:
+    """Bring the customers of a data date whom a channel does not reach for want of a device into the same table."""
+    channel = channels.channel(scope, kept_off.channel_id)
+    if not channel.behaviour.needs_device:
+        return
+    reached = channel.behaviour.with_device(scope, channel.settings)
+    if reached is not None:
+        _add_all_but(scope, table, kept_off, rules.NO_DEVICE, reached, PROFILES, {"data_date": data_date})
+
+
+def _add_all_but(
+    scope: Scope,
+    table: str,
+    kept_off: KeptOff,
+    rule: rules.Rule,
+    customers: Collection[str],
+    profiles: str,
+    parameters: dict[str, Any],
+) -> None:
+    aside = f"{table}_among"
     scope.warehouse.execute(NO_TABLE.format(table=identifier(aside)))
     engine = scope.warehouse.engine_aside("customer_id")
-    scope.warehouse.execute(SUBSCRIBED_TABLE.format(table=identifier(aside), engine=engine))
-    subscribed = topic_wishes.subscribed(scope, kept_off.purpose)
-    if subscribed:
-        keys = [customer_id.lower() for customer_id in subscribed]
-        scope.warehouse.insert_arrow(aside, pa.table({"customer_id": pa.array(keys, pa.string())}))
-    sql = NOT_SUBSCRIBED.format(
-        table=identifier(table), subscribed=identifier(aside), fault=fault_of(rules.TOPIC), profiles=profiles
-    )
+    scope.warehouse.execute(AMONG_TABLE.format(table=identifier(aside), engine=engine))
+    if customers:
+        scope.warehouse.insert_arrow(aside, pa.table({"customer_id": pa.array(list(customers), pa.string())}))
+    sql = NOT_AMONG.format(table=identifier(table), among=identifier(aside), fault=fault_of(rule), profiles=profiles)
     scope.warehouse.execute(sql, list=kept_off.list, **parameters)
     scope.warehouse.execute(NO_TABLE.format(table=identifier(aside)))
 

@@ -95,7 +95,9 @@ def fault_sql(channel: Channel, lists: Sequence[KeptOff], suppressed: str, readi
             conditions[rules.BAD_ADDRESS].append(f"NOT {form.sql(address, plain=is_plain)}, {fault_of_form(form)}")
     for kept_off in (kept_off for kept_off in lists if kept_off.channel_id == channel.id):
         of_group = f"grp IN ({', '.join(map(str, kept_off.groups))}) AND " if kept_off.groups else ""
-        for rule in rules.BY_WISH if kept_off.purpose.topic_id else (rules.LISTED, rules.PREFERENCE):
+        of_device = (rules.NO_DEVICE,) if channel.behaviour.needs_device else ()
+        by_wish = rules.BY_WISH if kept_off.purpose.topic_id else (rules.LISTED, rules.PREFERENCE)
+        for rule in (*of_device, *by_wish):
             fault = fault_of(rule)
             listed = f"SELECT customer_id FROM {suppressed} WHERE list = {kept_off.list} AND fault = {fault}"  # noqa: S608 - ours
             conditions[rule].append(f"{of_group}lowerUTF8({customer_id}) IN ({listed}), {fault}")

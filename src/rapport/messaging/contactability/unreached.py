@@ -6,6 +6,7 @@ import hashlib
 from datetime import date, timedelta
 
 from rapport.access.scope import Scope
+from rapport.apps.service import persons_stand
 from rapport.channels import service as channels
 from rapport.channels.models import Channel
 from rapport.customers import consent
@@ -59,7 +60,8 @@ def _tables(scope: Scope, prefix: str) -> dict[str, str]:
 
 def _stand(scope: Scope, channel: Channel, data_date: date, profiles: str) -> str:
     suppressed = kept_off.stand(scope, KeptOff(0, channel.id), data_date, profiles)
-    settings = (profiles, suppressed, channel.kind, channel.address_attribute, channel.permission_attribute)
+    devices = persons_stand(scope) if channel.behaviour.needs_device else ""
+    settings = (profiles, suppressed, devices, channel.kind, channel.address_attribute, channel.permission_attribute)
     return hashlib.sha256(repr((*settings, consent.consents(scope))).encode()).hexdigest()
 
 
@@ -72,6 +74,7 @@ def _make(scope: Scope, channel: Channel, data_date: date, profiles: str, name: 
     kept_off.create_suppressed(scope, suppressed)
     kept_off_channel = KeptOff(0, channel.id)
     kept_off.load_suppressed(scope, suppressed, kept_off_channel, data_date)
+    kept_off.load_without_device(scope, suppressed, kept_off_channel, data_date)
     fault = reaching.fault_sql(channel, [kept_off_channel], identifier(suppressed), reading, "profile.customer_id")
     kept_out = [
         reaching.unkept("profile.customer_id"),

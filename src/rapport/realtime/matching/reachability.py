@@ -42,7 +42,7 @@ class Reach:
     Yes says not to write.
 
     purposes are those of templates that have one, by channel and template, None before they are read;
-    unreachable is by channel and purpose.
+    unreachable is by channel and purpose; with_device has, of channels that need one, the persons with a device.
     """
 
     channels: Mapping[int, Channel]
@@ -51,6 +51,7 @@ class Reach:
     customers: dict[str, KnownCustomer] = field(default_factory=dict)
     purposes: dict[tuple[int, int], Purpose] | None = None
     unreachable: dict[tuple[int, Purpose], dict[str, str]] = field(default_factory=dict)
+    with_device: dict[int, set[str]] = field(default_factory=dict)
     kept_back: ActiveHoldOut | None = None
 
     def ask(self, scope: Scope, channel_ids: Iterable[int], customer_ids: Sequence[str]) -> None:
@@ -59,6 +60,11 @@ class Reach:
         if self.purposes is None:
             self.purposes = purposes_of_templates(scope, existing) if existing else {}
         for channel_id in existing:
+            channel = self.channels[channel_id]
+            if channel.behaviour.needs_device:
+                reached = channel.behaviour.with_device(scope, channel.settings, customer_ids)
+                if reached is not None:
+                    self.with_device[channel_id] = self.with_device.get(channel_id, set()) | reached
             of_channel = (purpose for (channel, _), purpose in self.purposes.items() if channel == channel_id)
             for purpose in {ANYTHING, *of_channel}:
                 addresses = self._addresses(self.channels[channel_id], customer_ids)
@@ -193,6 +199,7 @@ class Reach:
                 ),
                 rules.NO_ADDRESS: lambda: has_address and is_blank(address),
                 rules.BAD_ADDRESS: lambda: has_address and not form.passes(address) and form.fault,
+                rules.NO_DEVICE: lambda: channel_id in self.with_device and person not in self.with_device[channel_id],
                 rules.LISTED: lambda: reason == rules.LISTED.reason,
                 rules.TOPIC: lambda: reason == rules.TOPIC.reason or (purpose.opt_in and is_unknown),
                 rules.PREFERENCE: lambda: reason == rules.PREFERENCE.reason,
