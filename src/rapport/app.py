@@ -60,6 +60,7 @@ from rapport.realtime import service as realtime
 from rapport.realtime.events.directory import Directory
 from rapport.realtime.events.intake import Intake
 from rapport.realtime.events.pacing import EventRateLimiter
+from rapport.realtime.popups import Popups
 from rapport.realtime.recording.pending_receipts import unfiled_receipts
 from rapport.settings import networks_of
 from rapport.stores import Stores
@@ -150,6 +151,7 @@ def create_app(stores: Stores, operator_token: str = "") -> FastAPI:
     app.state.directory = Directory(stores)
     app.state.pictures = pictures.DrawnPictures()
     app.state.event_limiter = EventRateLimiter()
+    app.state.popups = Popups()
     app.state.reading = CapacityLimiter(THREADS)
     app.state.large_bodies = Places(LARGE_BODIES)
     app.state.accepting = CapacityLimiter(transactional_mail.THREADS)

@@ -101,6 +101,7 @@ INTERFACES: dict[str, frozenset[str]] = {
             "ids",
             "models",
             "once",
+            "returns.inbox_reports",
             "outbox",
             "pacing",
             "precedence",
@@ -114,7 +115,7 @@ INTERFACES: dict[str, frozenset[str]] = {
         }
     ),
     "in_app": frozenset({"contents", "personal", "storing"}),
-    "inbox": frozenset({"changing", "forgetting", "personal", "reading", "storing"}),
+    "inbox": frozenset({"changing", "forgetting", "models", "personal", "reading", "storing"}),
     "insight": frozenset(
         {
             "microsegments",

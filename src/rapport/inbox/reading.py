@@ -66,6 +66,13 @@ def unread(scope: Scope, inbox: Inbox) -> int:
         return session.scalar(select(func.count()).where(*visible(scope, inbox), InboxMessage.read_at.is_(None))) or 0
 
 
+def next_unread(scope: Scope, inbox: Inbox) -> InboxMessage | None:
+    """The oldest message of an inbox that is unread; None when there is none."""
+    query = select(InboxMessage).where(*visible(scope, inbox), InboxMessage.read_at.is_(None))
+    with scope.reads() as session:
+        return session.scalar(query.order_by(InboxMessage.sent_at, InboxMessage.id).limit(1))
+
+
 def is_known(scope: Scope, session: Session, inbox: Inbox) -> bool:
     """Whether there is anything in an inbox."""
     parameters = {"tenant_id": scope.tenant_id, "persons": list(inbox.persons), "channels": list(inbox.channels)}

@@ -179,6 +179,8 @@ async def take_batch(
         user = user_of(request, tenant)
         events, entries = await checked(post, batch)
         verify(request, tenant, user, events)
+        # What pages did with popups is counted first: after a fault in between they send it again.
+        await request.app.state.popups.report(tenant.scope, events)
         if batch:
             await post.keep(events, entries)
     except Invalid as error:

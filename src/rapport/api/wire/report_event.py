@@ -24,12 +24,14 @@ from rapport.api.wire.event_senders import (
     user_of,
 )
 from rapport.api.wire.events import APP_EVENT, HEADERS_OF_APPS
-from rapport.customers.core_events import CORE_EVENTS
+from rapport.customers.core_events import CORE_EVENTS, POPUP_CLICKED
 from rapport.errors import Invalid, RapportError, Unauthorized
+from rapport.inbox.models import InboxMessage
 from rapport.realtime.events import reading
 from rapport.realtime.events.directory import Directory, IntakeTenant
 from rapport.realtime.events.reading import RawEvent
 from rapport.realtime.events.tokens import SDK_TOKEN, SERVER_TOKEN
+from rapport.realtime.popups import Popups
 from rapport.realtime.states import Origin
 
 router = SectionRouter("Events")
@@ -39,6 +41,11 @@ FORM = "application/x-www-form-urlencoded"
 MOST_FIELDS = 100
 OLD_EVENT = {"tid": "sdk-0a1b2c3d", "cid": "Q1001", "eid": 2001, "context": {"topic": "offers"}}
 CORE_NAMES = {core.id: name for name, core in CORE_EVENTS.items()}
+# The first script of a popup is run by the page that shows it: links that are followed are reported.
+CLICKS = (
+    "document.getElementById('%s').addEventListener('click',function(click){"
+    "if(click.target.closest('a,button'))optimoveSDK.API.reportEvent('%s',%s)})"
+)
 RawEvents = RawEvent | list[RawEvent] | None
 _SHAPE = {
     "type": "object",
@@ -85,9 +92,37 @@ _ROUTE: dict[str, Any] = {
 }
 
 
-def _answer(taken: Taken) -> Response:
-    body = {"IsSuccess": not taken.fault, "Data": False, **taken.told}
+async def _answer(request: Request, tenant: IntakeTenant, taken: Taken) -> Response:
+    """What became of the events, and the popup to show, if there is one."""
+    body: dict[str, Any] = {"IsSuccess": not taken.fault, "Data": False, **taken.told}
+    popups: Popups = request.app.state.popups
+    if popup := await popups.next(tenant.scope, taken.events):
+        body |= _shown(popup)
     return Response(orjson.dumps(body), media_type="application/json")
+
+
+def _shown(popup: InboxMessage) -> dict[str, Any]:
+    """A popup as web SDKs read it. Each is told until the page reports that it was shown, so that no count is kept."""
+    place = {
+        "campaign_detail_id": popup.campaign_id,
+        "template_id": popup.template_id,
+        "action_channel_id": popup.channel_id,
+        "send_id": popup.message_id,
+    }
+    element = f"rapport-popup-{popup.id}"
+    script = CLICKS % (element, POPUP_CLICKED, orjson.dumps(place).decode())
+    return {
+        "Data": f'<div id="{element}">{popup.content}</div><script>{script}</script>',
+        "Metadata": {
+            "delayValue": popup.payload.get("delay_seconds", 0),
+            "campaignDetailId": popup.campaign_id,
+            "templateId": popup.template_id,
+            "actionChannelId": popup.channel_id,
+            "sendId": popup.message_id,
+            "recurrenceLeft": None,
+            "recurrenceFrameStopTime": None,
+        },
+    }
 
 
 def _refused(error: RapportError) -> Response:
@@ -148,7 +183,7 @@ def _tokens(raw_events: RawEvents) -> Iterator[str]:
 
 async def _from_app(request: Request, tenant: IntakeTenant, token: str, body: bytes, raw_events: RawEvents) -> Response:
     taken = await take_batch(request, tenant, token, body, _written_anew(raw_events, tenant))
-    return _answer(taken)
+    return await _answer(request, tenant, taken)
 
 
 async def _from_server(request: Request, tenant: IntakeTenant, body: bytes, raw_events: RawEvents) -> Response:
@@ -161,8 +196,8 @@ async def _from_server(request: Request, tenant: IntakeTenant, body: bytes, raw_
         events, entries = await checked(post, batch)
         await post.keep(events, entries)
     except Invalid as error:
-        return _answer(Taken((), len(batch), error.message))
-    return _answer(Taken(events, len(batch)))
+        return await _answer(request, tenant, Taken((), len(batch), error.message))
+    return await _answer(request, tenant, Taken(events, len(batch)))
 
 
 @router.post(

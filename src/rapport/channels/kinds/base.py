@@ -78,6 +78,7 @@ class ChannelKind(ABC):
     HTML and text; its texts may hold tags. known_id is the id of a tenant's first channel of the kind.
     address_attribute and permission_attribute are what a channel gets that names none.
     by_own_id_only: whoever fetches the messages names the customer, or the visitor, as events do ('v:' and its id).
+    answers_events: the page that reports an event is told in the answer what of the messages to show.
     is_pulled: outside systems pull the lists and keep the templates; otherwise Rapport sends the messages.
     measures_clicks: whether it becomes known who clicked in its messages, which are called message_noun.
     has_returns: whether messages may come back, or complaints about them, and say by a token which message it was.
@@ -96,6 +97,7 @@ class ChannelKind(ABC):
     permission_attribute: ClassVar[str | None] = None
     address_form: ClassVar[AddressForm] = ANY_ADDRESS
     by_own_id_only: ClassVar[bool] = False
+    answers_events: ClassVar[bool] = False
     is_pulled: ClassVar[bool] = False
     measures_clicks: ClassVar[bool] = False
     needs_device: ClassVar[bool] = False

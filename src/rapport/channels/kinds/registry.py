@@ -8,9 +8,18 @@ from rapport.channels.kinds.in_app import InAppKind
 from rapport.channels.kinds.inbox import InboxKind
 from rapport.channels.kinds.push import PushKind
 from rapport.channels.kinds.sms import SmsKind
+from rapport.channels.kinds.web_popup import WebPopupKind
 from rapport.errors import Invalid
 
-ALL: tuple[ChannelKind, ...] = (EmailKind(), ExternalKind(), SmsKind(), InboxKind(), InAppKind(), PushKind())
+ALL: tuple[ChannelKind, ...] = (
+    EmailKind(),
+    ExternalKind(),
+    SmsKind(),
+    InboxKind(),
+    InAppKind(),
+    WebPopupKind(),
+    PushKind(),
+)
 # By name, as channels store it.
 KINDS: dict[str, ChannelKind] = {kind.name: kind for kind in ALL}
 
