@@ -59,6 +59,12 @@ class Conflict(RapportError):
     status = 409
 
 
+class Gone(RapportError):
+    """A thing that was there and will not come back (410)."""
+
+    status = 410
+
+
 class TooLarge(RapportError):
     """A body beyond what is accepted (413)."""
 

@@ -46,6 +46,7 @@ from rapport.api.manage.messaging import (
     unsubscribe_links,
     webhooks,
 )
+from rapport.api.manage.messaging import deep_links as manage_deep_links
 from rapport.api.manage.messaging import pictures as manage_pictures
 from rapport.api.wire import (
     actions,
@@ -57,6 +58,7 @@ from rapport.api.wire import (
     customers_model,
     customers_reactions,
     customers_writes,
+    deep_links,
     embedded_messages,
     events,
     files,
@@ -97,6 +99,7 @@ WIRE: tuple[APIRouter, ...] = (
     app_devices.router,
     report_event.router,
     web_config.router,
+    deep_links.router,
     general.router,
     apikey.router,
     mail_events.router,
@@ -151,6 +154,7 @@ MANAGEMENT: tuple[APIRouter, ...] = (
     brands.router,
     apps.router,
     installs.router,
+    manage_deep_links.router,
     webhooks.router,
     template_checks.router,
     templates.router,

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from rapport.access.digests import digest
 from rapport.access.scope import Scope
 from rapport.apps.credentials import new_api_key, new_key, new_vapid_keys
-from rapport.apps.models import UNIQUE_APP_NAME, App, Install, ProviderError
+from rapport.apps.models import UNIQUE_APP_NAME, App, Banner, DeepLink, DeviceEventKey, Install, ProviderError
 from rapport.errors import NotFound
 from rapport.stores.records import hold, next_id, unique_name
 
@@ -109,7 +109,7 @@ def delete_app(scope: Scope, app_id: int) -> None:
     with scope.records() as session:
         hold(session, scope.tenant_id, "apps")
         name = _get(scope, session, app_id).name
-        for table in (Install, ProviderError):
+        for table in (Banner, DeepLink, DeviceEventKey, Install, ProviderError):
             session.execute(delete(table).where(table.tenant_id == scope.tenant_id, table.app_id == app_id))
         session.execute(delete(App).where(App.tenant_id == scope.tenant_id, App.id == app_id))
         scope.audit(session, "delete", f"app {app_id}", name=name)

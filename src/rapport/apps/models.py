@@ -129,3 +129,34 @@ class DeviceEventKey(Base):
     app_id: Mapped[int] = mapped_column(Integer, primary_key=True)
     key: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True)
     received_date: Mapped[date] = mapped_column(Date)
+
+
+class DeepLink(Base):
+    """A link that leads into an app: link_data is for the app. Used up after most_uses, over at expires_at."""
+
+    __tablename__ = "app_deep_links"
+
+    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    app_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    slug: Mapped[str] = mapped_column(String(100), primary_key=True)
+    link_data: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    title: Mapped[str] = mapped_column(String(255))
+    description: Mapped[str] = mapped_column(Text)
+    expires_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    most_uses: Mapped[int | None] = mapped_column(Integer)
+    uses: Mapped[int] = mapped_column(Integer)
+    deferred_uses: Mapped[int] = mapped_column(Integer)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class Banner(Base):
+    """A banner on web pages that leads into an app; settings are for the web SDK."""
+
+    __tablename__ = "app_banners"
+
+    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    app_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    uid: Mapped[str] = mapped_column(String(100), primary_key=True)
+    settings: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    taps: Mapped[int] = mapped_column(Integer)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
