@@ -20,7 +20,7 @@ from rapport.stores.records import hold
 
 MOST_BYTES = 4 * 1024 * 1024
 # Of a picture that comes, and of either side of one that is kept or shown.
-MOST_PIXELS, LONGEST_SIDE = 40_000_000, 2000
+MOST_PIXELS, LONGEST_SIDE = 25_000_000, 2000
 MOST_PICTURES = 2000
 KINDS = {"PNG": ("png", "image/png"), "JPEG": ("jpg", "image/jpeg"), "WEBP": ("webp", "image/webp"), "GIF": ("gif", "")}
 MEDIA_TYPES = {suffix: media_type for suffix, media_type in KINDS.values() if media_type}
