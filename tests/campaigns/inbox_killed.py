@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,13 +20,13 @@ from rapport.campaigns import occurrences
 from rapport.campaigns.cycle import tasks
 from rapport.campaigns.occurrences import plan_next_run
 from rapport.campaigns.runs import processing
+from rapport.campaigns.states import RunState
 from rapport.channels import service as channels
 from rapport.channels.kinds import inbox
 from rapport.inbox.storing import NewMessage, store
 from rapport.messaging import templates
 from rapport.settings import Settings
 from rapport.stores import Stores, open_stores
-from rapport.stores.workflows import work
 
 PEOPLE, BATCH, CHANNEL = 12, 4, 495
 
@@ -74,7 +75,8 @@ def main(folder: Path, parts: int) -> None:
     stores.start_work()
     scope = scope_of(stores, 3001)
     tasks.execute_due(scope)
-    work.wait("send:3001:1:495:1:0:0")
+    while occurrences.occurrence(scope, 1).state in (RunState.SCHEDULED, RunState.EXECUTING):
+        time.sleep(0.02)  # what is resumed may still be ending
     with scope.reads() as session:
         stored = list(session.scalars(text("SELECT person FROM inbox_messages ORDER BY person")))
     print(json.dumps([occurrences.occurrence(scope, 1).state, [row[2] for row in outcomes(scope, 1)], stored]))
