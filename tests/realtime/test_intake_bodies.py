@@ -8,23 +8,33 @@ from typing import Any
 
 import httpx
 import pytest
-from senders import Sender, app_event, event, logged, metric, signed, stored
+from senders import Sender, app_event, empty, event, logged, metric, signed, stored
 
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
+from rapport.realtime.events import event_log
 from rapport.realtime.events.event_log import MINUTE_SECONDS
+from rapport.stores import Stores
 
 FAILED = "Failed to validate the event with the following error - "
 LIMIT = 2 * 1024 * 1024
 Send = Callable[[Sender, bytes, dict[str, str]], httpx.Response]
 
 
-@pytest.fixture
-def sender(base_url: str, scope: Scope) -> Iterator[Sender]:
-    """Of a tenant of its own, whose log nobody else writes."""
-    made = Sender(base_url, create_tenant(scope.stores, f"bodies {time.time_ns()}"))
+@pytest.fixture(scope="module")
+def own(base_url: str, scope: Scope) -> Iterator[Sender]:
+    made = Sender(base_url, scope)
     yield made
     made.client.close()
+
+
+@pytest.fixture
+def sender(own: Sender, monkeypatch: pytest.MonkeyPatch) -> Sender:
+    """Of a tenant without events and entries of the log, which has all that is alike."""
+    monkeypatch.setattr(event_log, "ALIKE_A_MINUTE", 1_000_000)
+    monkeypatch.setattr(event_log, "ALL_A_MINUTE", 1_000_000)
+    empty(own.scope)
+    return own
 
 
 def server(sender: Sender, body: bytes, headers: dict[str, str]) -> httpx.Response:
@@ -154,11 +164,13 @@ def test_what_is_no_array_of_as_many_events_as_may_be_is_logged(
     assert (entry["status"], entry["reason"], entry["body"]) == ("error", reason, body.decode()[:8000])
 
 
-def test_of_what_is_refused_again_and_again_only_so_much_is_logged(sender: Sender) -> None:
+def test_of_what_is_refused_again_and_again_only_so_much_is_logged(base_url: str, stores: Stores) -> None:
+    sender = Sender(base_url, create_tenant(stores, f"bodies {time.time_ns()}"))  # of which nothing was logged
     left = MINUTE_SECONDS - time.monotonic() % MINUTE_SECONDS
     time.sleep(left if left < 10 else 0)
     for _ in range(120):
         assert sender.app(b"{").status_code == 200
+    sender.client.close()
     assert len(logged(sender.scope)) == 100
 
 
