@@ -51,6 +51,7 @@ from rapport.customers.privacy import tasks
 from rapport.customers.writes import writer
 from rapport.delivery.preference_mail import PreferenceLinkSender
 from rapport.delivery.returns.app_reports import PushReports
+from rapport.delivery.returns.in_app_reports import InAppReports
 from rapport.delivery.returns.inbound import InboundMail
 from rapport.delivery.returns.recorder import MailEventRecorder, Sinks
 from rapport.errors import Away, Invalid, NotFound, RapportError, Withheld, WrongMethod
@@ -86,7 +87,7 @@ def mail_event_sinks() -> Sinks:
 
 def report_sinks() -> tuple[ReportSink, ...]:
     """Who is told what apps tell of messages: each sink gets every report."""
-    return (PushReports(),)
+    return PushReports(), InAppReports()
 
 
 def workers_of(stores: Stores, roles: frozenset[str]) -> list[Worker]:

@@ -15,7 +15,7 @@ from rapport.wording import WORDS
 
 Operation = dict[str, Any]
 PAGES = ("/unsubscribe/", "/preferences/", "/preference-link/")
-OWN_FORM = {"Events", "Storage", "Mail", "Unsubscribe", "Preference Center", "Preference page", "operations"}
+OWN_FORM = {"Apps", "Events", "Storage", "Mail", "Unsubscribe", "Preference Center", "Preference page", "operations"}
 
 
 @pytest.fixture(scope="module")

@@ -116,6 +116,8 @@ INTERFACES: dict[str, frozenset[str]] = {
     ),
     "in_app": frozenset({"contents", "personal", "storing"}),
     "inbox": frozenset({"changing", "forgetting", "models", "personal", "reading", "storing"}),
+    "in_app": frozenset({"contents", "personal", "states", "storing"}),
+    "inbox": frozenset({"changing", "forgetting", "personal", "reading", "storing"}),
     "insight": frozenset(
         {
             "microsegments",

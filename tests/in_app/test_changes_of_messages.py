@@ -11,11 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rapport.access.scope import Scope
+from rapport.apps.states import Reported
 from rapport.in_app.contents import InAppContent
 from rapport.in_app.models import InAppMessage
 from rapport.in_app.personal import messages_of
 from rapport.in_app.reading import changed_messages
-from rapport.in_app.states import Report, Reported, note
+from rapport.in_app.states import Report, note
 from rapport.in_app.storing import NewMessage, store
 
 APP = 1
@@ -154,17 +155,13 @@ def test_the_first_report_of_a_state_counts_and_only_of_ones_own_messages(scope:
     send(scope, "reader", 2)
     first, second = messages_of(scope, "reader")
     earlier, later = scope.clock.now() - timedelta(minutes=2), scope.clock.now() - timedelta(minutes=1)
-    with scope.records() as session:
-        opened = Report(first.id, Reported.OPENED, earlier)
-        noted = note(scope, session, "READER", [opened, Report(first.id, Reported.DISMISSED, later)])
-        assert [(each.what, each.at) for each in noted] == [(Reported.OPENED, earlier)]
-        assert note(scope, session, "reader", [opened]) == []
-        assert note(scope, session, "somebody else", [Report(second.id, Reported.OPENED, later)]) == []
-    with scope.records() as session:
-        future = Report(second.id, Reported.READ, scope.clock.now() + timedelta(days=400))
-        assert note(scope, session, "reader", [future]) == []
+    report(scope, "READER", Report(first.id, Reported.OPENED, earlier), Report(first.id, Reported.DISMISSED, later))
+    [asked] = [row for row in messages_of(scope, "reader") if row.id == first.id]
+    report(scope, "reader", Report(first.id, Reported.OPENED, later), Report(first.id, Reported.DELIVERED, later))
+    report(scope, "somebody else", Report(second.id, Reported.OPENED, later))
+    report(scope, "reader", Report(second.id, Reported.READ, scope.clock.now() + timedelta(days=400)))
     first, second = messages_of(scope, "reader")
-    assert state_of(first) == (earlier, None, None)
+    assert (state_of(first), first.updated_at) == ((earlier, None, None), asked.updated_at)
     assert state_of(second) == (None, scope.clock.now(), None)
 
 

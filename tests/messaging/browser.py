@@ -24,6 +24,7 @@ class Page:
 
     def __init__(self, connection: ClientConnection, *, scripts: bool = False) -> None:
         self._connection, self._numbers = connection, count(1)
+        self._before = ""
         for domain in ("Page", "Accessibility"):
             self._ask(f"{domain}.enable")
         self._ask("Emulation.setScriptExecutionDisabled", value=not scripts)
@@ -41,6 +42,12 @@ class Page:
     def _receive(self) -> dict[str, Any]:
         received: dict[str, Any] = json.loads(self._connection.recv(timeout=60))
         return received
+
+    def before_each_page(self, script: str) -> None:
+        """Have a script run in every page from now on before the page's own, in place of the one before."""
+        if self._before:
+            self._ask("Page.removeScriptToEvaluateOnNewDocument", identifier=self._before)
+        self._before = self._ask("Page.addScriptToEvaluateOnNewDocument", source=script)["identifier"]
 
     def open(self, url: str) -> None:
         """Go to an address."""

@@ -65,6 +65,7 @@ from rapport.api.wire import (
     gateways,
     general,
     groups,
+    in_app_messages,
     in_app_page,
     inbox_events,
     inbox_script,
@@ -136,6 +137,7 @@ WIRE: tuple[APIRouter, ...] = (
     in_app_page.router,
     inbox_script.router,
     pictures.router,
+    in_app_messages.router,
 )
 MANAGEMENT: tuple[APIRouter, ...] = (
     tenants.router,

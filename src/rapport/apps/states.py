@@ -22,10 +22,14 @@ class MessageType(IntEnum):
 
 
 class Reported(StrEnum):
-    """What an app tells of a message; INTERCEPTED is of overlays, whose event says what the app made of it."""
+    """What an app tells of a message.
+
+    INTERCEPTED is of overlays, whose event says what the app made of it; CLICKED is what Rapport's own page tells.
+    """
 
     DELIVERED = "delivered"
     OPENED = "opened"
+    CLICKED = "clicked"
     DISMISSED = "dismissed"
     READ = "read"
     INBOX_DELETED = "inbox.deleted"

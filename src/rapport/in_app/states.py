@@ -3,25 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
-from typing import Literal
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
+from rapport.apps.states import Reported
 from rapport.in_app.changes import instants
 from rapport.in_app.models import InAppMessage, InAppUser
-
-
-class Reported(StrEnum):
-    """What an app reports of a message: fetched, shown, closed, read in the inbox, deleted from the inbox."""
-
-    DELIVERED = "delivered"
-    OPENED = "opened"
-    DISMISSED = "dismissed"
-    READ = "read"
-    INBOX_DELETED = "inbox deleted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,27 +24,26 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """What counts of a report: that a message was fetched, or opened for the first time."""
+    """A report of a message of the user, at an instant that is not in the future."""
 
-    what: Literal[Reported.DELIVERED, Reported.OPENED]
     message: InAppMessage
+    what: Reported
     at: datetime
 
 
-OPENED = "opened_at"
-# The state that a report sets. What is closed was shown, whether that was reported or not.
+# The state that a report sets, if any. What is closed was shown, whether that was reported or not.
 COLUMNS = {
-    Reported.OPENED: OPENED,
-    Reported.DISMISSED: OPENED,
+    Reported.OPENED: "opened_at",
+    Reported.DISMISSED: "opened_at",
     Reported.READ: "read_at",
     Reported.INBOX_DELETED: "inbox_deleted_at",
 }
 
 
 def note(scope: Scope, session: Session, customer_id: str, reports: Sequence[Report]) -> list[Noted]:
-    """Note what a user did, in the caller's transaction; what of it counts.
+    """Note what a user did, in the caller's transaction: the reports that are of messages of the user.
 
-    Of messages of others and of none nothing is noted. The first report of a state counts; safe to repeat.
+    The first report of a state counts; safe to repeat.
     """
     key, now = customer_id.lower(), scope.clock.now()
     user = select(InAppUser).where(InAppUser.tenant_id == scope.tenant_id, InAppUser.customer_key == key)
@@ -68,20 +56,17 @@ def note(scope: Scope, session: Session, customer_id: str, reports: Sequence[Rep
         InAppMessage.id.in_({report.message_id for report in reports}),
     )
     messages = {message.id: message for message in session.scalars(query)}
-    noted: list[Noted] = []
+    noted = [
+        Noted(messages[report.message_id], report.what, min(report.at, now))
+        for report in sorted(reports, key=lambda report: report.at)
+        if report.message_id in messages
+    ]
     changed: dict[int, InAppMessage] = {}
-    for report in sorted(reports, key=lambda report: report.at):
-        message, at = messages.get(report.message_id), min(report.at, now)
-        if message is None:
-            continue
-        column = COLUMNS.get(report.what)
-        if column is None:
-            noted.append(Noted(Reported.DELIVERED, message, at))
-        elif getattr(message, column) is None:
-            setattr(message, column, at)
-            changed[message.id] = message
-            if column == OPENED:
-                noted.append(Noted(Reported.OPENED, message, at))
+    for each in noted:
+        column = COLUMNS.get(each.what)
+        if column and getattr(each.message, column) is None:
+            setattr(each.message, column, each.at)
+            changed[each.message.id] = each.message
     if changed:
         times = instants(scope, session, {key: len(changed)})[key]
         for message, updated_at in zip(changed.values(), times, strict=True):
