@@ -66,6 +66,7 @@ from rapport.realtime.recording.pending_receipts import unfiled_receipts
 from rapport.settings import networks_of
 from rapport.stores import Stores
 from rapport.stores.workers.base import Worker, running
+from rapport.transactional.in_app_sends import InAppSender
 from rapport.transactional.mail_events import TransactionalMailEvents
 from rapport.transactional.messages import TransactionalSender
 from rapport.wording import sentence
@@ -97,6 +98,7 @@ def workers_of(stores: Stores, roles: frozenset[str]) -> list[Worker]:
         workers += [
             Deliverer(stores, SECRET_MEMBERS),
             TransactionalSender(stores),
+            InAppSender(stores),
             PreferenceLinkSender(stores),
             *realtime.workers(stores),
             MailEventRecorder(stores, mail_event_sinks()),

@@ -114,10 +114,8 @@ INTERFACES: dict[str, frozenset[str]] = {
             "worker",
         }
     ),
-    "in_app": frozenset({"contents", "personal", "storing"}),
+    "in_app": frozenset({"contents", "personal", "reading", "states", "storing"}),
     "inbox": frozenset({"changing", "forgetting", "models", "personal", "reading", "storing"}),
-    "in_app": frozenset({"contents", "personal", "states", "storing"}),
-    "inbox": frozenset({"changing", "forgetting", "personal", "reading", "storing"}),
     "insight": frozenset(
         {
             "microsegments",

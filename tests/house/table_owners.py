@@ -97,6 +97,7 @@ RECORDS = {
         "visitors",
     ),
     "transactional": (
+        "in_app_sends",
         "transactional_attachments",
         "transactional_recipients",
         "transactional_request_keys",

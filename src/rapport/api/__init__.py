@@ -67,6 +67,7 @@ from rapport.api.wire import (
     groups,
     in_app_messages,
     in_app_page,
+    in_app_sends,
     inbox_events,
     inbox_script,
     integrations,
@@ -138,6 +139,7 @@ WIRE: tuple[APIRouter, ...] = (
     inbox_script.router,
     pictures.router,
     in_app_messages.router,
+    in_app_sends.router,
 )
 MANAGEMENT: tuple[APIRouter, ...] = (
     tenants.router,

@@ -10,8 +10,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from rapport.access.scope import Scope
+from rapport.channels.announcing import AnnouncedTransport
+from rapport.channels.kinds.in_app import InAppKind
+from rapport.channels.kinds.push import PushKind
 from rapport.channels.messages import Transport
 from rapport.channels.models import Channel
+from rapport.channels.service import channels
 from rapport.errors import TooManyRequests
 from rapport.stores import holds
 
@@ -60,11 +64,34 @@ def transport(scope: Scope, channel: Channel, longest: float = float("inf"), *, 
     kind = channel.behaviour
     if not kind.is_pulled:
         holds.require_not_held(scope.stores)
-    opened = kind.open_for_many if for_many else kind.open
-    return opened(scope, channel.settings, longest)
+    open_kind = kind.open_for_many if for_many else kind.open
+    opened = open_kind(scope, channel.settings, longest)
+    push = announcing_channel(scope, channel)
+    if push is None:
+        return opened
+    return AnnouncedTransport(scope, opened, lambda: push.behaviour.open(scope, push.settings, longest))
+
+
+def announcing_channel(scope: Scope, channel: Channel) -> Channel | None:
+    """The push channel that announces messages of a channel: the first one of its app. None for other kinds."""
+    if not isinstance(channel.behaviour, InAppKind):
+        return None
+    app_id = channel.settings.get("app_id")
+    return next(
+        (
+            other
+            for other in channels(scope)
+            if isinstance(other.behaviour, PushKind)
+            and (None in (app_id, other.settings.get("app_id")) or other.settings["app_id"] == app_id)
+        ),
+        None,
+    )
 
 
 def made_of(scope: Scope, channel: Channel) -> tuple[Any, ...]:
     """What a channel's transport is opened from: another one is needed when it has changed."""
     server = scope.stores.settings
-    return (channel.settings, server.smtp_url, server.mail_from, *channel.behaviour.made_of(scope, channel.settings))
+    push = announcing_channel(scope, channel)
+    announced = (push.id, push.settings) if push else ()
+    own = channel.behaviour.made_of(scope, channel.settings)
+    return (channel.settings, server.smtp_url, server.mail_from, *own, *announced)

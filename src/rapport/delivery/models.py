@@ -12,13 +12,14 @@ from rapport.stores.records import Base
 
 
 class Source(StrEnum):
-    """What a message is sent for: a run of a scheduled campaign, a firing of a trigger, a request of an application, a
-    link that somebody asked for.
+    """What a message is sent for: a run of a scheduled campaign, a firing of a trigger, a request of an application for
+    mail or for in-app messages, a link that somebody asked for.
     """
 
     RUN = "run"
     FIRING = "firing"
     TRANSACTIONAL = "transactional"
+    IN_APP = "in-app"
     PREFERENCE_LINK = "preference link"
 
 

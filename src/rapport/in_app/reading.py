@@ -1,6 +1,6 @@
 """What an app is told of the messages of its user: what has changed since it asked last, and overlays to show."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, or_, select
@@ -37,6 +37,16 @@ def overlay(scope: Scope, customer_id: str, app_id: int, surface: Surface) -> In
     query = select(InAppMessage).where(*_of_user(scope, customer_id, app_id), *unseen)
     with scope.reads() as session:
         return session.scalars(query.order_by(InAppMessage.updated_at.desc()).limit(1)).first()
+
+
+def numbers_of(scope: Scope, message_ids: Collection[str]) -> dict[str, int]:
+    """The ids under which apps know messages, by message id."""
+    mine = (InAppMessage.tenant_id == scope.tenant_id, InAppMessage.message_id.in_(message_ids))
+    with scope.reads() as session:
+        return {
+            row.message_id: row.id
+            for row in session.execute(select(InAppMessage.message_id, InAppMessage.id).where(*mine))
+        }
 
 
 def has_messages(scope: Scope, customer_id: str) -> bool:

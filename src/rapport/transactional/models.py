@@ -1,8 +1,10 @@
 """Records of transactional mail: what was accepted, for whom, with which files, and which requests were."""
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import BigInteger, Boolean, DateTime, Index, Integer, String, Text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from rapport.delivery.models import State
@@ -28,6 +30,22 @@ class Send(Base):
     content: Mapped[str] = mapped_column(Sealed("transactional_sends.content", None), default="")
     accepted_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     due_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class InAppSend(Base):
+    """An accepted request to send in-app messages, until all of them have ended.
+
+    details are the members of the template's details that the request sets, and what it sets them to.
+    """
+
+    __tablename__ = "in_app_sends"
+
+    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    channel_id: Mapped[int] = mapped_column(Integer)
+    template_id: Mapped[int] = mapped_column(Integer)
+    details: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    accepted_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
 
 class Recipient(Base):
