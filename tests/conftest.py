@@ -24,9 +24,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # Where files are memory, and the bytes that there must be for a run: both engines wait for a disk at each write.
 MEMORY, NEEDED_BYTES = Path("/dev/shm"), 3 * 1024**3
 
-# Folders whose tests share something that is made once a run, and those that take longest.
+# Folders whose tests share something that is made once a run; folders and modules that take longest.
 TOGETHER = {"acceptance"}
-LONGEST = {"acceptance", "operations", "outages"}
+LONGEST = {"acceptance", "operations", "outages", "test_getting_started", "test_rules_agree", "test_rules_agree_drawn"}
 
 warnings.simplefilter("ignore")
 
@@ -82,7 +82,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFolde
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest first, so that none is left to one worker at the end."""
-    items.sort(key=lambda item: item.path.parent.name not in LONGEST)
+    items.sort(key=lambda item: LONGEST.isdisjoint((item.path.parent.name, item.path.stem)))
 
 
 def pytest_collection_finish() -> None:
