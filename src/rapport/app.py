@@ -49,11 +49,13 @@ from rapport.campaigns.delivery.mail_events import CampaignMailEvents
 from rapport.customers import consent_marks
 from rapport.customers.privacy import tasks
 from rapport.customers.writes import writer
+from rapport.delivery.keyword_replies import KeywordReplySender
 from rapport.delivery.preference_mail import PreferenceLinkSender
 from rapport.delivery.returns.app_reports import PushReports
 from rapport.delivery.returns.in_app_reports import InAppReports
 from rapport.delivery.returns.inbound import InboundMail
 from rapport.delivery.returns.recorder import MailEventRecorder, Sinks
+from rapport.delivery.returns.sms_listener import SmsListener
 from rapport.errors import Away, Invalid, NotFound, RapportError, Withheld, WrongMethod
 from rapport.messaging.tracking.tokens import SentFor, TokenReader
 from rapport.notifications.deliverer import Deliverer
@@ -100,6 +102,8 @@ def workers_of(stores: Stores, roles: frozenset[str]) -> list[Worker]:
             TransactionalSender(stores),
             InAppSender(stores),
             PreferenceLinkSender(stores),
+            KeywordReplySender(stores),
+            SmsListener(stores),
             *realtime.workers(stores),
             MailEventRecorder(stores, mail_event_sinks()),
         ]

@@ -59,9 +59,16 @@ INTERFACES: dict[str, frozenset[str]] = {
             "returned",
             "senders",
             "service",
+            "sms.aggregator",
+            "sms.aggregators",
             "sms.directory",
+            "sms.http",
+            "sms.incoming",
             "sms.numbers",
             "sms.settings",
+            "sms.smpp",
+            "sms.smpp_bind",
+            "sms.submissions",
             "transactional",
         }
     ),
@@ -129,6 +136,7 @@ INTERFACES: dict[str, frozenset[str]] = {
     ),
     "messaging": frozenset(
         {
+            "contactability.keywords",
             "contactability.kept",
             "contactability.kept_off",
             "contactability.preferences",

@@ -30,7 +30,9 @@ RECORDS = {
         "brand_groups",
         "channel_preferences",
         "consent_changes",
+        "keyword_replies",
         "preference_link_requests",
+        "short_links",
         "soft_bounces",
         "suppressed_addresses",
         "suppressions",
@@ -48,6 +50,7 @@ RECORDS = {
         "channels",
         "dkim_keys",
         "push_numbers",
+        "sms_aggregators",
         "sms_submissions",
     ),
     "apps": (

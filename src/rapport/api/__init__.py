@@ -48,6 +48,7 @@ from rapport.api.manage.messaging import (
 )
 from rapport.api.manage.messaging import deep_links as manage_deep_links
 from rapport.api.manage.messaging import pictures as manage_pictures
+from rapport.api.manage.messaging import sms as manage_sms
 from rapport.api.wire import (
     actions,
     apikey,
@@ -85,6 +86,7 @@ from rapport.api.wire import (
     sdk_config,
     sdk_scripts,
     segments,
+    sms,
     storage,
     transactional_mail,
     unsubscribe,
@@ -130,6 +132,7 @@ WIRE: tuple[APIRouter, ...] = (
     optimail_templates.router,
     optimail_unsubscribers.router,
     optitext.router,
+    sms.router,
     preference_center.router,
     preference_page.router,
     embedded_messages.router,
@@ -166,6 +169,7 @@ MANAGEMENT: tuple[APIRouter, ...] = (
     template_folders.router,
     test_sends.router,
     listeners.router,
+    manage_sms.router,
     suppressions.router,
     unsubscribe_links.router,
     manage_pictures.router,

@@ -16,6 +16,7 @@ KEYLESS = {
     "Storage",
     "Unsubscribe",
     "Mail",
+    "SMS",
     "Preference Center",
     "Preference page",
     "Embedded Messaging",

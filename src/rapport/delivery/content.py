@@ -62,7 +62,9 @@ def write(
     addresses = _addresses(scope, channel, values)
     refused = _refused(scope, records, channel, template, origin.campaign_id, ids, addresses)
     letters = MessageWriter(scope, channel, template, origin)
-    return {draft.message_id: _written(letters, draft, values, addresses, refused) for draft in drafts}
+    written = {draft.message_id: _written(letters, draft, values, addresses, refused) for draft in drafts}
+    letters.keep_links(records)
+    return written
 
 
 def unwritten(drafts: Sequence[Draft], reason: str) -> dict[str, Written]:

@@ -11,6 +11,7 @@ from rapport.access.pseudonyms import pseudonym
 from rapport.access.scope import Scope
 from rapport.messaging.contactability import consent_log, suppressed_addresses
 from rapport.messaging.models import ERASED, ChannelPreference, Suppression, TopicSubscription
+from rapport.messaging.tracking import short_links
 
 KEEP_ADDRESSES = text("""
     INSERT INTO suppressed_addresses
@@ -26,6 +27,10 @@ DROP_NAMED = text("DELETE FROM suppressed_addresses WHERE tenant_id = :tenant_id
 DROP_YES = text("DELETE FROM topic_subscriptions WHERE tenant_id = :tenant_id AND customer_key = :key AND subscribed")
 DROP_REQUESTS = text("""
     DELETE FROM preference_link_requests WHERE tenant_id = :tenant_id AND mark = ANY(CAST(:marks AS text[]))
+""")
+
+DROP_REPLIES = text("""
+    DELETE FROM keyword_replies WHERE tenant_id = :tenant_id AND mark = ANY(CAST(:marks AS text[]))
 """)
 
 
@@ -44,6 +49,8 @@ def forget(scope: Scope, customer_id: str, marks: Sequence[str]) -> int:
         consent_log.forget(scope, session, customer_id)
         suppressed_addresses.forget_addresses(scope, session, marks)
         session.execute(DROP_REQUESTS, parameters)
+        session.execute(DROP_REPLIES, parameters)
+        short_links.forget(scope, session, [customer_id])
         session.execute(KEEP_ADDRESSES, parameters)
         session.execute(DROP_NAMED, parameters)
     return wishes

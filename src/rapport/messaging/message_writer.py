@@ -5,6 +5,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import Connection
+from sqlalchemy.orm import Session
+
 from rapport.access.scope import Scope
 from rapport.channels.messages import Content, Message, Origin
 from rapport.channels.models import Channel
@@ -13,6 +16,7 @@ from rapport.messaging.models import Template
 from rapport.messaging.rendering import render
 from rapport.messaging.template_senders import sender_of
 from rapport.messaging.topics.preference_links import preference_links
+from rapport.messaging.tracking.short_links import Shortener
 from rapport.messaging.tracking.tokens import SentFor, TokenWriter
 from rapport.messaging.tracking.tracking import Tracking, view_link
 
@@ -40,6 +44,7 @@ class MessageWriter:
         self._preferences = (
             preference_links(scope, channel.id, template.topic_id) if _has(template, PREFERENCE_CENTER) else None
         )
+        self._shortener = Shortener(scope) if self._kind.has_short_links else None
         self._shows = origin.campaign_id > 0 and _has(template, VIEW_IN_BROWSER)
 
     def write(
@@ -48,9 +53,16 @@ class MessageWriter:
         """One message. values and extra are those of render; what the origin says is put in."""
         url = self._link(customer_id, self._origin, to)
         content = self._content(message_id, customer_id, url, values, extra)
+        if self._shortener is not None:
+            content = replace(content, text=self._shortener.shortened(message_id, customer_id, content.text))
         message = self._kind.write(message_id, customer_id, to, content, url)
         return_token = self._tokens.return_token(message_id) if self._tokens else ""
         return replace(message, sender=self._sender, return_token=return_token, origin=self._origin)
+
+    def keep_links(self, records: Session | Connection) -> None:
+        """Keep the short links of the messages that were written, in the caller's transaction, before any leaves."""
+        if self._shortener is not None:
+            self._shortener.keep(records)
 
     def content(
         self, message_id: str, customer_id: str, to: str, values: Mapping[str, str | None], extra: Mapping[str, Any]

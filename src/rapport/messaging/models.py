@@ -286,3 +286,41 @@ class PreferenceLinkRequest(Base):
     requested_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
     __table_args__ = (Index("ix_preference_link_requests_mark", "tenant_id", "mark", "requested_at"),)
+
+
+class KeywordReply(Base):
+    """The reply to somebody who answered a text message with a keyword: to which number, and which text.
+
+    wish is a KeywordWish. Number and text are emptied once the reply has ended; the row stays for a while, in which
+    the same number gets no second one.
+    """
+
+    __tablename__ = "keyword_replies"
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    tenant_id: Mapped[int] = mapped_column(Integer)
+    channel_id: Mapped[int] = mapped_column(Integer)
+    mark: Mapped[str] = mapped_column(String(32))
+    wish: Mapped[str] = mapped_column(String(10))
+    address: Mapped[str] = mapped_column(Sealed("keyword_replies.address", None))
+    text: Mapped[str] = mapped_column(Text)
+    asked_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+    __table_args__ = (Index("uq_keyword_replies_mark", "tenant_id", "channel_id", "mark", "wish", unique=True),)
+
+
+class ShortLink(Base):
+    """A short address in a message to a customer, and the path of Rapport's own that it stands for."""
+
+    __tablename__ = "short_links"
+
+    slug: Mapped[str] = mapped_column(String(16), primary_key=True)
+    tenant_id: Mapped[int] = mapped_column(Integer)
+    customer_key: Mapped[str] = mapped_column(String(300))  # the id in lower case; empty: nobody known
+    path: Mapped[str] = mapped_column(Text)
+    made_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+    __table_args__ = (
+        Index("ix_short_links_person", "tenant_id", "customer_key"),
+        Index("ix_short_links_time", "tenant_id", "made_at"),
+    )

@@ -43,6 +43,8 @@ PERSONAL_DATA = PersonalData(
         "topic_subscriptions": ("customer_key", "customer_id"),
         "consent_changes": ("customer_key", "customer_id"),
         "preference_link_requests": ("mark", "address"),
+        "keyword_replies": ("mark", "address"),
+        "short_links": ("customer_key",),
         "soft_bounces": ("mark",),
         "channel_preferences": ("customer_key", "customer_id"),
     },

@@ -20,7 +20,9 @@ from rapport.delivery.returns import requested, webhooks
 from rapport.delivery.returns.events import accept
 from rapport.delivery.returns.requested import NOT_VALID, Requested
 from rapport.errors import NotFound, TooManyRequests
+from rapport.messaging.tracking import short_links
 from rapport.messaging.tracking.tokens import TokenReader
+from rapport.messaging.tracking.tracking import CLICK_PATH
 from rapport.stores.workers.leader import FAULTS
 
 log = structlog.get_logger("rapport.delivery")
@@ -64,6 +66,23 @@ def clicked(token: str, link: str, request: Request) -> Response:
 def clicked_own(token: str, link: str, signed: str, request: Request) -> Response:
     """Leads to the address that was signed for this message. 404 for a link that Rapport did not make."""
     return _lead(request, token, link, signed)
+
+
+@router.api_route("/s/{slug}", methods=["GET", "HEAD"], include_in_schema=False)
+def shortened(slug: str, request: Request) -> Response:
+    """Leads where the address leads that a short one in a text message stands for. 404 for one that there is not.
+
+    Links are followed at once, and counted; the other pages, such as the one to unsubscribe, ask before they change
+    anything.
+    """
+    try:
+        path = short_links.path_of(request.app.state.stores, slug)
+    except NotFound:
+        return HTMLResponse(PAGE, NotFound.status, HEADERS)
+    parts = path.split("/")
+    if parts[1] == CLICK_PATH.strip("/") and len(parts) in (4, 5):
+        return _lead(request, *parts[2:])
+    return RedirectResponse(f"{request.app.state.stores.settings.links_url}{path}", 302, HEADERS)
 
 
 @router.post(

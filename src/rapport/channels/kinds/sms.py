@@ -8,12 +8,19 @@ from rapport.channels.addresses import mended
 from rapport.channels.kinds.base import AddressForm, ChannelKind
 from rapport.channels.messages import Content, Message, Sender, TextSize, Transport
 from rapport.channels.returned import ReturnKind
-from rapport.channels.sms import http
+from rapport.channels.sms import aggregator, http, smpp, submissions
 from rapport.channels.sms.numbers import NOT_A_NUMBER, is_phone_number, number_of, phone_sql
 from rapport.channels.sms.sending import NAME, NO_SUCH_NUMBER
-from rapport.channels.sms.settings import SMS_PLACE, SmsChannelSettings, usual_region
+from rapport.channels.sms.settings import SMS_PLACE, SmsChannelSettings, Via, usual_region
 from rapport.channels.sms.texts import outside_gsm, size_of
 from rapport.errors import Invalid
+
+TRANSPORTS: dict[Via, Callable[[Scope, SmsChannelSettings], Transport]] = {
+    Via.HTTP: http.HttpTransport,
+    Via.SMPP: smpp.SmppTransport,
+    Via.AGGREGATOR: aggregator.AggregatorTransport,
+}
+CHECKS = {Via.HTTP: http.checked, Via.SMPP: smpp.checked, Via.AGGREGATOR: aggregator.checked}
 
 
 class SmsKind(ChannelKind):
@@ -35,12 +42,13 @@ class SmsKind(ChannelKind):
         """The way that the settings name."""
         channel = SmsChannelSettings.model_validate(settings)
         channel = channel.model_copy(update={"timeout_seconds": min(channel.timeout_seconds, longest)})
-        return http.HttpTransport(scope, channel)
+        submissions.drop_old(scope)
+        return TRANSPORTS[channel.via](scope, channel)
 
     def check_settings(self, scope: Scope, settings: Mapping[str, Any]) -> None:
         """What the way out needs must be there, and may lead to no private address. Raises Invalid."""
         channel = SmsChannelSettings.model_validate(settings)
-        http.checked(channel, allow_private=scope.stores.settings.allow_private_addresses)
+        CHECKS[channel.via](channel, allow_private=scope.stores.settings.allow_private_addresses)
 
     def check_content(self, content: Content) -> None:
         """A text message is text, and nothing else. Raises Invalid."""

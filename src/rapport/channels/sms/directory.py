@@ -1,11 +1,19 @@
 """Which SMS channels a tenant has, by what the SMS API and the functions of the wire call them."""
 
+from sqlalchemy import text
+
 from rapport.access.scope import Scope
 from rapport.channels import service as channels
 from rapport.channels.models import Channel
 from rapport.channels.sms.sending import NAME
-from rapport.channels.sms.settings import SmsChannelSettings
+from rapport.channels.sms.settings import SmsChannelSettings, Via
 from rapport.errors import NotFound
+
+# The channels of all tenants that are bound to an SMS centre.
+BOUND = text(f"""
+    SELECT tenant_id, id FROM channels WHERE kind = '{NAME}' AND settings ->> 'via' = '{Via.SMPP}'
+    ORDER BY tenant_id, id
+""")  # noqa: S608 - constants
 
 
 def settings_of(channel: Channel) -> SmsChannelSettings:

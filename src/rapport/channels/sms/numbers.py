@@ -2,7 +2,6 @@
 
 import re
 import unicodedata
-from functools import lru_cache
 
 import phonenumbers
 from phonenumbers import NumberParseException, PhoneNumber, PhoneNumberFormat
@@ -14,7 +13,9 @@ from rapport.stores.warehouse import literal
 # Of an address key: digits, with or without the plus of the international form.
 NUMBER = "^[+]?[0-9]{6,15}$"
 INTERNATIONAL = re.compile(r"[+][1-9][0-9]{6,14}\Z")
-KNOWN = 4096
+# Numbers in the form of E.164 that were looked up: each is asked about when its message is written and when it leaves.
+MOST_KNOWN = 20_000
+_GIVEN_OUT: set[str] = set()
 NOT_A_NUMBER = "not a phone number"
 
 
@@ -31,14 +32,19 @@ def phone_sql(text: str, *, plain: bool = False) -> str:
     return f"match({key_sql(text, plain=plain)}, {literal(NUMBER)})"
 
 
-@lru_cache(maxsize=KNOWN)
 def number_of(text: str, region: str = "") -> str:
     """A phone number in the form of E.164, such as +442079460018.
 
     region is the country (ISO 3166, two letters) of numbers without a country code. Raises ValueError for a text that
     is none, and for a number that no operator has given out.
     """
-    return _written(text, region, is_strict=True)
+    if text in _GIVEN_OUT:
+        return text
+    number = _written(text, region, is_strict=True)
+    if len(_GIVEN_OUT) >= MOST_KNOWN:
+        _GIVEN_OUT.clear()
+    _GIVEN_OUT.add(number)
+    return number
 
 
 def any_number_of(text: str, region: str = "") -> str:

@@ -33,6 +33,9 @@ CODES = {
     **{letter: bytes([code]) for code, letter in enumerate(BASIC) if code != ESCAPE},
     **{letter: bytes([ESCAPE, code]) for letter, code in EXTENSION.items()},
 }
+# Characters that are one octet in GSM-7, which nearly all texts consist of.
+PLAIN = frozenset(letter for letter, code in CODES.items() if len(code) == 1)
+OCTETS_OF_PLAIN = {ord(letter): CODES[letter][0] for letter in PLAIN}
 # A header of concatenation numbers the segments with one octet.
 MOST_SEGMENTS = 255
 
@@ -66,6 +69,8 @@ def outside_gsm(text: str) -> list[str]:
 
 def segments_of(text: str) -> Segments:
     """A text in segments; an empty one has one. Raises ValueError for one of more than 255."""
+    if len(text) <= ALONE[Alphabet.GSM] and PLAIN.issuperset(text):
+        return Segments(Alphabet.GSM, [text.translate(OCTETS_OF_PLAIN).encode("latin-1")])
     alphabet = Alphabet.UCS2 if outside_gsm(text) else Alphabet.GSM
     coded = list(_coded(text, alphabet))
     parts = [b"".join(coded)]
@@ -78,6 +83,8 @@ def segments_of(text: str) -> Segments:
 
 def size_of(text: str) -> TextSize:
     """In which alphabet a text is sent, and how many units and segments it has, also more than can be sent."""
+    if len(text) <= ALONE[Alphabet.GSM] and PLAIN.issuperset(text):
+        return TextSize(Alphabet.GSM, len(text), 1)
     alphabet = Alphabet.UCS2 if outside_gsm(text) else Alphabet.GSM
     coded = list(_coded(text, alphabet))
     octets = sum(map(len, coded))

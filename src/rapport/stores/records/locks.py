@@ -49,6 +49,7 @@ class Leadership(IntEnum):
     PROCESSOR = 1
     FILER = 2
     MAIL_EVENTS = 3
+    SMS = 4
 
 
 HOLDERS = """

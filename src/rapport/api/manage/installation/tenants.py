@@ -18,6 +18,7 @@ from rapport.api.http.pages import Paged
 from rapport.api.sections import SectionRouter
 from rapport.campaigns.runs import hold_out
 from rapport.campaigns.settings import CampaignSettings
+from rapport.channels.sms.settings import SmsSettings
 from rapport.customers import consent
 from rapport.customers.consent import ConsentSettings
 from rapport.customers.settings import FileSettings
@@ -40,6 +41,7 @@ SECTIONS = by_name(
     Section(ConsentSettings, consent.check_consents),
     Section(MessagingSettings, messaging_settings.check_change),
     Section(TransactionalSettings),
+    Section(SmsSettings),
 )
 
 
