@@ -131,6 +131,23 @@ class PushErrorHeld(BaseModel):
     at: datetime
 
 
+class InAppMessageHeld(BaseModel):
+    """An in-app message to the person."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    channel_id: int = Field(examples=[506])
+    campaign_id: int = Field(examples=[12])
+    template_id: int = Field(examples=[31])
+    content: dict[str, Any]
+    data: dict[str, Any] | None
+    sent_at: datetime
+    opened_at: datetime | None
+    read_at: datetime | None
+    inbox_deleted_at: datetime | None
+
+
 class RecordsHeld(BaseModel):
     """Data about a person in the records database."""
 
@@ -145,6 +162,8 @@ class RecordsHeld(BaseModel):
     attribute_requests: list[dict[str, Any]]
     app_installs: list[AppInstallHeld]
     push_errors: list[PushErrorHeld]
+    in_app_messages: list[InAppMessageHeld]
+    inbox_messages: list[dict[str, Any]]
 
 
 class PersonOut(BaseModel):
