@@ -1,10 +1,10 @@
 """What apps fetch: the in-app messages of their user that have changed, and the overlay to show."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
-from fastapi import Depends, Request
+from fastapi import Depends, Path, Query, Request
 from starlette.responses import Response
 
 from rapport.access.scope import Scope
@@ -51,6 +51,8 @@ _EXAMPLE = {
     "inboxDeletedAt": None,
 }
 _OVERLAY = {"id": 906, "content": {"title": "Welcome back", "rapport": {"id": 906, "surface": "overlay"}}, "data": None}
+UserIdentifier = Annotated[str, Path(description="The CustomerID, or the ID of the installation")]
+After = Annotated[str | None, Query(description="The newest updatedAt that the app has")]
 UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"description": "Neither the customer nor the installation is known"}}
 
 
@@ -72,9 +74,9 @@ def _shown(description: str, schema: dict[str, Any], example: Any) -> dict[str, 
     openapi_extra=BY_KEYS,
 )
 async def fetch_in_app_messages(
-    userIdentifier: str,
+    userIdentifier: UserIdentifier,
     request: Request,
-    after: str | None = None,
+    after: After = None,
     caller: AppCaller = Depends(device_caller),  # noqa: B008 - FastAPI reads it
 ) -> Response:
     """userIdentifier is the CustomerID, or the ID of the installation while the app knows nobody. after is the newest
@@ -112,7 +114,7 @@ async def fetch_in_app_messages(
     },
 )
 async def fetch_overlay(
-    userIdentifier: str,
+    userIdentifier: UserIdentifier,
     request: Request,
     caller: AppCaller = Depends(device_caller),  # noqa: B008 - FastAPI reads it
 ) -> Response:
