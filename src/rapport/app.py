@@ -71,6 +71,8 @@ from rapport.stores.workers.base import Worker, running
 from rapport.transactional.in_app_sends import InAppSender
 from rapport.transactional.mail_events import TransactionalMailEvents
 from rapport.transactional.messages import TransactionalSender
+from rapport.transactional.pushes.messages import PushSender
+from rapport.transactional.pushes.reports import NotificationReports
 from rapport.wording import sentence
 
 log = structlog.get_logger("rapport.api")
@@ -90,7 +92,7 @@ def mail_event_sinks() -> Sinks:
 
 def report_sinks() -> tuple[ReportSink, ...]:
     """Who is told what apps tell of messages: each sink gets every report."""
-    return PushReports(), InAppReports()
+    return PushReports(), InAppReports(), NotificationReports()
 
 
 def workers_of(stores: Stores, roles: frozenset[str]) -> list[Worker]:
@@ -104,6 +106,7 @@ def workers_of(stores: Stores, roles: frozenset[str]) -> list[Worker]:
             PreferenceLinkSender(stores),
             KeywordReplySender(stores),
             SmsListener(stores),
+            PushSender(stores),
             *realtime.workers(stores),
             MailEventRecorder(stores, mail_event_sinks()),
         ]

@@ -46,6 +46,7 @@ class ApnsServer:
     taken: list[Taken] = field(default_factory=list)
     connections: int = 0
     port: int = 0
+    open: set[asyncio.Transport] = field(default_factory=set)
 
     @property
     def url(self) -> str:
@@ -69,11 +70,17 @@ class Protocol(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._server.connections += 1
+        self._server.open.add(transport)
         self._h2.initiate_connection()
         self._h2.update_settings({SettingCodes.MAX_CONCURRENT_STREAMS: self._server.streams})
         self._flush()
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._server.open.discard(self._transport)
+
     def data_received(self, data: bytes) -> None:
+        if self._served >= self._server.per_connection:
+            return  # it came after the goodbye: the client leaves
         for event in self._h2.receive_data(data):
             if isinstance(event, RequestReceived):
                 self._requests[event.stream_id] = dict(event.headers), bytearray()
@@ -82,6 +89,8 @@ class Protocol(asyncio.Protocol):
                 self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
             elif isinstance(event, StreamEnded):
                 self._serve(event.stream_id)
+                if self._served >= self._server.per_connection:
+                    break
             elif isinstance(event, ConnectionTerminated):
                 self._transport.close()
                 return
@@ -89,8 +98,6 @@ class Protocol(asyncio.Protocol):
 
     def _serve(self, stream_id: int) -> None:
         headers, body = self._requests.pop(stream_id)
-        if self._served >= self._server.per_connection:
-            return  # it came after the goodbye
         self._served += 1
         taken = Taken(headers, json.loads(body) if self._server.keeps else {})
         if self._server.keeps:
@@ -105,8 +112,6 @@ class Protocol(asyncio.Protocol):
                 self._h2.send_data(stream_id, content, end_stream=True)
         if self._served == self._server.per_connection:
             self._h2.close_connection(ErrorCodes.NO_ERROR, last_stream_id=stream_id)
-            self._flush()
-            self._transport.close()
 
     def _flush(self) -> None:
         if not self._transport.is_closing():
@@ -118,8 +123,14 @@ async def _serve(server: ApnsServer, tls: ssl.SSLContext | None, started: Callab
     listening = await loop.create_server(lambda: Protocol(server), "127.0.0.1", server.port, ssl=tls)
     server.port = listening.sockets[0].getsockname()[1]
     started()
-    async with listening:
-        await listening.serve_forever()
+    try:
+        async with listening:
+            await listening.serve_forever()
+    finally:
+        for transport in list(server.open):
+            transport.abort()
+        while server.open:
+            await asyncio.sleep(0.001)
 
 
 @contextmanager

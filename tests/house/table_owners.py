@@ -101,6 +101,8 @@ RECORDS = {
     ),
     "transactional": (
         "in_app_sends",
+        "push_notifications",
+        "push_recipients",
         "transactional_attachments",
         "transactional_recipients",
         "transactional_request_keys",

@@ -1,7 +1,7 @@
 """What channels ask of apps: which installs a customer has, and how a push to one of them went wrong."""
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from enum import StrEnum
 
 from sqlalchemy import ColumnElement, func, select, update
@@ -15,7 +15,9 @@ __all__ = [
     "app_by_key",
     "authenticated",
     "install",
+    "installs_by_id",
     "installs_of",
+    "installs_with_token",
     "note_provider_error",
     "persons_stand",
     "persons_with",
@@ -23,6 +25,7 @@ __all__ = [
 ]
 
 LONGEST_REASON = 300
+READ_TOGETHER = 5000
 
 
 class Ability(StrEnum):
@@ -83,6 +86,33 @@ def install(scope: Scope, app_id: int, install_id: str) -> Install | None:
     """An install of an app; None where there is none of this id."""
     with scope.reads() as session:
         return session.get(Install, (scope.tenant_id, app_id, install_id))
+
+
+def installs_by_id(scope: Scope, app_id: int, install_ids: Collection[str]) -> list[Install]:
+    """The installs of an app of these ids; those that there are not are absent."""
+    statement = select(Install).where(
+        Install.tenant_id == scope.tenant_id, Install.app_id == app_id, Install.install_id.in_(list(install_ids))
+    )
+    with scope.reads() as session:
+        return list(session.scalars(statement.order_by(Install.install_id))) if install_ids else []
+
+
+def installs_with_token(scope: Scope, app_id: int) -> Iterator[Install]:
+    """All installs of an app that have a push token, some at a time."""
+    after = ""
+    while True:
+        statement = select(Install).where(
+            Install.tenant_id == scope.tenant_id,
+            Install.app_id == app_id,
+            Install.install_id > after,
+            Install.token.is_not(None),
+        )
+        with scope.reads() as session:
+            part = list(session.scalars(statement.order_by(Install.install_id).limit(READ_TOGETHER)))
+        yield from part
+        if len(part) < READ_TOGETHER:
+            return
+        after = part[-1].install_id
 
 
 def token_ended(scope: Scope, install: Install, token: str, reason: str) -> bool:

@@ -13,7 +13,7 @@ from rapport.stores.records import Base
 
 class Source(StrEnum):
     """What a message is sent for: a run of a scheduled campaign, a firing of a trigger, a request of an application for
-    mail or for in-app messages, a link that somebody asked for, a keyword that somebody sent.
+    mail, in-app messages or push messages, a link that somebody asked for, a keyword that somebody sent.
     """
 
     RUN = "run"
@@ -22,6 +22,7 @@ class Source(StrEnum):
     IN_APP = "in-app"
     PREFERENCE_LINK = "preference link"
     KEYWORD_REPLY = "keyword reply"
+    PUSH = "push"
 
 
 class State(StrEnum):

@@ -153,6 +153,15 @@ DROP = text("""
     )
     DELETE FROM messages USING picked WHERE messages.id = picked.id
 """)
+# What nobody has claimed yet; what is being claimed is left to whoever claims it.
+WITHDRAW = text(f"""
+    WITH picked AS MATERIALIZED (
+        SELECT id FROM messages WHERE tenant_id = :tenant_id AND source = :source AND source_id = ANY(:source_ids)
+            AND state = '{State.PENDING}' AND claims = 0
+        ORDER BY id FOR UPDATE SKIP LOCKED
+    )
+    DELETE FROM messages USING picked WHERE messages.id = picked.id RETURNING messages.source_id
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,6 +340,12 @@ def drop_sources(records: Records, source: Source, sources: Sequence[tuple[int, 
     """Forget the messages of sources, given as tenant and id; how many there were."""
     ended = [{"tenant_id": tenant_id, "source_id": source_id} for tenant_id, source_id in sources]
     return _changed(records.execute(DROP, {"source": source, "ended": _json(ended)}))
+
+
+def withdraw(scope: Scope, records: Records, source: Source, source_ids: Sequence[int]) -> list[int]:
+    """Take messages of sources back that nobody has begun to send; the sources of those that never leave now."""
+    parameters = {"tenant_id": scope.tenant_id, "source": source, "source_ids": list(source_ids)}
+    return list(records.execute(WITHDRAW, parameters).scalars())
 
 
 def _claimed(records: Records, picked: str, parameters: Mapping[str, Any]) -> list[Claim]:

@@ -1,9 +1,9 @@
-"""Records of transactional mail: what was accepted, for whom, with which files, and which requests were."""
+"""Records of what applications send: mail and push messages that were accepted, for whom, and which requests were."""
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, DateTime, Index, Integer, String, Text
+from sqlalchemy import BigInteger, Boolean, DateTime, Index, Integer, String, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -108,3 +108,51 @@ class RequestKey(Base):
     tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
     digest: Mapped[str] = mapped_column(String(64), primary_key=True)
     kept_until: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class PushNotification(Base):
+    """Push messages that an application asked for; its id is the notification's on the wire.
+
+    content is the JSON of a push.PushOrder's content. due_at is when they may leave by the clock of the outside, by
+    each device's own zone if is_local.
+    """
+
+    __tablename__ = "push_notifications"
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    tenant_id: Mapped[int] = mapped_column(Integer)
+    app_id: Mapped[int] = mapped_column(Integer)
+    channel_id: Mapped[int] = mapped_column(Integer)
+    template_id: Mapped[int] = mapped_column(Integer, default=0)
+    content: Mapped[str] = mapped_column(Sealed("push_notifications.content", None))
+    is_scheduled: Mapped[bool] = mapped_column(Boolean)
+    due_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    accepted_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    canceled_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+class PushRecipient(Base):
+    """A customer or an install of a notification, with what became of the message.
+
+    customer_id is empty for an install of nobody known, install_id for all devices of a customer; person is the
+    customer's id in lower case.
+    """
+
+    __tablename__ = "push_recipients"
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    tenant_id: Mapped[int] = mapped_column(Integer)
+    notification_id: Mapped[int] = mapped_column(BigInteger)
+    customer_id: Mapped[str] = mapped_column(Text, default="")
+    person: Mapped[str] = mapped_column(Text, default="")
+    install_id: Mapped[str] = mapped_column(String(100), default="")
+    state: Mapped[State] = mapped_column(Member(State, 20))
+    reason: Mapped[str] = mapped_column(Text, default="")
+    ended_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    delivered_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    opened_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+    __table_args__ = (
+        Index("ix_push_recipients_notification", "tenant_id", "notification_id"),
+        Index("ix_push_recipients_person", "tenant_id", "person", postgresql_where=text("person <> ''")),
+    )

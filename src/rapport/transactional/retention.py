@@ -23,6 +23,10 @@ ATTACHMENTS, KEYS = "transactional_attachments", "transactional_request_keys"
 OF_SEND = f"""
     SELECT 1 FROM {RECIPIENTS} AS logged
     WHERE logged.tenant_id = {SENDS}.tenant_id AND logged.send_id = {SENDS}.id"""
+PUSHES, PUSHED = "push_notifications", "push_recipients"
+OF_PUSH = f"""
+    SELECT 1 FROM {PUSHED} AS pushed
+    WHERE pushed.tenant_id = {PUSHES}.tenant_id AND pushed.notification_id = {PUSHES}.id"""
 # A send goes when the last of its recipients has gone, its content when nobody's preview needs it, its files when all
 # its messages have ended.
 STATEMENTS = {
@@ -53,6 +57,13 @@ STATEMENTS = {
         )
         """,
     ),
+    PUSHED: (
+        f"""
+        DELETE FROM {PUSHED} USING tenants
+        WHERE {PAGES(PUSHED)} AND tenants.id = {PUSHED}.tenant_id AND ended_at < {_before("log_days")}
+        """,
+    ),
+    PUSHES: (f"DELETE FROM {PUSHES} WHERE {PAGES(PUSHES)} AND NOT EXISTS ({OF_PUSH})",),
     KEYS: (f"DELETE FROM {KEYS} WHERE {PAGES(KEYS)} AND kept_until <= :now",),
 }
 

@@ -23,7 +23,8 @@ NAMESPACE = uuid.UUID("8f6f3c5e-4a0f-4d53-9a5c-2f4f5f0f3f11")
 # Words by which it says that a token will never be good again.
 DEAD_WORDS = frozenset({"BadDeviceToken", "DeviceTokenNotForTopic", "Unregistered", "ExpiredToken"})
 OF_PROVIDER_TOKEN = frozenset({"ExpiredProviderToken", "MissingProviderToken"})
-TRIES = 3
+# How often a request is made again that no connection carried out.
+TRIES = 10
 # What may stand in a header or a path as a device or a template says it.
 TOKEN, TOPIC, KEY = re.compile(r"[A-Za-z0-9_-]{1,400}"), re.compile(r"[A-Za-z0-9.-]{1,255}"), re.compile(r"[!-~]{1,64}")
 

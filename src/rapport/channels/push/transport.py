@@ -20,6 +20,7 @@ from rapport.apps import service as apps
 from rapport.apps.models import Install
 from rapport.apps.states import TokenType
 from rapport.channels.messages import Message, Origin, Receipt, count
+from rapport.channels.push.addressing import APP, INSTALL
 from rapport.channels.push.answers import Answer, Provider, Verdict
 from rapport.channels.push.apns import ApnsProvider
 from rapport.channels.push.details import PushDetails
@@ -31,8 +32,6 @@ from rapport.channels.push.posts import Posts
 from rapport.channels.push.settings import PushSettings
 from rapport.channels.push.web import WebPushProvider
 
-# Headers of a message that is for one app, or for one install of it, instead of all devices of a customer.
-APP, INSTALL = "app", "install"
 NO_DEVICE, SWITCHED_OFF = "no device", "notifications are switched off on every device"
 NO_ACCOUNT = "the channel has no account at the provider of the device"
 # How many messages are under way at most, and how many have their devices looked up together.
