@@ -153,7 +153,7 @@ def _found(request: Request, bucket: str, name: str, *, opened: bool) -> StoredO
 
 
 def _answered(request: Request, work: Callable[[], Response]) -> Response:
-    """An answer, or an error in the form of that API; strangers who try are problem to wait."""
+    """An answer, or an error in the form of that API; strangers who try too often are told to wait."""
     try:
         return work()
     except RapportError as error:
