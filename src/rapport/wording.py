@@ -46,6 +46,11 @@ WORDS = {
     r"^[A-Za-z_][A-Za-z0-9_]{0,127}$": "must be 1 to 128 letters, digits or underscores, and begin with no digit",
     r"^(new|active|reactivated|churn|dormant)$": "must be 'new', 'active', 'reactivated', 'churn' or 'dormant'",
     r"^[a-z ]*$": "must be a state, in lower case",
+    r"^[A-Za-z0-9_-]{1,100}$": "must be 1 to 100 letters, digits, dashes or underscores",
+    r"^\d+(,\d+)*$": "must be numbers that commas separate",
+    r"(?i)^embedded-message\.(read|unread|clicked|deleted)$": (
+        "must be embedded-message.read, embedded-message.unread, embedded-message.clicked or embedded-message.deleted"
+    ),
     r"^[0-9a-f]{32}$": "must be the id that the count was answered with",
 }
 # What texts must have of characters: pydantic calls them items where a type was read first by a rule of ours.

@@ -15,7 +15,19 @@ from rapport.wording import WORDS
 
 Operation = dict[str, Any]
 PAGES = ("/unsubscribe/", "/preferences/", "/preference-link/")
-OWN_FORM = {"Apps", "Events", "Storage", "Mail", "Unsubscribe", "Preference Center", "Preference page", "operations"}
+OWN_FORM = {
+    "Apps",
+    "Embedded Messaging",
+    "Events",
+    "Mail",
+    "Preference Center",
+    "Preference page",
+    "SMS",
+    "Storage",
+    "Unsubscribe",
+    "Web Inbox",
+    "operations",
+}
 
 
 @pytest.fixture(scope="module")

@@ -209,7 +209,7 @@ def test_every_answer_is_protected(api: httpx.Client, base_url: str) -> None:
             name: [value] for name, value in PROTECTION.items()
         }, answer.url
     config = httpx.get(f"{base_url}/configs/mobile/global/v4/x/configs.json")
-    assert config.headers["cache-control"] == "max-age=60"
+    assert config.headers["cache-control"] == "public, max-age=60"
 
 
 def test_the_page_of_the_docs_may_run_its_own_script_and_no_other(base_url: str) -> None:

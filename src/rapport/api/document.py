@@ -74,6 +74,11 @@ management API take `limit` and `offset`; the header `X-Total-Count` gives the t
 # Descriptions of parameters that many routes have; a route may have its own.
 PARAMETERS = {
     "installId": "The ID of the installation, chosen by the app: a UUID, at most 100 characters",
+    "slug": "The last part of the link",
+    "bannerUid": "The id of a banner, see GET /v1/banners",
+    "userId": "The CustomerID",
+    "userIdentifier": "The CustomerID, or the ID of the installation while the app knows nobody",
+    "after": "The newest updatedAt that the app has; left out at first",
     "tenantToken": "The tenant's public SDK token, see GET /manage/v1/event-intake",
     "tenantID": "The tenant's number, see GET /manage/v1/event-intake",
     "brandGroupID": "A brand group, see GET /manage/v1/brand-groups",

@@ -136,6 +136,7 @@ def incoming_message(caller: Caller) -> Response:
     "/sms/{identifier}/reports/{password}",
     status_code=204,
     summary="Report what became of a text message",
+    operation_id="ReportSms",
     responses={status: ERRORS[status] for status in (400, 404, 413, 503)},
     openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": {}}}}},
 )
@@ -152,6 +153,7 @@ def reported(identifier: Identifier, password: Password, request: Request, body:
     "/sms/{identifier}/answers/{password}",
     status_code=204,
     summary="Take the answer to a text message",
+    operation_id="AnswerSms",
     responses={status: ERRORS[status] for status in (400, 404, 413, 503)},
     openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": {}}}}},
 )
