@@ -30,6 +30,17 @@ OPEN = {
     "/api/v1/preferences",
     "/preferences/{token}",
     "/preference-link/{tenantID}/{brandGroupID}",
+    "/reportEvent",
+    "/api/v1/messages/status",
+    "/api/v1/messages/metrics",
+    "/api/v2/embedded-messages/get",
+    "/api/v2/embedded-messages/report-events",
+    "/api/v2/events/report",
+    "/sms/{identifier}/api/v1/aggregator/handshake",
+    "/sms/{identifier}/api/v1/aggregator/delivery-report",
+    "/sms/{identifier}/api/v1/aggregator/incoming-message",
+    "/sms/{identifier}/reports/{password}",
+    "/sms/{identifier}/answers/{password}",
 }
 WRITES = [
     (method, path)

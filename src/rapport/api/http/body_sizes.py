@@ -22,9 +22,16 @@ KEYLESS = (
     ("/preferences/", 256 * KIB),
     ("/preference-link/", 4 * KIB),
     ("/api/v1/preferences", 128 * KIB),
+    ("/api/v1/messages", 512 * KIB),
+    ("/api/v2/embedded-messages/", 512 * KIB),
+    ("/api/v2/events/", 512 * KIB),
+    ("/sms/", MIB),
 )
-# Events bound themselves once their sender is known, also when they are unpacked.
-EVENTS = re.compile(r"/v1/(events|app-installs/|optistream/|realtime/|metrics/)|/api/saveEvent|/reportEvent")
+# Events, and calls of apps, bound themselves once their sender is known, also when they are unpacked.
+EVENTS = re.compile(
+    r"/v1/(events|app-installs/|optistream/|realtime/|metrics/|banners/|users/)|/v2/(in-app|notifications)"
+    r"|/api/saveEvent|/reportEvent"
+)
 # Calls that name tens of thousands of customers, or hold their values: as much as the server takes of anything.
 BULK = frozenset(
     {
