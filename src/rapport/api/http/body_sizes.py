@@ -29,7 +29,7 @@ KEYLESS = (
 )
 # Events, and calls of apps, bound themselves once their sender is known, also when they are unpacked.
 EVENTS = re.compile(
-    r"/v1/(events|app-installs/|optistream/|realtime/|metrics/|banners/|users/)|/v2/(in-app|notifications)"
+    r"/v1/(events|app-installs/|optistream/|realtime/|metrics/|banners/|users/)|(/v2)?/notifications|/v2/in-app"
     r"|/api/saveEvent|/reportEvent"
 )
 # Calls that name tens of thousands of customers, or hold their values: as much as the server takes of anything.
