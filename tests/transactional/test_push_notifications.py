@@ -246,3 +246,16 @@ def test_an_erased_person_is_taken_out(client: httpx.Client, scope: Scope, sende
     with scope.records() as session:
         assert session.get_one(PushNotification, number).content == ""
         session.delete(session.get_one(Install, (scope.tenant_id, made.app.id, eve)))
+
+
+def test_one_install_gets_a_test_push(scope: Scope, api: httpx.Client, made: MadeApp, apns: ApnsServer) -> None:
+    path = f"/manage/v1/apps/{made.app.id}/installs"
+    sent = api.post(f"{path}/i-nobody/test-push", json={"title": "Hello", "message": "It works"})
+    assert (sent.status_code, sent.json()["outcome"]) == (200, "sent")
+    [taken] = apns.taken
+    assert taken.token == "cc01"
+    assert taken.payload["aps"]["alert"] == {"title": "Hello", "body": "It works"}
+    without = api.post(f"{path}/i-Cid/test-push", json={}).json()
+    assert (without["outcome"] != "sent", without["reason"]) == (True, "no device")
+    assert api.post(f"{path}/nothing/test-push", json={}).status_code == 404
+    assert len(apns.taken) == 1

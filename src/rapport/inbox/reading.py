@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, func, select, text
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from rapport.access.scope import Scope
 from rapport.inbox.models import InboxMessage
@@ -48,12 +48,12 @@ def messages(scope: Scope, inbox: Inbox, limits: Mapping[str, int] | None = None
     shown = visible(scope, inbox)
     if limits is not None:
         shown = (*shown, InboxMessage.container_id.in_(list(limits)))
-    placed = select(InboxMessage.id, place.label("place")).where(*shown).subquery()
+    placed = select(InboxMessage, place.label("place")).where(*shown).subquery()
+    message_placed = aliased(InboxMessage, placed)
     query = (
-        select(InboxMessage, placed.c.place)
-        .join(placed, InboxMessage.id == placed.c.id)
-        .where(InboxMessage.tenant_id == scope.tenant_id, placed.c.place <= most)
-        .order_by(InboxMessage.sent_at.desc(), InboxMessage.id)
+        select(message_placed, placed.c.place)
+        .where(placed.c.place <= most)
+        .order_by(message_placed.sent_at.desc(), message_placed.id)
     )
     with scope.reads() as session:
         rows = session.execute(query).all()

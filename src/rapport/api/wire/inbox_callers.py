@@ -16,14 +16,11 @@ from rapport.access.scope import Scope
 from rapport.api.http.bodies import LONGEST_CUSTOMER_ID
 from rapport.api.http.parameters import INT32_MAX
 from rapport.api.wire.event_senders import CAN_PROVE, NO_TENANT, number_of, user_of
-from rapport.errors import Invalid, NotFound, Unauthorized
+from rapport.errors import Invalid, Unauthorized
 from rapport.inbox.reading import Inbox, is_known
-from rapport.messaging.topics import brand_groups
 from rapport.realtime.events.directory import Directory, IntakeTenant
 from rapport.realtime.events.owners import persons_named
 
-# Of the channels of a brand group, those of the inbox.
-INBOX_CHANNELS = "495"
 BAD_TENANT = "tenantId is not the number of a tenant."
 
 
@@ -73,11 +70,10 @@ async def tenant_of(request: Request, named: str = "") -> IntakeTenant:
 
 def caller(request: Request, tenant: IntakeTenant, brand_id: str = "") -> Caller:
     """Who calls for a brand: that of the query, or else of the body. Raises Invalid, Unauthorized."""
-    try:
-        group = brand_groups.brand_group(tenant.scope, query_of(request).get("brandid") or brand_id)
-    except NotFound as error:
-        raise Invalid("brandId is not the id of a brand group of the tenant.") from error
-    channels = tuple(group.channels.get(INBOX_CHANNELS, ()))
+    brand = guid(query_of(request).get("brandid") or brand_id)
+    channels = tenant.inboxes.get(str(brand))
+    if channels is None:
+        raise Invalid("brandId is not the id of a brand group of the tenant.")
     return Caller(request, tenant, channels, user_of(request, tenant))
 
 

@@ -14,6 +14,7 @@ from rapport.access.tenant_limits import limits_of
 from rapport.access.tenant_settings import tenant_settings
 from rapport.customers import event_types
 from rapport.errors import NotFound
+from rapport.messaging.topics import brand_groups
 from rapport.realtime.events.tokens import KINDS, good_tokens, tenant_of
 from rapport.realtime.events.user_jwts import VerifyingKey, verifying_keys
 from rapport.realtime.models import EventRecording
@@ -21,6 +22,8 @@ from rapport.realtime.settings import EventSettings
 from rapport.stores import Stores
 
 FRESH_SECONDS = 1.0
+# Of the channels of a brand group, those of the inbox.
+INBOX = "495"
 # So long a name that was let in may take to become a type; one whose event was not stored after all never does.
 ADMITTED_SECONDS = 600.0
 MOST_TOKENS = 10_000
@@ -34,7 +37,7 @@ class IntakeTenant:
     declared parameter, of each event type; numbers: their names, by number; declared: the names of those that are
     declared; admitted: names that this
     process let in and that are no types yet, with when (time.monotonic); app_events: how many events apps may send in
-    10 seconds, 0 without limit.
+    10 seconds, 0 without limit; inboxes: the inbox channels of each brand group.
     """
 
     scope: Scope
@@ -47,6 +50,7 @@ class IntakeTenant:
     recording: bool
     admitted: dict[str, float]
     app_events: int
+    inboxes: dict[str, tuple[int, ...]]
     read_at: float = field(default_factory=time.monotonic)
 
     def has_token(self, kind: str, token: str) -> bool:
@@ -127,4 +131,5 @@ def _read(scope: Scope, admitted: dict[str, float]) -> IntakeTenant:
         until is not None and until > scope.clock.now(),
         admitted,
         limits_of(scope).app_events,
+        {group.id: tuple(group.channels.get(INBOX, ())) for group in brand_groups.brand_groups(scope)},
     )

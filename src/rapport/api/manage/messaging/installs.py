@@ -1,5 +1,7 @@
 """Management of installs: which devices and browsers have an app, how pushes reach them, and what went wrong."""
 
+import uuid
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated
 
@@ -8,12 +10,18 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from rapport.access.keys import Principal
 from rapport.api.http.auth import admin
+from rapport.api.http.known import Body
 from rapport.api.http.managed import JsonRoute
 from rapport.api.manage.messaging.apps import AppId
+from rapport.api.manage.messaging.channels import TestOut
 from rapport.api.sections import SectionRouter
 from rapport.apps import definitions, installs
 from rapport.apps.models import Install
 from rapport.apps.states import TokenType
+from rapport.channels import opening
+from rapport.channels.messages import Content
+from rapport.channels.push.addressing import to_app
+from rapport.channels.push.serving import channel_of_app
 
 router = SectionRouter("Management: apps", "/manage/v1/apps/{app_id}", JsonRoute)
 InstallId = Annotated[str, Path(max_length=100, description="An installation of the app")]
@@ -64,6 +72,13 @@ class InstallDetailsOut(InstallOut):
     token: str | None = Field(description="The push token; for web push the PushSubscription as JSON")
 
 
+class TestPushIn(Body):
+    """What a test push says."""
+
+    title: str = Field("Test push", min_length=1, max_length=200)
+    message: str = Field("This is a test push from Rapport.", min_length=1, max_length=1000)
+
+
 class ProviderErrorOut(BaseModel):
     """A push that a push service refused."""
 
@@ -109,6 +124,26 @@ def get_install(
     """With its push token."""
     install = installs.install(principal.scope, app_id, install_id)
     return InstallDetailsOut(**_shown(install).model_dump(), token=install.token)
+
+
+@router.post("/installs/{install_id}/test-push", summary="Send a test push to an installation")
+def send_test_push(
+    app_id: AppId,
+    install_id: InstallId,
+    body: TestPushIn,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> TestOut:
+    """Send one push at once to this device alone and return its outcome; suppressions and consent do not apply.
+
+    404 if no push channel serves the app. See GET /manage/v1/apps/{app_id}/push-errors for what a push service refused.
+    """
+    install = installs.install(principal.scope, app_id, install_id)
+    channel = channel_of_app(principal.scope, app_id)
+    person, content = install.customer_id or install.install_id, Content(body.title, body.message)
+    message = channel.behaviour.write(f"test-{uuid.uuid4()}", "test", person, content)
+    with opening.trying(principal.scope, channel) as transport:
+        (receipt,) = transport.send([replace(message, headers=to_app(app_id, install_id))])
+    return TestOut.model_validate(receipt, from_attributes=True)
 
 
 @router.delete("/installs/{install_id}", status_code=204, summary="Delete an installation of an app")
