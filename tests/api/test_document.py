@@ -184,6 +184,22 @@ def patterns(part: Any) -> Iterator[str]:
             yield from patterns(value)
 
 
+def references(part: Any) -> Iterator[str]:
+    if isinstance(part, dict):
+        if isinstance(part.get("$ref"), str):
+            yield part["$ref"]
+        for value in part.values():
+            yield from references(value)
+    elif isinstance(part, list):
+        for value in part:
+            yield from references(value)
+
+
+def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+    components = {f"#/components/{kind}/{name}" for kind, members in document["components"].items() for name in members}
+    assert set(references(document)) <= components
+
+
 def test_every_pattern_has_words(document: dict[str, Any]) -> None:
     """Or who sends something else would be answered with the pattern itself."""
     bodies = [operation.get("requestBody") for _, _, operation in operations(document)]

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, ValidationError
 from starlette.responses import Response
 
 from rapport.access.scope import Scope
-from rapport.api.http.bodies import WireModel, as_id
+from rapport.api.http.bodies import WireModel, as_id, documented
 from rapport.api.http.responses import json_response
 from rapport.api.sections import SectionRouter
 from rapport.api.wire.app_callers import BY_KEYS, REFUSALS, AppCaller, object_of, pace, server_caller
@@ -121,13 +121,7 @@ class InAppRequest(WireModel):
         422: {"description": "The body does not say what the call needs"},
         **REFUSALS,
     },
-    openapi_extra=BY_KEYS
-    | {
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": InAppRequest.model_json_schema(), "example": EXAMPLE}},
-        }
-    },
+    openapi_extra={**BY_KEYS, **documented(InAppRequest, EXAMPLE)},
 )
 async def send_in_app_message(
     request: Request,
