@@ -6,8 +6,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0075"
-down_revision = "0065"
+revision = "0059"
+down_revision = "0058"
 branch_labels = None
 depends_on = None
 
