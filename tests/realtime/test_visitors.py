@@ -311,6 +311,7 @@ def test_a_person_s_real_time_is_exported_and_erased(
     assert {table: len(rows) for table, rows in held.items()} == {
         "accepted_events": 3,
         "event_log": 2,
+        "inbox_messages_of_visitors": 0,
         "visitor_owners": 2,
         "visitors": 2,
         "trigger_states": 2,

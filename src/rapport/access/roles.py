@@ -78,6 +78,7 @@ SECTIONS = (
     "load-checks",
     "model-fits",
     "persons",
+    "pictures",
     "programme",
     "promotions",
     "series",

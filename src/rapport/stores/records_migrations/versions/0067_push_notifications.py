@@ -18,7 +18,7 @@ def upgrade() -> None:
         sa.Column("app_id", sa.Integer(), nullable=False),
         sa.Column("channel_id", sa.Integer(), nullable=False),
         sa.Column("template_id", sa.Integer(), nullable=False),
-        sa.Column("content", sa.Text(), nullable=False),
+        sa.Column("content", sa.String(), nullable=False),
         sa.Column("is_scheduled", sa.Boolean(), nullable=False),
         sa.Column("due_at", instant, nullable=False),
         sa.Column("accepted_at", instant, nullable=False),
