@@ -284,7 +284,15 @@ def test_no_byte_stays_in_the_data_folder(scope: Scope, erased: list[str]) -> No
 
 
 # Of these the erasure has tests of their own.
-ELSEWHERE = ("topics", "mail_events", "app_installs", "push_errors", "in_app_messages", "inbox_messages")
+ELSEWHERE = (
+    "topics",
+    "mail_events",
+    "app_installs",
+    "push_errors",
+    "in_app_messages",
+    "inbox_messages",
+    "push_messages",
+)
 
 
 def test_the_other_person_is_untouched(scope: Scope, api: httpx.Client, erased: list[str]) -> None:

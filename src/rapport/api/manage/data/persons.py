@@ -131,6 +131,21 @@ class PushErrorHeld(BaseModel):
     at: datetime
 
 
+class PushMessageHeld(BaseModel):
+    """A push message to the person that an application asked for."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    notification_id: int = Field(examples=[12])
+    install_id: str = Field(description="The installation that was named; empty for all of the person")
+    state: str = Field(examples=["sent"])
+    reason: str
+    ended_at: datetime | None
+    delivered_at: datetime | None
+    opened_at: datetime | None
+
+
 class InAppMessageHeld(BaseModel):
     """An in-app message to the person."""
 
@@ -163,6 +178,7 @@ class RecordsHeld(BaseModel):
     app_installs: list[AppInstallHeld]
     push_errors: list[PushErrorHeld]
     in_app_messages: list[InAppMessageHeld]
+    push_messages: list[PushMessageHeld]
     inbox_messages: list[dict[str, Any]]
 
 
