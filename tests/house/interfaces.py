@@ -164,6 +164,7 @@ INTERFACES: dict[str, frozenset[str]] = {
             "tracking.links",
             "tracking.tokens",
             "tracking.tracking",
+            "topics.brand_groups",
             "topics.pages",
             "topics.requested_links",
             "versions",
