@@ -119,7 +119,7 @@ def test_a_number_that_there_is_not_gets_nothing_more(tenant: Scope, provider: S
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"url": ""}, "settings.url is required via http."),
+        ({"url": ""}, "settings.url is required if settings.via is http."),
         ({"url": "http://[%TO%].example/x"}, "settings.url must not have a tag in its host."),
         ({"body": '{"to": "[%TO%]", "text": "[%TEXT%]", "x": "[%WHO%]"}'}, "settings.body has the tag WHO:"),
         ({"body": '{"to": "[%TO%]"}'}, "settings.body must have the tags TO and TEXT."),

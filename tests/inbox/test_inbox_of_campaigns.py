@@ -246,3 +246,10 @@ def test_a_message_leaves_when_it_expires(scope: Scope, client: httpx.Client, ca
     assert len(inbox(client, 7)) == 1 and unread(client, 7) == 1
     scope.clock.set(DUE + timedelta(hours=48))
     assert inbox(client, 7) == [] and unread(client, 7) == 0
+
+
+def test_a_brand_group_is_known_as_soon_as_it_is_made(scope: Scope, client: httpx.Client) -> None:
+    about = {"customerId": name(1)}
+    assert client.post(GET, params=about).status_code == 200, "the tenant has just been read"
+    made = brand_groups.create_brand_group(scope, "New", {495: [INBOX]}).id
+    assert client.post(GET, params={**about, "brandId": made}).status_code == 200

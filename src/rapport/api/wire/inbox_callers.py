@@ -16,9 +16,10 @@ from rapport.access.scope import Scope
 from rapport.api.http.bodies import LONGEST_CUSTOMER_ID
 from rapport.api.http.parameters import INT32_MAX
 from rapport.api.wire.event_senders import CAN_PROVE, NO_TENANT, number_of, user_of
-from rapport.errors import Invalid, Unauthorized
+from rapport.errors import Invalid, NotFound, Unauthorized
 from rapport.inbox.reading import Inbox, is_known
-from rapport.realtime.events.directory import Directory, IntakeTenant
+from rapport.messaging.topics import brand_groups
+from rapport.realtime.events.directory import Directory, IntakeTenant, inbox_channels
 from rapport.realtime.events.owners import persons_named
 
 BAD_TENANT = "tenantId is not the number of a tenant."
@@ -70,10 +71,13 @@ async def tenant_of(request: Request, named: str = "") -> IntakeTenant:
 
 def caller(request: Request, tenant: IntakeTenant, brand_id: str = "") -> Caller:
     """Who calls for a brand: that of the query, or else of the body. Raises Invalid, Unauthorized."""
-    brand = guid(query_of(request).get("brandid") or brand_id)
-    channels = tenant.inboxes.get(str(brand))
-    if channels is None:
-        raise Invalid("brandId is not the id of a brand group of the tenant.")
+    brand = query_of(request).get("brandid") or brand_id
+    channels = tenant.inboxes.get(str(guid(brand)))
+    if channels is None:  # none, or one that was made a moment ago
+        try:
+            channels = inbox_channels(brand_groups.brand_group(tenant.scope, brand))
+        except NotFound as error:
+            raise Invalid("brandId is not the id of a brand group of the tenant.") from error
     return Caller(request, tenant, channels, user_of(request, tenant))
 
 

@@ -25,7 +25,9 @@ CAMPAIGN_TYPE = 0
 def checked(channel: SmsChannelSettings, *, allow_private: bool) -> None:
     """Raises Invalid for settings by which nobody can make a handshake."""
     if len(channel.shared_secret) < SHORTEST_SECRET:
-        raise Invalid(f"settings.shared_secret must have at least {SHORTEST_SECRET} characters via aggregator.")
+        raise Invalid(
+            f"settings.shared_secret must have at least {SHORTEST_SECRET} characters if settings.via is aggregator."
+        )
 
 
 def submission_id(request_id: str, recipient: str) -> str:

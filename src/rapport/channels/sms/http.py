@@ -29,7 +29,7 @@ SERVER_FAULT = 500
 def checked(channel: SmsChannelSettings, *, allow_private: bool) -> None:
     """Raises Invalid for settings by which nothing can be posted, naming the setting."""
     if not channel.url:
-        raise Invalid("settings.url is required via http.")
+        raise Invalid("settings.url is required if settings.via is http.")
     if IN_HOST.match(channel.url):
         raise Invalid("settings.url must not have a tag in its host.")
     checked_url(TAG.sub("0", channel.url), "settings.url", allow_private=allow_private)

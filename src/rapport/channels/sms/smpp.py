@@ -41,7 +41,7 @@ def checked(channel: SmsChannelSettings, *, allow_private: bool) -> None:
     """Raises Invalid for settings by which nothing can be submitted, naming the setting."""
     for name in ("host", "system_id"):
         if not getattr(channel, name):
-            raise Invalid(f"settings.{name} is required via smpp.")
+            raise Invalid(f"settings.{name} is required if settings.via is smpp.")
     try:
         public_addresses(channel.host, channel.port, allow_private=allow_private)
     except Unresolved:

@@ -14,6 +14,7 @@ from rapport.access.tenant_limits import limits_of
 from rapport.access.tenant_settings import tenant_settings
 from rapport.customers import event_types
 from rapport.errors import NotFound
+from rapport.messaging.models import BrandGroup
 from rapport.messaging.topics import brand_groups
 from rapport.realtime.events.tokens import KINDS, good_tokens, tenant_of
 from rapport.realtime.events.user_jwts import VerifyingKey, verifying_keys
@@ -58,6 +59,11 @@ class IntakeTenant:
         candidate = token.encode("utf-8", "replace")
         good = [hmac.compare_digest(good_token.encode(), candidate) for good_token in self.tokens[kind]]
         return any(good)
+
+
+def inbox_channels(group: BrandGroup) -> tuple[int, ...]:
+    """The inbox channels of a brand group."""
+    return tuple(group.channels.get(INBOX, ()))
 
 
 class Directory:
@@ -131,5 +137,5 @@ def _read(scope: Scope, admitted: dict[str, float]) -> IntakeTenant:
         until is not None and until > scope.clock.now(),
         admitted,
         limits_of(scope).app_events,
-        {group.id: tuple(group.channels.get(INBOX, ())) for group in brand_groups.brand_groups(scope)},
+        {group.id: inbox_channels(group) for group in brand_groups.brand_groups(scope)},
     )
