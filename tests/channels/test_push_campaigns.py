@@ -89,6 +89,7 @@ def test_a_campaign_reaches_the_devices_of_its_customers(tenant: Scope, apns: Ap
         return (410, {}, "Unregistered") if taken.token == "dead01" else apns_server.OK
 
     apns.answer = answer
+    apns.taken.clear()
     add_group(tenant, "Dutch", "NL")
     action = add_action(tenant).id
     series = add_series(tenant, 1, [group(action, (PUSH, 7))], rules={"include_all": True}, control_share=0)

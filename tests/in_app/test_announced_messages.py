@@ -44,6 +44,11 @@ def shop(scope: Scope, fcm: Service) -> Iterator[World]:
     settings.fcm_url, settings.fcm_token_url = before
 
 
+@pytest.fixture(autouse=True)
+def nothing_pushed(fcm: Service) -> None:
+    fcm.requests.clear()
+
+
 def sent(shop: World, name: str, **details: Any) -> list[str]:
     transport = opening.transport(shop.scope, channels.channel(shop.scope, CHANNEL))
     try:
@@ -62,7 +67,7 @@ def pushed(fcm: Service) -> list[dict[str, Any]]:
 
 def test_a_push_tells_the_device_which_message_to_fetch(shop: World, fcm: Service) -> None:
     assert sent(shop, "announced", tickle=TICKLE) == ["sent"]
-    [message] = messages_of(shop.scope, "Anna")
+    *_, message = messages_of(shop.scope, "Anna")
     [data] = pushed(fcm)
     custom = json.loads(data["custom"])
     assert (data["title"], data["alert"], custom["u"]) == ("News", "For you", "shop://news")

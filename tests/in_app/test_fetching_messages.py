@@ -32,6 +32,12 @@ def shop(scope: Scope) -> Iterator[World]:
     scope.clock.set(None)
 
 
+@pytest.fixture(autouse=True)
+def at_the_same_time(shop: World) -> None:
+    """Tests move the clock."""
+    shop.scope.clock.set(NOW)
+
+
 @pytest.fixture(scope="module")
 def app(base_url: str) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=base_url, timeout=60) as client:
