@@ -35,6 +35,7 @@ from rapport.messaging.contactability import preferences
 SMS, PLAIN = 493, 494
 SECRET, THEIR_KEY = "a shared secret of the two", "their-key"
 STOPPED = "You get no more messages."
+ANOTHER = "+491713920009"
 PEOPLE = {"A": "+491713920001", "B": "+491713920002", "C": "+491713920003"}
 
 
@@ -132,6 +133,24 @@ def app_key(tenant: Scope) -> str:
     return keys.create_key(tenant, "aggregator", "sms@example.com", "Integrations")[1]
 
 
+@pytest.fixture(scope="module")
+def connected(base: str, app_key: str, aggregator: Aggregator, api: httpx.Client) -> None:
+    """The aggregator has made its handshake, before which nothing leaves: a run would wait."""
+    assert api.post(f"/manage/v1/channels/{SMS}/check").json() == {
+        "ok": False,
+        "reason": "The aggregator has not made its handshake.",
+    }
+    body = {"campaignSendUrl": f"http://127.0.0.1:{aggregator.port}/send", "apiKey": THEIR_KEY}
+    answer = call(base, app_key, "handshake", body)
+    assert (answer.status_code, answer.json()) == (200, {"success": True})
+    assert aggregator.posts == []
+
+
+@pytest.fixture(autouse=True)
+def nothing_taken(aggregator: Aggregator) -> None:
+    aggregator.posts.clear()
+
+
 def signed(body: bytes, secret: str = SECRET) -> str:
     return "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
 
@@ -184,21 +203,13 @@ def test_calls_that_are_not_the_aggregators_are_refused(
     assert [answer.status_code for answer, _ in refused] == [status for _, status in refused]
 
 
-def test_nothing_leaves_before_the_handshake(
-    tenant: Scope, base: str, app_key: str, aggregator: Aggregator, api: httpx.Client
-) -> None:
-    assert api.post(f"/manage/v1/channels/{SMS}/check").json() == {
-        "ok": False,
-        "reason": "The aggregator has not made its handshake.",
-    }
-    body = {"campaignSendUrl": f"http://127.0.0.1:{aggregator.port}/send", "apiKey": THEIR_KEY}
-    answer = call(base, app_key, "handshake", body)
-    assert (answer.status_code, answer.json()) == (200, {"success": True})
+@pytest.mark.usefixtures("connected")
+def test_a_handshake_opens_the_channel(api: httpx.Client) -> None:
     assert api.get(f"/manage/v1/channels/{SMS}/sms-addresses").json()["connected_at"] is not None
     assert api.post(f"/manage/v1/channels/{SMS}/check").json()["ok"]
-    assert aggregator.posts == []
 
 
+@pytest.mark.usefixtures("connected")
 def test_a_campaign_is_one_transmission_whose_reports_are_true(
     tenant: Scope, base: str, app_key: str, aggregator: Aggregator
 ) -> None:
@@ -239,15 +250,15 @@ def test_a_campaign_is_one_transmission_whose_reports_are_true(
     assert preferences.unreachable(tenant, SMS, ["A", "B", "C"]) == {"C": "suppression list"}
 
 
+@pytest.mark.usefixtures("connected")
 def test_an_answer_with_a_keyword_is_a_wish_and_gets_a_reply_of_no_campaign(
     tenant: Scope, base: str, app_key: str, aggregator: Aggregator
 ) -> None:
-    aggregator.posts.clear()
     sender = KeywordReplySender(tenant.stores)
     sender.start()
     try:
         messages = [
-            {"to": "55055", "from": PEOPLE["B"], "message": "Stop", "sentAt": "2026-03-10T09:00:00Z"},
+            {"to": "55055", "from": ANOTHER, "message": "Stop", "sentAt": "2026-03-10T09:00:00Z"},
             {"to": "55055", "from": PEOPLE["A"], "message": "Thanks, stop by soon", "sentAt": "2026-03-10T09:00:00Z"},
         ]
         for _ in range(2):
@@ -258,11 +269,12 @@ def test_an_answer_with_a_keyword_is_a_wish_and_gets_a_reply_of_no_campaign(
     (sent,) = aggregator.transmissions
     empty = (sent["batchId"], sent["metadata"]["brandId"], sent["metadata"]["campaignId"])
     assert empty == ("", "", "")
-    assert sent["recipients"] == [{"message": STOPPED, "mobileNumber": PEOPLE["B"], "customerId": ""}]
-    assert preferences.unreachable(tenant, SMS, ["A", "B"], addresses=PEOPLE)["B"] == "suppression list"
+    assert sent["recipients"] == [{"message": STOPPED, "mobileNumber": ANOTHER, "customerId": ""}]
+    assert preferences.unreachable(tenant, SMS, ["D"], addresses={"D": ANOTHER})["D"] == "suppression list"
     assert "A" not in preferences.unreachable(tenant, SMS, ["A"], addresses={"A": PEOPLE["A"]})
 
 
+@pytest.mark.usefixtures("connected")
 def test_an_http_provider_reports_by_the_token_that_it_was_given(
     tenant: Scope, api: httpx.Client, base_url: str, provider: SmsProvider
 ) -> None:

@@ -95,7 +95,13 @@ def focused(page: Page) -> str:
     return str(shadow(page, "root.activeElement ? root.activeElement.ariaLabel || root.activeElement.textContent : ''"))
 
 
-def test_a_page_of_another_site_shows_the_inbox(page: Page, scope: Scope) -> None:
+def test_a_page_of_another_site_shows_the_inbox_and_what_is_done_in_it(page: Page, scope: Scope) -> None:
+    shows_the_inbox(page)
+    does_it_all_by_keys_and_clicks(page, scope)
+    shows_a_new_message_at_once(page, scope)
+
+
+def shows_the_inbox(page: Page) -> None:
     eventually(lambda: bell(page) == "Messages, 3 unread")
     assert text_of(page, ".badge") == "3"
     assert ("button", "Messages, 3 unread") in page.roles()
@@ -112,7 +118,7 @@ def test_a_page_of_another_site_shows_the_inbox(page: Page, scope: Scope) -> Non
     assert any(role == "button" and name.startswith("unread: Offer 3") for role, name in told)
 
 
-def test_keys_and_clicks_do_it_all(page: Page, scope: Scope) -> None:
+def does_it_all_by_keys_and_clicks(page: Page, scope: Scope) -> None:
     page.press("ArrowDown")
     assert "Offer 2" in focused(page)
     page.press("Enter")  # leads to where the message says
@@ -133,7 +139,7 @@ def test_keys_and_clicks_do_it_all(page: Page, scope: Scope) -> None:
     assert page.value("document.title") == "Shop"
 
 
-def test_a_new_message_shows_at_once(page: Page, scope: Scope) -> None:
+def shows_a_new_message_at_once(page: Page, scope: Scope) -> None:
     put(scope, CUSTOMER, 4)
     eventually(lambda: bell(page) == "Messages, 1 unread")
     assert text_of(page, "[role=status]") == "1 unread"

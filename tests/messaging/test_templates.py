@@ -350,6 +350,7 @@ def test_templates_are_managed(api: httpx.Client) -> None:
         "text": "Oslo \n- Hat\n",
         "html": "<p>Oslo <ul><li>Hat</li></ul></p>",
         "details": {},
+        "text_size": None,
     }
     put = api.put(f"{path}/77", json={"name": "T2", "subject": "s", "text": "t"})
     assert (put.json()["name"], put.json()["html"]) == ("T2", "")
