@@ -278,9 +278,10 @@ def _sendable(
             if lateness.is_paused(scope, unit):
                 return
             until: dict[Claim, datetime] = {}
-            for few in range(begin, min(begin + BETWEEN_LOOKS, len(messages)), BETWEEN_RESTS):
+            looked = messages[begin : begin + BETWEEN_LOOKS]
+            for few in range(0, len(looked), BETWEEN_RESTS):
                 began = time.monotonic()
-                yield from _paced(messages[few : few + BETWEEN_RESTS], claim_of, pace, providers, until)
+                yield from _paced(looked[few : few + BETWEEN_RESTS], claim_of, pace, providers, until)
                 first.give_way(time.monotonic() - began)
             if until:
                 ahead = now_of(scope, unit) - OUTSIDE_CLOCK.now() if unit.has_own_times else timedelta()
