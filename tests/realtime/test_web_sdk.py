@@ -1,5 +1,6 @@
 """The web SDK of the npm package optimove-websdk: its events reach us, it tells who a visitor is, it shows popups."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from rapport.channels import service as channels
 from rapport.messaging import templates
 from rapport.realtime import service as realtime
 from rapport.realtime.events import visitors
+from rapport.realtime.popups import KNOWN_SECONDS
 from rapport.stores.workers.base import running
 
 POPUP = 700
@@ -85,6 +87,7 @@ def popups(scope: Scope) -> Iterator[None]:
     channels.create_channel(scope, "Popups", "web_popup", id=POPUP)
     templates.save_template(scope, POPUP, "Hello", html="<p>Hello of [%EVENT.brand%]</p>", id=1)
     trigger(scope, groups=[{"action_id": 2, "channels": [{"channel_id": POPUP, "template_id": 1}]}], visitors=True)
+    time.sleep(KNOWN_SECONDS + 0.1)  # the process may have read a moment ago that there is none
     with running(*realtime.workers(scope.stores)):
         yield
 
