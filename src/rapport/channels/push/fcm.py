@@ -47,14 +47,8 @@ class FcmProvider:
         body = orjson.dumps(message)
         if len(orjson.dumps(message["message"]["data"])) > MOST_FCM:
             return Answer(Verdict.REFUSED, "the message is too large for FCM")
-        try:
-            token = await self._token.get()
-            posted = await self._post(token, body)
-            if posted.status == 401:
-                posted = await self._post(await self._token.get(refused=token), body)
-        except TokenRefused as error:
-            return Answer(Verdict.AWAY if error.away else Verdict.LATER, error.reason)
-        return _answer(posted)
+        posted = await self._token.posted(lambda token: self._post(token, body), lambda posted: posted.status == 401)
+        return posted if isinstance(posted, Answer) else _answer(posted)
 
     async def check(self) -> None:
         """Get an access token. Raises Unavailable."""

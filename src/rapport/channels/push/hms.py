@@ -42,14 +42,10 @@ class HmsProvider:
         if len(str(message["message"]["data"]).encode()) > MOST_FCM:
             return Answer(Verdict.REFUSED, "the message is too large for HMS")
         body = orjson.dumps(message)
-        try:
-            token = await self._token.get()
-            posted = await self._post(token, body)
-            if posted.status == 401 or _code(posted) in OF_TOKEN:
-                posted = await self._post(await self._token.get(refused=token), body)
-        except TokenRefused as error:
-            return Answer(Verdict.AWAY if error.away else Verdict.LATER, error.reason)
-        return _answer(posted)
+        posted = await self._token.posted(
+            lambda token: self._post(token, body), lambda posted: posted.status == 401 or _code(posted) in OF_TOKEN
+        )
+        return posted if isinstance(posted, Answer) else _answer(posted)
 
     async def check(self) -> None:
         """Get an access token. Raises Unavailable."""
@@ -75,6 +71,11 @@ class HmsProvider:
         if not posted.ok or not isinstance(token, str) or not isinstance(seconds, int):
             raise TokenRefused("HMS refused the app's id and secret", away=False)
         return token, float(seconds)
+
+
+def _is_of_token(posted: Posted) -> bool:
+    """Whether the service takes a token no more."""
+    return posted.status == 401 or _code(posted) in OF_TOKEN
 
 
 def _code(posted: Posted) -> str:

@@ -4,6 +4,9 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
+from rapport.channels.push.answers import Answer, Verdict
+from rapport.stores.outside.posting import Answer as Posted
+
 # A token that ends within so many seconds is replaced.
 EARLY_SECONDS = 120.0
 Fetched = tuple[str, float]
@@ -33,3 +36,16 @@ class AccessToken:
                 text, seconds = await self._fetch()
                 self._text, self._until = text, time.monotonic() + max(seconds - EARLY_SECONDS, seconds / 2)
             return self._text
+
+    async def posted(
+        self, post: Callable[[str], Awaitable[Posted]], is_refused: Callable[[Posted], bool]
+    ) -> Posted | Answer:
+        """What a service answers to a post with the token; it is posted once more with a new one if the service takes
+        this one no more. An Answer where no token can be had.
+        """
+        try:
+            token = await self.get()
+            posted = await post(token)
+            return await post(await self.get(refused=token)) if is_refused(posted) else posted
+        except TokenRefused as error:
+            return Answer(Verdict.AWAY if error.away else Verdict.LATER, error.reason)
