@@ -15,7 +15,7 @@ from rapport.access.service import create_tenant
 TARGET = {"link_data": {"screen": "product", "id": 9}, "title": "Coat", "description": ""}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def app(api: httpx.Client, scope: Scope) -> Iterator[AppClient]:
     with app_client(api, scope) as client:
         yield client

@@ -25,6 +25,13 @@ def filled(scope: Scope) -> None:
     channels.create_channel(scope, "Outlet", "sms", id=OTHER, settings={**SETTINGS, "brand": "outlet"})
 
 
+@pytest.fixture(autouse=True)
+def empty(filled: None, api: httpx.Client) -> None:
+    for channel in (SMS, OTHER):
+        for number in (ONE, TWO, THREE):
+            api.delete(PATH, params={"brandId": channel, "phoneNumber": number}).raise_for_status()
+
+
 def add(api: httpx.Client, *numbers: str, **body: Any) -> httpx.Response:
     return api.post(PATH, json={"brandId": SMS, "phoneNumbers": list(numbers)} | body)
 
@@ -58,7 +65,6 @@ def test_nothing_goes_to_a_number_on_the_list(scope: Scope, api: httpx.Client) -
     assert preferences.unreachable(scope, OTHER, ["Q1"], addresses={"Q1": ONE}) == {}
     (entry,) = suppressed_addresses.of_address(scope, ONE)
     assert (entry.channel_id, entry.reason, entry.source) == (SMS, "unsubscribed", "api")
-    api.delete(PATH, params={"brandId": SMS, "phoneNumber": ONE})
 
 
 @pytest.mark.parametrize("prefix", ["/current/optitext", "/OptiText", "/OPTITEXT", "/v3.0/OptiText"])
@@ -78,7 +84,6 @@ def test_a_brand_is_a_name_or_a_channel_and_may_be_narrowed_to_a_sender(api: htt
     assert add(api, ONE, senderId="northwind").status_code == 200
     refused = add(api, ONE, senderId="Southwind")
     assert refused.status_code == 404
-    api.request("DELETE", PATH, json={"brandId": SMS, "phoneNumbers": [ONE]})
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import httpx
 import pytest
-from senders import Sender, app_event, event, logged, signed, stored
+from senders import Sender, app_event, empty, event, logged, signed, stored
 
 from rapport.access.scope import Scope
 
@@ -78,6 +78,7 @@ def test_core_events_have_their_numbers_and_unknown_numbers_are_logged(sender: S
 
 
 def test_a_bad_event_is_no_error_of_the_call(sender: Sender, scope: Scope) -> None:
+    empty(scope)
     bad = [b"{", b"", b"[]x", json.dumps({"tid": sender.public, "eid": 1002}).encode()]
     for body in bad:
         answer = sender.client.post(f"/v1/realtime/{sender.public}/reportEvent", content=body)
