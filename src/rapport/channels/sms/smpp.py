@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any
 
 from smpplib import consts
@@ -12,9 +13,10 @@ from rapport.access.scope import Scope
 from rapport.channels.handing import Decided
 from rapport.channels.messages import Message, Receipt
 from rapport.channels.sms import incoming, smpp_texts
+from rapport.channels.sms.long_texts import Sender, long_texts
 from rapport.channels.sms.sending import NO_SUCH_NUMBER, SmsTransport
 from rapport.channels.sms.settings import SmsChannelSettings
-from rapport.channels.sms.smpp_bind import FAULTS, THROTTLED, UNANSWERED, Bind
+from rapport.channels.sms.smpp_bind import FAULTS, NOT_SENT, THROTTLED, UNANSWERED, Bind, Submitted
 from rapport.errors import Invalid, Unavailable
 from rapport.hosts import PrivateAddress, Unresolved, public_addresses
 
@@ -92,39 +94,58 @@ class Deliveries:
     def _recorded(self, channel_id: int, pdu: Any) -> bool:
         at = self._scope.clock.now()
         if not smpp_texts.is_receipt(pdu):
-            answer = incoming.Answer(smpp_texts.sender_of(pdu), smpp_texts.text_of(pdu), at)
-            incoming.registered().answer(self._scope, channel_id, answer)
+            self._answer(channel_id, pdu, at)
             return True
         report = smpp_texts.report_of(pdu, at)
         return report is None or incoming.registered().report(self._scope, channel_id, report)
 
+    def _answer(self, channel_id: int, pdu: Any, at: datetime) -> None:
+        """Record a text once all of it has come."""
+        number, part = smpp_texts.sender_of(pdu), smpp_texts.part_of(pdu)
+        sender = Sender(self._scope.tenant_id, channel_id, number)
+        gathered = long_texts(self._scope.stores)
+        octets = gathered.joined(sender, part)
+        if octets is not None:
+            answer = incoming.Answer(number, smpp_texts.text_of(octets, pdu.data_coding), at)
+            incoming.registered().answer(self._scope, channel_id, answer)
+            gathered.forget(sender, part)
+
 
 class _Delivery:
-    """A message whose segments are under way; its receipt is given when all of them are answered."""
+    """A message whose segments are under way; its receipt is given when all of them are answered.
 
-    def __init__(self, message: Message, segments: int, decided: Decided, transport: "SmppTransport") -> None:
-        self._message, self._left = message, segments
-        self._decided, self._transport = decided, transport
+    The reading thread of a bind tells it of answers. If the bind ended before any segment had left, all go by another.
+    """
+
+    def __init__(self, message: Message, bodies: Sequence[bytes], decided: Decided, transport: "SmppTransport") -> None:
+        self.segments = [Submitted(body, self._answered) for body in bodies]
+        self._message, self._decided, self._transport = message, decided, transport
+        self._left, self._was_sent = len(bodies), False
         self._began = time.monotonic()
         self._worst: Receipt | None = None
-        self._lock = threading.Lock()
 
-    def answered(self, status: int, given_id: str) -> None:
-        """One segment was answered."""
-        with self._lock:
-            self._left -= 1
-            if status == consts.SMPP_ESME_ROK:
-                self._transport.note_submitted(given_id, self._message)
-            elif self._worst is None or self._worst.permanent:
-                self._worst = _failure(self._message.message_id, status)
-            if self._left:
-                return
-        seconds = time.monotonic() - self._began
-        self._decided.put(self._worst or Receipt(self._message.message_id, "sent", seconds=seconds))
+    def end(self, reason: str, *, permanent: bool = False, away: bool = False) -> None:
+        """Give the receipt of a message that is not sent."""
+        self._decided.put(Receipt(self._message.message_id, "failed", reason, permanent=permanent, away=away))
+
+    def _answered(self, status: int, given_id: str) -> None:
+        self._left -= 1
+        self._was_sent |= status != NOT_SENT
+        if status == consts.SMPP_ESME_ROK:
+            self._transport.note_submitted(given_id, self._message)
+        elif self._worst is None or self._worst.permanent:
+            self._worst = _failure(self._message.message_id, status)
+        if self._left:
+            return
+        if self._was_sent:
+            seconds = time.monotonic() - self._began
+            self._decided.put(self._worst or Receipt(self._message.message_id, "sent", seconds=seconds))
+        else:
+            self._transport.begin([self._message], self._decided)
 
 
 def _failure(message_id: str, status: int) -> Receipt:
-    if status == UNANSWERED:
+    if status in (UNANSWERED, NOT_SENT):
         return Receipt(message_id, "failed", "SMS centre did not answer")
     if status in NO_SUCH:
         return Receipt(message_id, "failed", NO_SUCH_NUMBER, permanent=True)
@@ -137,7 +158,9 @@ class SmppTransport(SmsTransport):
 
     def __init__(self, scope: Scope, channel: SmsChannelSettings) -> None:
         super().__init__(scope, channel)
-        self._most = 4 * channel.window
+        # While receipts are entered what waits in the bind keeps the centre busy; a slow one does not get much ahead.
+        self._together = max(channel.window // 2, 1)
+        self._most = 4 * min(channel.window, channel.per_second or channel.window)
         self._deliveries = Deliveries(scope)
         self._allow_private = scope.stores.settings.allow_private_addresses
         self._bind: Bind | None = None
@@ -146,27 +169,29 @@ class SmppTransport(SmsTransport):
         self._opening = threading.Lock()
 
     def begin(self, messages: Sequence[Message], decided: Decided) -> None:
-        """Submit each."""
+        """Submit them together."""
+        deliveries: list[_Delivery] = []
         for message in messages:
             self._deliveries.channel_id = message.origin.channel_id or self._deliveries.channel_id
             try:
-                self._submit(message, decided)
-            except Down as down:
-                decided.put(Receipt(message.message_id, "failed", down.reason, away=down.away))
+                bodies = smpp_texts.submissions_of(self._channel, message)
             except Exception as error:  # a receipt is owed whatever happens
                 decided.put(Receipt(message.message_id, "failed", f"not sent: {type(error).__name__}", permanent=True))
+            else:
+                deliveries.append(_Delivery(message, bodies, decided, self))
+        self._submit(deliveries)
 
-    def _submit(self, message: Message, decided: Decided) -> None:
-        """Submit the segments of a message over one bind; another one only if none has left. Raises Down."""
-        while True:
-            bind = self._bound()
-            pdus = smpp_texts.submissions_of(bind.client, self._channel, message)
-            delivery = _Delivery(message, len(pdus), decided, self)
-            if bind.submit(pdus[0], delivery.answered):
-                break
-        for pdu in pdus[1:]:
-            if not bind.submit(pdu, delivery.answered):
-                delivery.answered(UNANSWERED, "")
+    def _submit(self, deliveries: Sequence[_Delivery]) -> None:
+        segments = [segment for delivery in deliveries for segment in delivery.segments]
+        try:
+            while not self._bound().submit(segments):
+                pass
+        except Down as down:
+            for delivery in deliveries:
+                delivery.end(down.reason, away=down.away)
+        except Exception as error:
+            for delivery in deliveries:
+                delivery.end(f"not sent: {type(error).__name__}", permanent=True)
 
     def _bound(self) -> Bind:
         """The bind, opened again if it was lost. Raises Down."""

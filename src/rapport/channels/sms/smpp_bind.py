@@ -1,16 +1,17 @@
 """One bind to an SMS centre (SMPP 3.4) as transceiver: what is submitted has a window, and whoever waits is told.
 
-A thread of its own reads. It answers what the centre asks, sends what the centre wants again, and ends the bind when
-the centre does not answer in time.
+A thread of its own reads. It answers what the centre asks, sends what waits as soon as the window has room, and ends
+the bind when the centre does not answer in time.
 """
 
+import select
 import socket
 import ssl
 import struct
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -24,28 +25,35 @@ from rapport.channels.sms.settings import SmsChannelSettings
 
 MORE = 65536
 SMALLEST_PDU, LARGEST_PDU = 16, 70_000
-HEADER = struct.Struct(">LLL")
+HEADER = struct.Struct(">LLLL")
+SUBMIT = 0x00000004
 ANSWERS = frozenset({0x80000004, 0x80000000})  # submit_sm_resp, generic_nack
-TICK_SECONDS = 0.25
+# How long the reader waits for the centre at most, and at least where the rate is limited.
+TICK_SECONDS, SHORTEST_TICK = 0.25, 0.01
 # A centre that wants less at a time is left alone for so long, each time twice as long as the time before.
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 THROTTLED = frozenset({consts.SMPP_ESME_RTHROTTLED, consts.SMPP_ESME_RMSGQFUL})
-# Instead of a status: the bind ended before the centre answered.
-UNANSWERED = -1
+# Instead of a status: the bind ended before the centre answered, or before it was asked.
+UNANSWERED, NOT_SENT = -1, -2
 FAULTS = (Disconnected, PDUError, UnknownCommandError, OSError, ValueError)
 
 # Handles a deliver_sm and answers with its status.
 Handler = Callable[[Any], int]
+# Is told the status of what was submitted, and the centre's id of it.
+Answered = Callable[[int, str], None]
 
 
-@dataclass
+@dataclass(slots=True)
 class Submitted:
-    """A PDU that was sent and waits for its answer: whoever is told of the status and the centre's id of the message,
-    and since when, by the monotonic clock."""
+    """The body of a submit_sm that is sent, or waits for that, and whoever is told of the answer.
 
-    pdu: Any
-    answered: Callable[[int, str], None]
-    since: float
+    sequence and since, by the monotonic clock, are those of the first time that it was sent; 0 before.
+    """
+
+    body: bytes
+    answered: Answered
+    sequence: int = 0
+    since: float = 0.0
 
 
 class _Connection(Client):  # type: ignore[misc]
@@ -54,6 +62,8 @@ class _Connection(Client):  # type: ignore[misc]
     def __init__(self, settings: SmsChannelSettings, address: str, timeout: float) -> None:
         super().__init__(settings.host, settings.port, timeout=timeout, allow_unknown_opt_params=True)
         self._address, self._is_tls = address, settings.security == "tls"
+        # TLS lets no two threads at a connection at once.
+        self._using = threading.Lock()
 
     def connect(self) -> None:
         """Connect. Raises OSError."""
@@ -61,30 +71,31 @@ class _Connection(Client):  # type: ignore[misc]
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         context = ssl.create_default_context() if self._is_tls else None
         self._socket = context.wrap_socket(raw, server_hostname=self.host) if context else raw
+        self._readable = select.poll()
+        self._readable.register(self._socket, select.POLLIN)
         self.state = consts.SMPP_CLIENT_STATE_OPEN
 
-    def receive(self) -> bytes:
-        """What has come; nothing if that is nothing for a while. Raises OSError at the end."""
-        try:
-            received: bytes = self._socket.recv(MORE)
-        except TimeoutError:
+    def receive(self, seconds: float) -> bytes:
+        """What has come; nothing if that is nothing in so many seconds. Raises OSError at the end."""
+        if not self._readable.poll(1000 * seconds):
             return b""
+        with self._using:
+            received: bytes = self._socket.recv(MORE)
         if not received:
             raise Disconnected
         return received
 
-    def send(self, pdu: Any) -> None:
-        """Send a PDU. Raises OSError."""
-        self._socket.sendall(pdu.generate())
+    def send(self, octets: bytes) -> None:
+        """Send PDUs. Raises OSError, and Disconnected once the connection was left."""
+        with self._using:
+            if self._socket is None:
+                raise Disconnected
+            self._socket.sendall(octets)
 
     def leave(self) -> None:
         """Close the connection, whatever the state of the bind."""
         self.state = consts.SMPP_CLIENT_STATE_OPEN
         self.disconnect()
-
-    def wait_at_most(self, seconds: float) -> None:
-        """For how long reading waits."""
-        self._socket.settimeout(seconds)
 
 
 class Bind:
@@ -104,53 +115,60 @@ class Bind:
         except BaseException:
             self._client.leave()
             raise
-        self._client.wait_at_most(TICK_SECONDS)
-        self._writing, self._changed = threading.Lock(), threading.Condition()
+        self._changed = threading.Condition()
+        self._queued: deque[Submitted] = deque()
         self._waiting: dict[int, Submitted] = {}
-        self._again: deque[Submitted] = deque()
         self._pause, self._paused_until = FIRST_PAUSE, 0.0
         self._heard = self._asked = time.monotonic()
         self._next_at = 0.0
+        rate = settings.per_second
+        self._tick_seconds = min(TICK_SECONDS, max(1 / rate, SHORTEST_TICK)) if rate else TICK_SECONDS
         self.usable = True
         self._reader = threading.Thread(target=self._read, name="smpp read", daemon=True)
         self._reader.start()
 
-    @property
-    def client(self) -> Client:
-        """What numbers PDUs."""
-        return self._client
+    def submit(self, submitted: Sequence[Submitted]) -> bool:
+        """Have PDUs sent in this order as soon as the window has room; False, and nothing is, if the bind has ended.
 
-    def submit(self, pdu: Any, answered: Callable[[int, str], None]) -> bool:
-        """Send a PDU as soon as there is room in the window; False where the bind ended before.
-
-        Of what was sent answered is called once, whatever happens.
+        Otherwise answered of each is called once, whatever happens.
         """
         with self._changed:
-            while self.usable and (len(self._waiting) + len(self._again) >= self._settings.window or self._is_paused()):
-                self._changed.wait(TICK_SECONDS)
-            self._keep_rate()
             if not self.usable:
                 return False
-            self._waiting[pdu.sequence] = Submitted(pdu, answered, time.monotonic())
-        self._write(pdu)
+            if not self._queued:
+                self._next_at = max(self._next_at, time.monotonic())
+            self._queued += submitted
+        self._send_queued()
         return True
 
-    def _is_paused(self) -> bool:
-        return time.monotonic() < self._paused_until
+    def _send_queued(self) -> None:
+        """Send what there is room for."""
+        with self._changed:
+            octets = b"".join(self._drawn(time.monotonic()))
+        if octets:
+            self._write(octets)
 
-    def _keep_rate(self) -> None:
-        """Wait until one more may be sent in the second; the lock is held."""
-        if not self._settings.per_second:
+    def _drawn(self, now: float) -> Iterator[bytes]:
+        """The PDUs that may leave now; the lock is held."""
+        room = min(self._settings.window - len(self._waiting), len(self._queued))
+        if now < self._paused_until:
             return
-        due = max(self._next_at, time.monotonic())
-        self._next_at = due + 1 / self._settings.per_second
-        while self.usable and (seconds := due - time.monotonic()) > 0:
-            self._changed.wait(seconds)
+        if rate := self._settings.per_second:
+            # What a full window has held up is not made up for.
+            self._next_at = max(self._next_at, now - self._tick_seconds)
+            room = min(room, int((now - self._next_at) * rate) + 1 if now >= self._next_at else 0)
+            self._next_at += max(room, 0) / rate
+        for _ in range(room):
+            submitted = self._queued.popleft()
+            if not submitted.sequence:
+                submitted.sequence, submitted.since = self._client.next_sequence(), now
+            self._waiting[submitted.sequence] = submitted
+            length = SMALLEST_PDU + len(submitted.body)
+            yield HEADER.pack(length, SUBMIT, consts.SMPP_ESME_ROK, submitted.sequence) + submitted.body
 
-    def _write(self, pdu: Any) -> None:
+    def _write(self, octets: bytes) -> None:
         try:
-            with self._writing:
-                self._client.send(pdu)
+            self._client.send(octets)
         except FAULTS:
             self._hang_up()  # the reader tells those who wait
 
@@ -158,13 +176,13 @@ class Bind:
         """Wait until everything is answered, at most so long."""
         end = time.monotonic() + seconds
         with self._changed:
-            while self.usable and (self._waiting or self._again) and time.monotonic() < end:
+            while self.usable and (self._waiting or self._queued) and time.monotonic() < end:
                 self._changed.wait(TICK_SECONDS)
 
     def close(self) -> None:
         """Leave the centre; whoever still waits is told that there was no answer."""
         if self.usable:
-            self._write(smpp.make_pdu("unbind", client=self._client))
+            self._write(smpp.make_pdu("unbind", client=self._client).generate())
         self._hang_up()
         if threading.current_thread() is not self._reader:
             self._reader.join()
@@ -179,9 +197,9 @@ class Bind:
         buffer = bytearray()
         try:
             while True:
-                buffer += self._client.receive()
-                while (frame := _next_frame(buffer)) is not None:
-                    self._take_frame(frame)
+                buffer += self._client.receive(self._tick_seconds)
+                self._take_frames(buffer)
+                self._send_queued()
                 self._tick()
         except FAULTS:
             pass
@@ -191,23 +209,29 @@ class Bind:
     def _end(self) -> None:
         with self._changed:
             self.usable = False
-            left = [*self._waiting.values(), *self._again]
+            left = [*self._waiting.values(), *self._queued]
             self._waiting.clear()
-            self._again.clear()
+            self._queued.clear()
             self._changed.notify_all()
         self._client.leave()
         for submitted in left:
-            submitted.answered(UNANSWERED, "")
+            submitted.answered(UNANSWERED if submitted.sequence else NOT_SENT, "")
 
-    def _take_frame(self, frame: bytes) -> None:
-        """React to a PDU. Raises one of FAULTS at the end of the bind."""
-        self._heard = time.monotonic()
-        command, status, sequence = HEADER.unpack_from(frame, 4)
-        if command in ANSWERS:  # by far most of what comes
-            given_id = frame[SMALLEST_PDU:].partition(b"\0")[0].decode("latin-1")
-            self._answered(sequence, status, given_id)
-        else:
-            self._take(smpp.parse_pdu(frame, client=self._client, allow_unknown_opt_params=True))
+    def _take_frames(self, buffer: bytearray) -> None:
+        """React to the PDUs that are whole. Raises one of FAULTS at the end of the bind."""
+        answers: list[tuple[Submitted, int, str]] = []
+        try:
+            while (frame := _next_frame(buffer)) is not None:
+                self._heard = time.monotonic()
+                _, command, status, sequence = HEADER.unpack_from(frame)
+                if command not in ANSWERS:
+                    self._take(smpp.parse_pdu(frame, client=self._client, allow_unknown_opt_params=True))
+                elif (submitted := self._answered(sequence, status)) is not None:
+                    given_id = frame[SMALLEST_PDU:].partition(b"\0")[0].decode("latin-1")
+                    answers.append((submitted, status, given_id))
+        finally:
+            for submitted, status, given_id in answers:
+                submitted.answered(status, given_id)
 
     def _take(self, pdu: Any) -> None:
         if pdu.command == "deliver_sm":
@@ -221,36 +245,30 @@ class Bind:
     def _reply(self, command: str, pdu: Any, status: int) -> None:
         reply = smpp.make_pdu(command, client=self._client, status=status)
         reply.sequence = pdu.sequence
-        self._write(reply)
+        self._write(reply.generate())
 
-    def _answered(self, sequence: int, status: int, given_id: str) -> None:
+    def _answered(self, sequence: int, status: int) -> Submitted | None:
+        """What an answer is to; None if it is to nothing, or has that sent again."""
         with self._changed:
             submitted = self._waiting.pop(sequence, None)
             if submitted is None:
-                return
+                return None
             if status in THROTTLED and time.monotonic() - submitted.since < self._settings.timeout_seconds:
-                self._again.append(submitted)
+                self._queued.appendleft(submitted)
                 self._paused_until = time.monotonic() + self._pause
                 self._pause = min(self._pause * 2, LONGEST_PAUSE)
-                return
+                return None
             if status not in THROTTLED:
                 self._pause = FIRST_PAUSE
-            # Whoever submits is woken for several at once: each turn of a thread costs more than a PDU.
-            if len(self._waiting) <= self._settings.window // 2:
+            if not self._waiting and not self._queued:
                 self._changed.notify_all()
-        submitted.answered(status, given_id)
+        return submitted
 
     def _tick(self) -> None:
         """What is due at times. Raises Disconnected for a centre that does not answer any more."""
         now = time.monotonic()
         with self._changed:
-            due = list(self._again) if not self._is_paused() else []
-            self._again = deque() if due else self._again
-            for submitted in due:
-                self._waiting[submitted.pdu.sequence] = submitted
             oldest = next(iter(self._waiting.values()), None)
-        for submitted in due:
-            self._write(submitted.pdu)
         silence = now - self._heard
         if oldest and now - oldest.since > self._settings.timeout_seconds < silence:
             raise Disconnected
@@ -258,7 +276,7 @@ class Bind:
             raise Disconnected
         if silence > self._settings.enquire_seconds < now - self._asked:
             self._asked = now
-            self._write(smpp.make_pdu("enquire_link", client=self._client))
+            self._write(smpp.make_pdu("enquire_link", client=self._client).generate())
 
 
 def _next_frame(buffer: bytearray) -> bytes | None:
