@@ -45,6 +45,7 @@ class SmsCentre:
     most_unanswered: int = 0
     answers: list[tuple[int, int]] = field(default_factory=list)  # to deliver_sm: sequence, status
     held: bool = False  # nothing is answered
+    hold_after: int = 0  # submissions that are answered before nothing is
     hang_up_after: int = 0  # submissions that are taken and not answered before the connection ends
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
     writers: list[asyncio.StreamWriter] = field(default_factory=list)
@@ -84,7 +85,9 @@ class SmsCentre:
             if self.hang_up_after and len(self.submissions) >= self.hang_up_after:
                 self.hang_up_after = 0
                 raise ConnectionError
-            while self.held:
+            if self.hold_after and len(self.submissions) >= self.hold_after:
+                self.held = True
+            while self.held and not writer.transport.is_closing():
                 await asyncio.sleep(0.01)
             self.reply(writer, command, sequence, result, given_id.encode() + b"\0" if given_id else b"")
         elif command == ENQUIRE:

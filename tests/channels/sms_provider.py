@@ -18,6 +18,7 @@ class SmsProvider:
     asked: Counter[str] = field(default_factory=Counter)
     lock: threading.Lock = field(default_factory=threading.Lock)
     gate: threading.Event = field(default_factory=threading.Event)  # nothing is answered until it is set
+    shuts_after: int = 0  # messages that are taken before it shuts
     taken: threading.Event = field(default_factory=threading.Event)  # set once a message was taken
 
     @property
@@ -39,6 +40,8 @@ class SmsProvider:
             self.posts.append(post)
             self.headers.append(headers)
             self.taken.set()
+            if self.shuts_after and len(self.posts) >= self.shuts_after:
+                self.gate.clear()
             return 200, {"messages": [{"id": f"p-{len(self.posts)}"}]}
 
 

@@ -1,5 +1,6 @@
 """What comes back over SMPP: receipts become interactions, keywords become wishes, and somebody may get a reply."""
 
+import struct
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -29,7 +30,14 @@ from rapport.messaging.contactability import consent_log, keywords, preferences,
 from rapport.messaging.contactability.keywords import KeywordWish
 
 SMS = 493
-NUMBERS = {"A": "0171 3920001", "B": "+491713920002", "C": "+491713920003", "D": "+12025550123", "E": "+491713920005"}
+NUMBERS = {
+    "A": "0171 3920001",
+    "B": "+491713920002",
+    "C": "+491713920003",
+    "D": "+12025550123",
+    "E": "+491713920005",
+    "G": "+491713920007",
+}
 STOP_WORDS = ["STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT"]
 STOPPED, BACK = "You get no more messages.", "Welcome back."
 
@@ -92,9 +100,10 @@ def working(tenant: Scope, centre: SmsCentre, campaign: int) -> Iterator[None]:
 
 
 def interactions(scope: Scope, campaign: int) -> dict[str, set[int]]:
+    """What happened to messages; what people answered is another test's."""
     sql = """
         SELECT customer_id, groupUniqArray(event_id) FROM campaign_interactions
-        WHERE campaign_id = {id:UInt32} GROUP BY customer_id
+        WHERE campaign_id = {id:UInt32} AND event_id <> 4 GROUP BY customer_id
     """
     return {str(who): set(codes) for who, codes in scope.warehouse.rows(sql, id=campaign)}
 
@@ -140,6 +149,20 @@ def test_stop_is_a_wish_in_every_spelling_of_the_number_until_start(tenant: Scop
     assert (newest.agreed, newest.source) == (True, "keyword")
 
 
+def test_stop_counts_as_unsubscribed_for_the_last_campaign(tenant: Scope, centre: SmsCentre, campaign: int) -> None:
+    centre.deliver(14, "491713920007", "55055", b"OptOut")
+    eventually(lambda: (14, 0) in centre.answers)
+    for word in ("stop", "stop", "start"):
+        TextMessages().answer(tenant, SMS, Answer("+491713920007", word, tenant.clock.now()))
+    record_all(tenant.stores, mail_event_sinks(), timedelta())
+    sql = """
+        SELECT delivery_date, template_id, recipient_group_id, action_id FROM campaign_interactions
+        WHERE campaign_id = {id:UInt32} AND customer_id = 'G' AND channel_id = 493 AND event_id = 4
+    """
+    assert tenant.warehouse.rows(sql, id=campaign) == [(TODAY, 1, 1, 2)]
+    assert list(suppressions.list_suppressions(tenant, "G")) == [], "the wish was taken back before it was counted"
+
+
 def test_a_reply_comes_once_in_a_while(tenant: Scope, centre: SmsCentre) -> None:
     incoming, answer = TextMessages(), Answer("+491713920005", "STOP", tenant.clock.now())
     for _ in range(3):
@@ -181,3 +204,38 @@ def test_keywords_are_checked() -> None:
         with pytest.raises(ValueError, match=r"stop|markets"):
             SmsSettings.model_validate(wrong)
     assert SmsSettings.model_validate({"keywords": {"stop": ["arrêt"]}}).keywords.stop == ["ARRÊT"]
+
+
+def delivered(
+    centre: SmsCentre, sequence: int, number: str, text: bytes, esm_class: int = 0, tlvs: bytes = b""
+) -> None:
+    centre.deliver(sequence, number, "55055", text, esm_class, tlvs)
+    eventually(lambda: (sequence, 0) in centre.answers)
+
+
+def is_stopped(scope: Scope, number: str) -> bool:
+    return preferences.unreachable(scope, SMS, ["Z"], addresses={"Z": number}) != {}
+
+
+def test_a_long_text_means_what_all_of_it_says(tenant: Scope, centre: SmsCentre) -> None:
+    told, meant = "491713920030", "491713920031"
+    delivered(centre, 20, told, b"\x05\x00\x03\x07\x02\x01We have got to ", 0x40)
+    delivered(centre, 21, told, b"\x05\x00\x03\x07\x02\x02STOP", 0x40)
+    assert not is_stopped(tenant, f"+{told}")
+    # Its parts come in the other order, under a number of two octets.
+    delivered(centre, 22, meant, b"\x06\x08\x04\x01\x07\x02\x02OP", 0x40)
+    assert not is_stopped(tenant, f"+{meant}")
+    delivered(centre, 23, meant, b"\x06\x08\x04\x01\x07\x02\x01ST", 0x40)
+    assert is_stopped(tenant, f"+{meant}")
+
+
+def test_a_text_in_parameters_is_read_as_well(tenant: Scope, centre: SmsCentre) -> None:
+    whole, in_parts = "491713920032", "491713920033"
+    padded = b"stop" + b" " * 400
+    delivered(centre, 24, whole, b"", tlvs=struct.pack(">HH", 0x0424, len(padded)) + padded)
+    assert is_stopped(tenant, f"+{whole}")
+    for place, text in ((1, b"St"), (2, b"op")):
+        reference = struct.pack(">HHH", 0x020C, 2, 9)
+        numbers = struct.pack(">HHB", 0x020E, 1, 2) + struct.pack(">HHB", 0x020F, 1, place)
+        delivered(centre, 24 + place, in_parts, text, tlvs=reference + numbers)
+    assert is_stopped(tenant, f"+{in_parts}")

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 import structlog
 
 from rapport.access.scope import Scope
+from rapport.campaigns.delivery import keyword_wishes
 from rapport.campaigns.measurement.interactions import SUPPRESSING, ReportedInteraction, add_interactions, executed
 from rapport.campaigns.measurement.received import UnfiledReceipts, parts
 from rapport.conditions.interaction_codes import (
@@ -27,7 +28,7 @@ from rapport.conditions.interaction_codes import (
 )
 from rapport.customers.privacy import persons
 from rapport.delivery.models import MailEvent, MailEventKind
-from rapport.delivery.returns.events import EventSink
+from rapport.delivery.returns.events import ANY_CAMPAIGN, EventSink
 from rapport.errors import Invalid
 from rapport.messaging.contactability import soft_bounces, suppressions
 from rapport.messaging.contactability.soft_bounces import DeliveryReport
@@ -63,6 +64,8 @@ class CampaignMailEvents(EventSink):
 
     def record(self, scope: Scope, events: Sequence[MailEvent]) -> list[MailEvent]:
         """Record events; those whose customer is not known yet: the outcomes of a batch are entered at its end."""
+        wishes = [event for event in events if event.source_id == ANY_CAMPAIGN]
+        events = [event for event in events if event.source_id != ANY_CAMPAIGN]
         customers = _customers(scope, [event for event in events if not event.customer_id])
         unknown = [event for event in events if not event.customer_id and event.message_key not in customers]
         rows, soft = [], []
@@ -77,7 +80,7 @@ class CampaignMailEvents(EventSink):
         _add(scope, _of_living(scope, rows), self._unfiled_receipts)
         if soft:
             soft_bounces.soft_bounced(scope, soft)
-        return unknown
+        return [*unknown, *keyword_wishes.record(scope, wishes)]
 
 
 def _row(event: MailEvent, customer_id: str, code: int) -> ReportedInteraction:

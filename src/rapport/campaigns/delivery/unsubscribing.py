@@ -37,9 +37,14 @@ def unsubscribe(scope: Scope, customer_id: str, origin: Origin, *, everything: b
     channel_id = EVERY_CHANNEL if everything else origin.channel_id
     suppressions.suppress(scope, customer_id, channel_id, mark=origin.address, source=WishSource.LINK, wording=wording)
     if origin.campaign_id:
-        with no_reports(scope):
-            recorded_id = alias(scope, customer_id) if persons.is_erased(scope, customer_id) else customer_id
-            _record(scope, recorded_id, origin)
+        note(scope, customer_id, origin)
+
+
+def note(scope: Scope, customer_id: str, origin: Origin) -> None:
+    """Enter that a person refused messages after one of a campaign. May be repeated freely."""
+    with no_reports(scope):
+        recorded_id = alias(scope, customer_id) if persons.is_erased(scope, customer_id) else customer_id
+        _record(scope, recorded_id, origin)
 
 
 def _record(scope: Scope, customer_id: str, origin: Origin) -> None:

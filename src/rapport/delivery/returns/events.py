@@ -15,6 +15,8 @@ from rapport.stores import Stores
 from rapport.stores.workers.listening import Topic, publish
 
 DETAIL_LENGTH = 100
+# Instead of the number of a campaign: whichever has written to the customer on the channel last.
+ANY_CAMPAIGN = 0
 ACCEPT = text("""
     INSERT INTO mail_events (tenant_id, kind, sent_for, source_id, channel_id, template_id, message_key, customer_id,
         link_id, by_machine, detail, at)

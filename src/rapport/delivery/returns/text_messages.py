@@ -1,5 +1,7 @@
 """What comes in about text messages: reports become events of messages, answers become wishes."""
 
+from datetime import datetime
+
 import structlog
 
 from rapport.access.scope import Scope
@@ -9,10 +11,10 @@ from rapport.channels.sms.incoming import Answer, Report, Reported
 from rapport.delivery import outbox
 from rapport.delivery.models import MailEventKind, Source
 from rapport.delivery.outbox import Entry
-from rapport.delivery.returns.events import Happening, accept
+from rapport.delivery.returns.events import ANY_CAMPAIGN, Happening, accept
 from rapport.errors import NotFound
-from rapport.messaging.contactability import keywords
-from rapport.messaging.tracking.tokens import TokenReader
+from rapport.messaging.contactability import keywords, suppressed_addresses
+from rapport.messaging.tracking.tokens import MessageToken, SentFor, TokenReader, message_key
 
 log = structlog.get_logger("rapport.delivery")
 KINDS = {
@@ -41,12 +43,23 @@ class TextMessages:
         return True
 
     def answer(self, scope: Scope, channel_id: int, answer: Answer) -> None:
-        """Carry out the wish of an answer, and have the reply to it sent, in one transaction."""
+        """Carry out the wish of an answer, and have the reply to it sent, in one transaction; then have it counted."""
         channel = channels.channel(scope, channel_id)
         with scope.records() as session:
-            reply = keywords.carry_out(scope, session, channel, answer.sender, answer.text)
-            if reply is not None:
-                outbox.enter(scope, session, Source.KEYWORD_REPLY, [Entry(reply, channel_id, "", 0, 0, 0, "")])
+            done = keywords.carry_out(scope, session, channel, answer.sender, answer.text)
+            if done.reply is not None:
+                outbox.enter(scope, session, Source.KEYWORD_REPLY, [Entry(done.reply, channel_id, "", 0, 0, 0, "")])
+        at = min(answer.at, scope.clock.now())
+        [mark] = suppressed_addresses.marks_of(scope, [answer.sender])
+        refusals = [_refusal(scope, channel_id, mark, customer_id, at) for customer_id in done.refused_by]
+        accept(scope.stores, refusals)
+
+
+def _refusal(scope: Scope, channel_id: int, mark: str, customer_id: str, at: datetime) -> Happening:
+    """That a customer refused messages, whatever the last one was; mark is that of the number, for all who have it."""
+    place = (scope.tenant_id, SentFor.CAMPAIGN, ANY_CAMPAIGN, channel_id, 0)
+    message = MessageToken(*place, message_key(mark), customer_id=customer_id)
+    return Happening(message, MailEventKind.UNSUBSCRIBED, at)
 
 
 RECORDER = TextMessages()

@@ -5,6 +5,7 @@ is suppressed by itself, and whoever has it in any spelling.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -42,37 +43,49 @@ def wish_of(text: str, rules: KeywordRules) -> KeywordWish | None:
     return KeywordWish.START if word in rules.start else None
 
 
-def carry_out(scope: Scope, session: Session, channel: Channel, sender: str, text: str) -> int | None:
-    """Carry out what a text from a number means, in the caller's transaction; the number of the reply that it gets.
+@dataclass(frozen=True)
+class CarriedOut:
+    """What followed from a text: the number of the reply that it gets, if any, and the customers who refused by it."""
 
-    None where nothing is replied. May be repeated freely.
-    """
+    reply: int | None = None
+    refused_by: Sequence[str] = ()
+
+
+NOTHING = CarriedOut()
+
+
+def carry_out(scope: Scope, session: Session, channel: Channel, sender: str, text: str) -> CarriedOut:
+    """Carry out what a text from a number means, in the caller's transaction. May be repeated freely."""
     region = usual_region(scope, directory.settings_of(channel))
     try:
         number = any_number_of(sender, region)
     except ValueError:
-        return None  # short codes and names write no wishes
+        return NOTHING  # short codes and names write no wishes
     rules = settings_or_defaults(scope, SmsSettings).rules_of(market_of(number))
     wish = wish_of(text, rules)
     if wish is None:
-        return None
+        return NOTHING
     spellings = spellings_of(number, region)
+    holders: Sequence[str] = ()
     if wish is KeywordWish.STOP:
-        _stop(scope, session, channel.id, spellings, keyword(text))
+        holders = _stop(scope, session, channel.id, spellings, keyword(text))
     else:
         for spelling in spellings:
             suppressions.let_address_in(scope, session, channel.id, spelling, WishSource.KEYWORD)
     words = rules.stop_reply if wish is KeywordWish.STOP else rules.start_reply
-    return _reply(scope, session, channel.id, number, wish, words) if words.strip() else None
+    reply = _reply(scope, session, channel.id, number, wish, words) if words.strip() else None
+    return CarriedOut(reply, holders)
 
 
-def _stop(scope: Scope, session: Session, channel_id: int, spellings: Sequence[str], word: str) -> None:
+def _stop(scope: Scope, session: Session, channel_id: int, spellings: Sequence[str], word: str) -> list[str]:
+    """Keep who refused; the customers who have the number."""
     why = Why.of(UNSUBSCRIBED, WishSource.KEYWORD, word)
     new = suppressions.keep_checked(scope, session, channel_id, spellings[:1], why)
     suppressions.audit_addresses(scope, session, channel_id, why, new)
     holders = sorted({who for spelling in spellings for who in finding.holders(scope, spelling, MOST_HOLDERS)})
     if holders:
         suppressions.suppress_many(scope, session, channel_id, UNSUBSCRIBED, holders, WishSource.KEYWORD)
+    return holders
 
 
 def _reply(scope: Scope, session: Session, channel_id: int, number: str, wish: KeywordWish, words: str) -> int | None:
