@@ -1,10 +1,7 @@
 """kill -9 when messages are in the inboxes and nothing else knows it yet: everybody has the message once."""
 
 import json
-import shutil
 import signal
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,14 +10,6 @@ from inbox_killed import PEOPLE
 from loaded_program import ended_file
 
 SCRIPT = Path(__file__).parent / "inbox_killed.py"
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    made = Path(tempfile.mkdtemp(prefix="rapport-inbox-"))
-    made.chmod(0o755)
-    yield made / "data"
-    shutil.rmtree(made, ignore_errors=True)
 
 
 @pytest.mark.timeout(180)

@@ -3,11 +3,8 @@ but those in flight, under the same id.
 """
 
 import json
-import shutil
 import signal
-import tempfile
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,14 +15,6 @@ from loaded_program import ended_file
 
 SCRIPT = Path(__file__).parent / "own_times_killed.py"
 BATCH = 4
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    made = Path(tempfile.mkdtemp(prefix="rapport-own-times-"))
-    made.chmod(0o755)
-    yield made / "data"
-    shutil.rmtree(made, ignore_errors=True)
 
 
 @pytest.mark.timeout(180)
