@@ -158,6 +158,7 @@ INTERFACES: dict[str, frozenset[str]] = {
             "models",
             "personal",
             "rendering",
+            "tag_problems",
             "tags.language",
             "template_senders",
             "templates",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-for neighbour in ("campaigns", "realtime", "notifications"):
+for neighbour in ("campaigns", "realtime", "notifications", "channels", "in_app"):
     sys.path.append(str(Path(__file__).parents[1] / neighbour))
 
 from campaign_mail import Mailbox, mailbox  # noqa: E402

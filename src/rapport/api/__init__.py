@@ -43,6 +43,7 @@ from rapport.api.manage.messaging import (
     test_sends,
     topics,
     transactional,
+    transactional_sends,
     unsubscribe_links,
     webhooks,
 )
@@ -179,6 +180,7 @@ MANAGEMENT: tuple[APIRouter, ...] = (
     topics.router,
     consent_log.router,
     transactional.router,
+    transactional_sends.router,
     target_groups.router,
     users.router,
     persons.router,

@@ -34,6 +34,8 @@ from rapport.customers import attributes
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.messaging import templates
 from rapport.messaging.contactability.purposes import ANYTHING, purposes_of_templates
+from rapport.messaging.models import Template
+from rapport.messaging.rendering import transactional_used
 from rapport.stores.records import next_id, taken, unique_name
 
 OF_THE_SPLIT = ("min_share", "keeps_groups")
@@ -299,16 +301,27 @@ def check_groups(scope: Scope, groups: Sequence[Group | ImmediateGroup]) -> None
                 raise Invalid(f"groups names channel {channel.channel_id}, which is for transactional mail only.")
             is_pulled = channels.channel(scope, channel.channel_id).behaviour.is_pulled
             if not is_pulled or channel.channel_id in registered:
-                templates.template(scope, channel.channel_id, channel.template_id)
+                check_template(scope, channel.channel_id, channel.template_id)
             if isinstance(channel, GroupChannel) and channel.ab_test:
                 _check_test(scope, channel.channel_id, channel.ab_test, is_pulled=is_pulled)
+
+
+def check_template(scope: Scope, channel_id: int, template_id: int) -> Template:
+    """A template of which a campaign knows all that it puts in. Raises NotFound, Invalid."""
+    template = templates.template(scope, channel_id, template_id)
+    if brought := transactional_used(template):
+        raise Invalid(
+            f"Template {template_id} of channel {channel_id} has [%TRANS:{brought[0]}%], which only transactional "
+            "messages bring."
+        )
+    return template
 
 
 def _check_test(scope: Scope, channel_id: int, ab_test: ABTest, *, is_pulled: bool) -> None:
     """An A/B test needs a channel on which Rapport sends, and variants that reach the same customers."""
     if is_pulled:
         raise Invalid(f"ab_test needs a channel on which Rapport itself sends: channel {channel_id} is external.")
-    variants = [templates.template(scope, channel_id, variant.template_id).id for variant in ab_test.variants]
+    variants = [check_template(scope, channel_id, variant.template_id).id for variant in ab_test.variants]
     purposes = purposes_of_templates(scope, [channel_id])
     if len({purposes.get((channel_id, variant), ANYTHING) for variant in variants}) > 1:
         raise Invalid(f"ab_test names templates of channel {channel_id} that have different topics or apps.")

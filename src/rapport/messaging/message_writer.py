@@ -28,10 +28,18 @@ class MessageWriter:
     """Writes the messages of a template of a channel. origin is what the links and reports of them lead back to.
 
     Get one a batch. written_at is the instant at which messages were written that are shown again, without a pixel.
+    tracks: whether links and opens are tracked where the channel's are.
     """
 
     def __init__(
-        self, scope: Scope, channel: Channel, template: Template, origin: Origin, written_at: datetime | None = None
+        self,
+        scope: Scope,
+        channel: Channel,
+        template: Template,
+        origin: Origin,
+        written_at: datetime | None = None,
+        *,
+        tracks: bool = True,
     ) -> None:
         self._kind, self._template, self._origin = channel.behaviour, template, origin
         self._scope, self._link = scope, unsubscribe_links(scope)
@@ -39,7 +47,7 @@ class MessageWriter:
         self._written_at = written_at
         self._tokens = _tokens(scope, channel, origin, written_at)
         self._tracking = None
-        if self._tokens and self._kind.tracks(scope, channel.settings):
+        if tracks and self._tokens and self._kind.tracks(scope, channel.settings):
             self._tracking = Tracking(scope, template, self._tokens, with_pixel=written_at is None)
         self._preferences = (
             preference_links(scope, channel.id, template.topic_id) if _has(template, PREFERENCE_CENTER) else None

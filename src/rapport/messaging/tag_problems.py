@@ -11,15 +11,18 @@ from rapport.messaging.tags.checking import Problem, Rules, misplacement, proble
 from rapport.messaging.tags.scanning import TextKind
 
 
-def tag_problems(scope: Scope, content: Content, *, transactional: bool = False) -> list[Problem]:
+def tag_problems(
+    scope: Scope, content: Content, *, transactional: bool = False, may_bring: bool = False
+) -> list[Problem]:
     """Everything that is wrong with the tags of a template's subject, HTML, text and details, in this order.
 
-    A transactional template may hold [%TRANS:name%], and names of any attributes, which its messages bring. Raises
-    Invalid for HTML that would take long to sanitise.
+    A transactional template may hold [%TRANS:name%], and names of any attributes, which its messages bring. may_bring:
+    of a channel of campaigns on which applications send, too, so that it may hold [%TRANS:name%]. Raises Invalid for
+    HTML that would take long to sanitise.
     """
     settings = settings_or_defaults(scope, MessagingSettings)
     known = None if transactional else attributes.attributes(scope).keys()
-    rules = Rules(known, transactional, settings.condition_blocks, settings.condition_branches)
+    rules = Rules(known, transactional or may_bring, settings.condition_blocks, settings.condition_branches)
     of_subject = problems(content.subject, TextKind.SUBJECT, rules)
     texts = (content.text, *texts_of(content.details))
     of_texts = [problem for text in texts for problem in problems(text, TextKind.TEXT, rules)]

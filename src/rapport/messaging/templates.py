@@ -144,7 +144,9 @@ def _check(scope: Scope, channel: Channel, new: Template, html: str) -> None:
     if not new.name:
         raise Invalid("name must not be empty.")
     transactional = is_transactional(scope, channel.id)
-    if wrong := tag_problems(scope, Content(new.subject, new.text, html, new.details), transactional=transactional):
+    may_bring = not (channel.behaviour.is_pulled or channel.behaviour.own_call)
+    content = Content(new.subject, new.text, html, new.details)
+    if wrong := tag_problems(scope, content, transactional=transactional, may_bring=may_bring):
         raise Invalid(wrong[0].sentence)
     channel.behaviour.check_content(Content(new.subject, new.text, new.html, new.details))
     require_sender(scope, channel, new)

@@ -54,15 +54,16 @@ def _accept(
     content: str = "",
     missing: list[str] | None = None,
 ) -> Accepted:
-    faults = ["" if _is_address(addressee.email) else NOT_AN_ADDRESS for addressee in order.addressees]
+    faults = ["" if _is_address(addressee.address) else NOT_AN_ADDRESS for addressee in order.addressees]
     if all(faults):
         raise Invalid(f"Recipients[0].Email is {NOT_AN_ADDRESS}.")
     now = OUTSIDE_CLOCK.now()
-    marks = suppressed_addresses.marks_of(scope, [addressee.email for addressee in order.addressees])
+    marks = suppressed_addresses.marks_of(scope, [addressee.address for addressee in order.addressees])
     request = Request(
         brand_id=of_brand.brand_id,
         channel_id=of_brand.channel.id,
-        known=known,
+        template=known.template if known else None,
+        state=known.state if known else None,
         content=content,
         accepted_at=scope.clock.now(),
         due_at=max(order.due_at, now) if order.due_at else now,
@@ -70,11 +71,11 @@ def _accept(
         recipients=list(zip(order.addressees, marks, faults, strict=True)),
         files=order.attachments,
     )
-    send_id = _enter(scope, request, faults.count(""), at_once=request.due_at <= now)
+    send_id = enter(scope, request, faults.count(""), at_once=request.due_at <= now)
     return Accepted(send_id, missing or [], [place for place, fault in enumerate(faults) if fault])
 
 
-def _enter(scope: Scope, request: Request, messages: int, *, at_once: bool) -> int:
+def enter(scope: Scope, request: Request, messages: int, *, at_once: bool) -> int:
     """Enter a request; what is to leave at once is handed to the sender of this process, if it has room."""
     sender = scope.stores.workers.working(TransactionalSender) if at_once else None
     place = sender.place(scope.tenant_id, request.channel_id, messages) if sender else None

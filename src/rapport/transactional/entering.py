@@ -23,7 +23,6 @@ from rapport.delivery.outbox import ENTER_TABLE, Claim, claim_of
 from rapport.messaging.models import Template
 from rapport.stores.workers.listening import Topic
 from rapport.transactional import known_templates, request_keys
-from rapport.transactional.known_templates import KnownTemplate
 from rapport.transactional.models import Attachment, Recipient, Send
 from rapport.transactional.requests import Addressee
 
@@ -49,7 +48,8 @@ STATEMENT = f"""
     accepted AS (
         INSERT INTO transactional_sends
             (tenant_id, brand_id, channel_id, template_id, content, accepted_at, due_at)
-        SELECT :tenant_id, :brand_id, :channel_id, CAST(:template_id AS integer), :content, :accepted_at, :due_at
+        SELECT :tenant_id, CAST(:brand_id AS integer), :channel_id, CAST(:template_id AS integer), :content,
+            :accepted_at, :due_at
         FROM standing WHERE stands AND (CAST(:digest AS text) IS NULL OR EXISTS (SELECT 1 FROM remembered))
         RETURNING id
     ),
@@ -58,17 +58,18 @@ STATEMENT = f"""
         FROM (
             SELECT accepted.id AS send_id, recipient.*
             FROM accepted CROSS JOIN unnest(
-                :addresses, CAST(:marks AS text[]), :personalizations, CAST(:faults AS text[])
-            ) WITH ORDINALITY AS recipient (address, mark, personalizations, fault, place)
+                :addresses, CAST(:marks AS text[]), :personalizations, CAST(:faults AS text[]),
+                CAST(:customers AS text[]), CAST(:persons AS text[])
+            ) WITH ORDINALITY AS recipient (address, mark, personalizations, fault, customer_id, person, place)
             ORDER BY place
         ) AS listed
     ),
     identified AS MATERIALIZED (SELECT numbered.*, {MESSAGE_ID} AS message_id FROM numbered),
     logged AS (
         INSERT INTO transactional_recipients (id, tenant_id, send_id, brand_id, channel_id, template_id, address, mark,
-            personalizations, content_dropped, message_id, state, reason, ended_at)
-        SELECT id, :tenant_id, send_id, :brand_id, :channel_id, CAST(:template_id AS integer), address, mark,
-            personalizations, false, message_id,
+            customer_id, person, personalizations, content_dropped, message_id, state, reason, ended_at)
+        SELECT id, :tenant_id, send_id, CAST(:brand_id AS integer), :channel_id, CAST(:template_id AS integer),
+            address, mark, customer_id, person, personalizations, false, message_id,
             CASE WHEN fault = '' THEN '{State.PENDING}' ELSE '{State.FAILED}' END, fault,
             CASE WHEN fault = '' THEN NULL ELSE CAST(:accepted_at AS timestamptz) END
         FROM identified
@@ -117,12 +118,14 @@ class Request:
     """A request as it is entered, of a template or with the content that it has itself. due_at is by the clock of the
     outside.
 
+    state is that of the rows of the template when it was read (see known_templates); None: however they are now.
     recipients are in the order of the request, each with its mark and, where nothing can be sent to it, the reason.
     """
 
-    brand_id: int
+    brand_id: int | None
     channel_id: int
-    known: KnownTemplate | None
+    template: Template | None
+    state: str | None
     content: str
     accepted_at: datetime
     due_at: datetime
@@ -133,7 +136,7 @@ class Request:
     @property
     def template_id(self) -> int | None:
         """The number of the template."""
-        return self.known.template.id if self.known else None
+        return self.template.id if self.template else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,13 +162,15 @@ def enter(scope: Scope, request: Request, claimed_until: datetime | None) -> tup
         **request_keys.claim(scope, request.unique_id),
         **{name: getattr(request, name) for name in ("brand_id", "channel_id", "content")},
         "template_id": request.template_id,
-        "state_read": request.known.state if request.known else None,
+        "state_read": request.state,
         "accepted_at": request.accepted_at,
         "due_at": request.due_at,
-        "addresses": [addressee.email for addressee, _, _ in request.recipients],
+        "addresses": [addressee.address for addressee, _, _ in request.recipients],
         "marks": [mark for _, mark, _ in request.recipients],
         "personalizations": [_written(addressee) for addressee, _, _ in request.recipients],
         "faults": [fault for _, _, fault in request.recipients],
+        "customers": [addressee.customer_id for addressee, _, _ in request.recipients],
+        "persons": [addressee.customer_id.lower() for addressee, _, _ in request.recipients],
         "source": Source.TRANSACTIONAL,
         "batch": None,
         "state": State.PENDING if claimed_until is None else State.CLAIMED,
@@ -200,7 +205,6 @@ def _claims(scope: Scope, request: Request, send_id: int, entered: Sequence[RowM
     }
     of_send["template_id"] = request.template_id
     send = Send(id=send_id, **of_send, content=request.content, accepted_at=request.accepted_at, due_at=request.due_at)
-    template = request.known.template if request.known else None
     claims = []
     for row, (addressee, mark, fault) in zip(entered, request.recipients, strict=True):
         if fault:
@@ -210,12 +214,16 @@ def _claims(scope: Scope, request: Request, send_id: int, entered: Sequence[RowM
             id=claim.source_id,
             **of_send,
             send_id=send_id,
-            address=addressee.email,
+            address=addressee.address,
             mark=mark,
+            customer_id=addressee.customer_id,
+            person=addressee.customer_id.lower(),
             personalizations=_written(addressee),
             message_id=claim.message_id,
             state=State.PENDING,
         )
         members = {member.name: getattr(claim, member.name) for member in fields(Claim)}
-        claims.append(FreshClaim(**members, send=send, template=template, recipient=recipient, files=request.files))
+        claims.append(
+            FreshClaim(**members, send=send, template=request.template, recipient=recipient, files=request.files)
+        )
     return claims

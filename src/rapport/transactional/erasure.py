@@ -1,9 +1,9 @@
-"""A person in transactional mail, known by the e-mail addresses that it has: shown, and taken out."""
+"""A person in transactional messages, known by its id and the addresses that it has: shown, and taken out."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy import ColumnElement, delete, false, or_, select, update
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
@@ -18,12 +18,14 @@ def held(scope: Scope, customer_id: str) -> dict[str, list[Any]]:
     """The messages to the addresses of a customer."""
     marks = suppressed_addresses.marks_of(scope, suppressed_addresses.addresses_of_customer(scope, customer_id))
     with scope.reads() as session:
-        return {"transactional_messages": list(session.scalars(select(Recipient).where(_at(scope, marks))))}
+        return {
+            "transactional_messages": list(session.scalars(select(Recipient).where(_of(scope, marks, customer_id))))
+        }
 
 
 def forget_customer(scope: Scope, customer_id: str) -> int:
     """Take a customer out, by the addresses that it still has; how many rows those were. May be repeated."""
-    return forget_addresses(scope, suppressed_addresses.addresses_of_customer(scope, customer_id))
+    return _forget(scope, suppressed_addresses.addresses_of_customer(scope, customer_id), customer_id)
 
 
 def forget_addresses(scope: Scope, addresses: Sequence[str]) -> int:
@@ -31,24 +33,30 @@ def forget_addresses(scope: Scope, addresses: Sequence[str]) -> int:
 
     Posts to listeners that name the addresses go, too; what became of messages stays for the metrics. May be repeated.
     """
-    if not addresses:
-        return 0
-    posts = notification_erasure.forget(scope, addresses)
-    theirs = _at(scope, suppressed_addresses.marks_of(scope, addresses))
+    return _forget(scope, addresses) if addresses else 0
+
+
+def _forget(scope: Scope, addresses: Sequence[str], customer_id: str = "") -> int:
+    posts = notification_erasure.forget(scope, addresses) if addresses else 0
+    theirs = _of(scope, suppressed_addresses.marks_of(scope, addresses), customer_id)
     with scope.records() as session:
         waiting = list(session.scalars(select(Recipient.id).where(theirs, Recipient.ended_at.is_(None))))
         outbox.drop_sources(session, Source.TRANSACTIONAL, [(scope.tenant_id, number) for number in waiting])
         gone = session.scalars(
             delete(Recipient).where(theirs, Recipient.ended_at.is_(None)).returning(Recipient.send_id)
         ).all()
-        blank = {"address": "", "mark": "", "personalizations": "", "content_dropped": True}
-        blanked = session.scalars(update(Recipient).where(theirs).values(blank).returning(Recipient.send_id)).all()
+        blank = dict.fromkeys(("address", "mark", "customer_id", "person", "personalizations"), "")
+        blanked = session.scalars(
+            update(Recipient).where(theirs).values(**blank, content_dropped=True).returning(Recipient.send_id)
+        ).all()
         _drop_content(scope, session, {*gone, *blanked})
     return len(gone) + len(blanked) + posts
 
 
-def _at(scope: Scope, marks: Sequence[str]) -> ColumnElement[bool]:
-    return (Recipient.tenant_id == scope.tenant_id) & Recipient.mark.in_([mark for mark in marks if mark])
+def _of(scope: Scope, marks: Sequence[str], customer_id: str) -> ColumnElement[bool]:
+    at_address = Recipient.mark.in_([mark for mark in marks if mark])
+    is_named = Recipient.person == customer_id.lower() if customer_id else false()
+    return (Recipient.tenant_id == scope.tenant_id) & or_(at_address, is_named)
 
 
 def _drop_content(scope: Scope, session: Session, send_ids: set[int]) -> None:

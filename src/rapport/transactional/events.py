@@ -133,10 +133,20 @@ def _payload(recipient: Recipient, event: Event, at: datetime) -> Mapping[str, A
     return {
         "Event": event,
         "EventTime": at.astimezone(UTC).strftime(TIME_FORM),
-        "BrandID": recipient.brand_id,
+        **_place(recipient),
         "SendID": recipient.send_id,
         "TemplateID": recipient.template_id,
         "MessageID": recipient.message_id,
-        "Email": recipient.address,
         "Reason": recipient.reason,
+    }
+
+
+def _place(recipient: Recipient) -> Mapping[str, Any]:
+    """Where a message went."""
+    if recipient.brand_id is not None:
+        return {"BrandID": recipient.brand_id, "Email": recipient.address}
+    return {
+        "ChannelID": recipient.channel_id,
+        "CustomerID": recipient.customer_id or None,
+        "Address": recipient.address or None,
     }

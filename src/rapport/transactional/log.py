@@ -11,10 +11,10 @@ from rapport.channels.messages import Content
 from rapport.delivery import reading
 from rapport.delivery.models import Source
 from rapport.errors import NotFound
-from rapport.messaging import templates
 from rapport.messaging.contactability import suppressed_addresses
 from rapport.messaging.content import sanitised
 from rapport.stores.parts import Part, part
+from rapport.transactional.channel_writing import template_of
 from rapport.transactional.models import Recipient, Send
 from rapport.transactional.writing import filled, final_content, values_of
 
@@ -37,14 +37,21 @@ class Preview:
 
 
 def messages(
-    scope: Scope, email: str | None = None, send_id: int | None = None, limit: int = 100, offset: int = 0
+    scope: Scope,
+    email: str | None = None,
+    send_id: int | None = None,
+    customer_id: str | None = None,
+    limit: int = 100,
+    offset: int = 0,
 ) -> Part[Entry]:
-    """Messages, newest first, to one address or of one send when asked for."""
+    """Messages, newest first, to one address or customer, or of one send, when asked for."""
     statement = select(Recipient).where(Recipient.tenant_id == scope.tenant_id)
     if email is not None:
         statement = statement.where(Recipient.mark == suppressed_addresses.marks_of(scope, [email])[0])
     if send_id is not None:
         statement = statement.where(Recipient.send_id == send_id)
+    if customer_id is not None:
+        statement = statement.where(Recipient.person == customer_id.lower())
     with scope.reads() as session:
         recipients = part(session, statement.order_by(Recipient.id.desc()), limit, offset)
         return Part(_entries(scope, session, recipients), recipients.total)
@@ -78,9 +85,10 @@ def preview(scope: Scope, recipient_id: int) -> Preview:
     logged = entry(scope, recipient_id)
     if logged.recipient.content_dropped:
         raise NotFound(f"The content of message {recipient_id} is not kept any more.")
-    if (final := final_content(logged.send)) is not None:
+    if logged.send.brand_id is not None and (final := final_content(logged.send)) is not None:
         return Preview(Content(final.subject, final.text, sanitised(final.html)), as_sent=True)
-    template = templates.template(scope, logged.send.channel_id, logged.send.template_id or 0)
-    content = filled(scope, template, values_of(logged.recipient))
+    template = template_of(scope, logged.send)
+    content = filled(scope, template, values_of(logged.recipient), customer_id=logged.recipient.customer_id)
     left_at = logged.recipient.ended_at
-    return Preview(content, as_sent=left_at is None or template.updated_at <= left_at)
+    is_stored = logged.send.template_id is not None
+    return Preview(content, as_sent=not is_stored or left_at is None or template.updated_at <= left_at)

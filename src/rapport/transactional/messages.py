@@ -1,7 +1,7 @@
 """Transactional mail as the sender takes it: what it says, to whom nothing goes, and what follows from its replies."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 
 from sqlalchemy import select
@@ -22,6 +22,7 @@ from rapport.messaging.contactability import undeliverable
 from rapport.messaging.models import Undeliverable
 from rapport.stores import Stores
 from rapport.transactional import events
+from rapport.transactional.channel_writing import ChannelWriter
 from rapport.transactional.entering import FreshClaim
 from rapport.transactional.models import Attachment, Recipient, Send
 from rapport.transactional.settings import TransactionalSettings
@@ -29,14 +30,14 @@ from rapport.transactional.writing import Writer
 
 
 class TransactionalMessages(MessageSource):
-    """Recipients of transactional mail as a source of messages."""
+    """Recipients of transactional mail, and of transactional messages on other channels, as a source of messages."""
 
     def write(self, scope: Scope, channel: Channel, claims: Sequence[Claim]) -> Iterator[tuple[Claim, Written]]:
         """By the template as it is now, or the content of the request; what was handed over, by the template as it was
         when the request was accepted.
 
-        Nothing goes to an address that bounced hard on the channel, or whose holder complained; who unsubscribed gets
-        transactional mail all the same.
+        Nothing goes to an address that bounced hard on the channel, or whose holder complained or answered with a
+        keyword; who unsubscribed gets transactional messages all the same.
         """
         fresh = [claim for claim in claims if isinstance(claim, FreshClaim)]
         recipients = {claim.source_id: claim.recipient for claim in fresh}
@@ -47,16 +48,21 @@ class TransactionalMessages(MessageSource):
             recipients |= stored
             sends |= _sends(scope, {recipient.send_id for recipient in stored.values()})
             files |= _files(scope, {recipient.send_id for recipient in stored.values()})
-        refused = undeliverable.among(scope, channel.id, [recipient.mark for recipient in recipients.values()])
-        writer = Writer(scope, channel, [claim.template for claim in fresh if claim.template])
+        known = [claim.template for claim in fresh if claim.template]
+        writer, on_channel = Writer(scope, channel, known), ChannelWriter(scope, channel, known)
+        refused = _refused(scope, channel, recipients)
         for claim in claims:
             recipient = recipients.get(claim.source_id)
             if recipient is None:
                 continue
-            if recipient.mark in refused:
-                yield claim, Receipt(claim.message_id, "suppressed", refused[recipient.mark], permanent=True)
+            send = sends[recipient.send_id]
+            if reason := refused[recipient.id]:
+                yield claim, Receipt(claim.message_id, "suppressed", reason, permanent=True)
+            elif send.brand_id is None:
+                yield claim, on_channel.write(send, recipient)
             else:
-                yield claim, writer.write(sends[recipient.send_id], recipient, files.get(recipient.send_id, []))
+                yield claim, writer.write(send, recipient, files.get(send.id, []))
+        on_channel.keep_links()
 
     def retry_delays(self, scope: Scope) -> Sequence[float]:
         """As the tenant has set them for transactional mail."""
@@ -91,6 +97,12 @@ class TransactionalSender(Sender):
 
     def __init__(self, stores: Stores) -> None:
         super().__init__(stores, Source.TRANSACTIONAL, TransactionalMessages())
+
+
+def _refused(scope: Scope, channel: Channel, recipients: Mapping[int, Recipient]) -> dict[int, str]:
+    """Why nothing goes to recipients; empty where something does."""
+    addressed = [(recipient.mark, recipient.person) for recipient in recipients.values()]
+    return dict(zip(recipients, undeliverable.among(scope, channel.id, addressed), strict=True))
 
 
 def _recipients(scope: Scope, claims: Sequence[Claim]) -> dict[int, Recipient]:

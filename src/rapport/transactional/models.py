@@ -16,15 +16,16 @@ from rapport.stores.records.shapes import Member
 class Send(Base):
     """An accepted request; its id is the SendID of the wire, and covers all recipients.
 
-    template_id is empty for final content, which content has as JSON, see finalized.FinalContent. due_at is when its
-    mail may leave, by the clock of the outside.
+    template_id is empty for content of the request, which content has as JSON, see requests.FinalContent and OwnText.
+    brand_id is empty for messages on other channels than those of transactional mail. due_at is when its messages may
+    leave, by the clock of the outside.
     """
 
     __tablename__ = "transactional_sends"
 
     id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     tenant_id: Mapped[int] = mapped_column(Integer)
-    brand_id: Mapped[int] = mapped_column(Integer)
+    brand_id: Mapped[int | None] = mapped_column(Integer)
     channel_id: Mapped[int] = mapped_column(Integer)
     template_id: Mapped[int | None] = mapped_column(Integer)
     content: Mapped[str] = mapped_column(Sealed("transactional_sends.content", None), default="")
@@ -51,7 +52,9 @@ class InAppSend(Base):
 class Recipient(Base):
     """One recipient of a send, with what became of the message: the message log.
 
-    mark is the keyed hash of the address, by which the log is searched; both are empty once a person was erased.
+    mark is the keyed hash of the address, by which the log is searched. customer_id is that of a customer whom the
+    request names, who has no address beside it on some channels, and person the same in lower case. All of them are
+    empty once a person was erased.
     personalizations has the values of tags as a JSON object; content_dropped tells that they were dropped. ended_at is
     when the message was handed to the mail server or given up; the other instants are those of the first event of their
     kind.
@@ -62,11 +65,13 @@ class Recipient(Base):
     id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     tenant_id: Mapped[int] = mapped_column(Integer)
     send_id: Mapped[int] = mapped_column(BigInteger)
-    brand_id: Mapped[int] = mapped_column(Integer)
+    brand_id: Mapped[int | None] = mapped_column(Integer)
     channel_id: Mapped[int] = mapped_column(Integer)
     template_id: Mapped[int | None] = mapped_column(Integer)
     address: Mapped[str] = mapped_column(Sealed("transactional_recipients.address", None))
     mark: Mapped[str] = mapped_column(String(32))
+    customer_id: Mapped[str] = mapped_column(Text, default="")
+    person: Mapped[str] = mapped_column(Text, default="")
     personalizations: Mapped[str] = mapped_column(Sealed("transactional_recipients.personalizations", None), default="")
     content_dropped: Mapped[bool] = mapped_column(Boolean, default=False)
     message_id: Mapped[str] = mapped_column(String(64))
@@ -81,6 +86,7 @@ class Recipient(Base):
 
     __table_args__ = (
         Index("ix_transactional_recipients_mark", "tenant_id", "mark", "id"),
+        Index("ix_transactional_recipients_person", "tenant_id", "person", postgresql_where=text("person <> ''")),
         Index("ix_transactional_recipients_send", "tenant_id", "send_id"),
         Index("ix_transactional_recipients_message", "tenant_id", "message_id"),
         Index("ix_transactional_recipients_template", "tenant_id", "template_id", "ended_at"),

@@ -24,7 +24,7 @@ def _export(scope: Scope, customer_id: str) -> dict[str, list[Any]]:
 PERSONAL_DATA = PersonalData(
     "transactional",
     records={
-        "transactional_recipients": ("address", "mark", "personalizations"),
+        "transactional_recipients": ("address", "mark", "customer_id", "person", "personalizations"),
         "push_recipients": ("customer_id", "person", "install_id"),
     },
     export=_export,

@@ -3,16 +3,21 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from rapport.channels.messages import AttachedFile
 
 
 @dataclass(frozen=True)
 class Addressee:
-    """Whom a message goes to, and the values of tags for it by their names in upper case."""
+    """Whom a message goes to, and the values of tags for it by their names in upper case.
 
-    email: str
+    customer_id is empty where only the address is known, and address where the channel reaches customers by their id.
+    """
+
+    address: str = ""
     values: Mapping[str, str] = field(default_factory=dict)
+    customer_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,16 @@ class FinalContent:
     from_name: str = ""
     reply_to: str = ""
     text: str = ""
+
+
+@dataclass(frozen=True)
+class OwnText:
+    """Content that the caller gives in place of a template; tags in it are filled. See channels.messages.Content."""
+
+    subject: str = ""
+    text: str = ""
+    html: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,11 @@ def final_content(send: Send) -> FinalContent | None:
 
 
 def filled(
-    scope: Scope, template: Template, values: Mapping[str, str], tracked: Mapping[str, str] | None = None
+    scope: Scope,
+    template: Template,
+    values: Mapping[str, str],
+    tracked: Mapping[str, str] | None = None,
+    customer_id: str = "",
 ) -> Content:
     """A template with the values of a recipient, of tags with or without the prefix; what has none is empty.
 
@@ -44,7 +48,7 @@ def filled(
     """
     prefixed = {f"{TRANSACTIONAL}{name}": value for name, value in values.items()}
     own = {"template_id": str(template.id), **(tracked or {})}
-    return rendering.render(template, "", values, {**prefixed, **own}, scope.now_local())
+    return rendering.render(template, customer_id, values, {**prefixed, **own}, scope.now_local())
 
 
 class Writer:

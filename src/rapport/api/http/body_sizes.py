@@ -45,7 +45,9 @@ BULK = frozenset(
 )
 # Conditions with lists of values, lists of addresses, texts and pictures of messages: more than these may hold.
 MANAGED_MOST = 4 * MIB
-MANAGED_BULK = re.compile(r"/manage/v1/(target-group|triggers|suppressions|pictures|channels/[0-9]+/templates)")
+MANAGED_BULK = re.compile(
+    r"/manage/v1/(target-group|triggers|suppressions|pictures|channels/[0-9]+/templates|transactional/messages)"
+)
 
 
 def most_bytes(path: str, most: int) -> int:

@@ -60,7 +60,7 @@ def _file_name(value: str) -> str:
     return name
 
 
-def _text_of(value: object) -> str:
+def text_of(value: object) -> str:
     """The value of a tag as text. Raises ValueError for an object or a list."""
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -88,7 +88,7 @@ def _values(personalizations: object) -> dict[str, str]:
         members = {str(name).strip().lower(): value for name, value in item.items()}
         tag = next((members[name] for name in TAG_MEMBERS if name in members), None)
         tags = {str(tag): members.get(VALUE_MEMBER)} if tag is not None else item
-        values |= {tag_name(str(name)): _text_of(value) for name, value in tags.items()}
+        values |= {tag_name(str(name)): text_of(value) for name, value in tags.items()}
     return values
 
 

@@ -84,6 +84,7 @@ class ChannelKind(ABC):
     has_returns: whether messages may come back, or complaints about them, and say by a token which message it was.
     has_short_links: whether links in its messages are short, since every character is paid.
     needs_device: whether only customers who have an app or a browser for it can be reached.
+    own_call: the call by which applications send messages of the kind, where it has one of its own.
     fault: why channels of the kind can send nothing whatever, in a sentence; empty where they can.
     """
 
@@ -104,6 +105,7 @@ class ChannelKind(ABC):
     has_returns: ClassVar[bool] = False
     has_short_links: ClassVar[bool] = False
     message_noun: ClassVar[str] = "any message"
+    own_call: ClassVar[str] = ""
     fault: str = ""
 
     @property

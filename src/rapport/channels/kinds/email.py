@@ -35,6 +35,7 @@ class EmailKind(ChannelKind):
     permission_attribute = "ALLOW_EMAIL"
     address_form = AddressForm("e-mail address", "e-mail addresses", "an", is_email_address, email_sql)
     message_noun = "mail"
+    own_call = "SendTransactionalMail"
     has_returns = True
 
     def open(self, scope: Scope, settings: Mapping[str, Any], longest: float) -> Transport:

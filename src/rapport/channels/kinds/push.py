@@ -25,6 +25,7 @@ class PushKind(ChannelKind):
     known_id = 506
     permission_attribute = "ALLOW_PUSH"
     message_noun = "push message"
+    own_call = "Send Push (POST /v2/notifications)"
     needs_device = True
 
     def open(self, scope: Scope, settings: Mapping[str, Any], longest: float) -> Transport:

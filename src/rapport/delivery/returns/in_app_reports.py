@@ -23,7 +23,7 @@ OUTCOMES = {"show": Reported.OPENED, "discard": Reported.DISMISSED}
 
 
 class InAppReports(ReportSink):
-    """Keeps the states of in-app messages, and counts what apps tell of those of campaigns."""
+    """Keeps the states of in-app messages, and counts what apps tell of those that were sent for something."""
 
     def record(self, scope: Scope, reports: Sequence[MessageReport]) -> None:
         """Record reports of users about their own messages."""
@@ -48,15 +48,15 @@ def _meant(report: MessageReport) -> Reported | None:
 
 
 def _is_counted(noted: Noted) -> bool:
-    return noted.message.campaign_id > 0
+    return noted.message.campaign_id > 0 or noted.message.send_id > 0
 
 
 def _happening(scope: Scope, noted: Noted) -> Happening:
     message = noted.message
     token = MessageToken(
         scope.tenant_id,
-        SentFor.CAMPAIGN,
-        message.campaign_id,
+        SentFor.CAMPAIGN if message.campaign_id else SentFor.TRANSACTIONAL,
+        message.campaign_id or message.send_id,
         message.channel_id,
         message.template_id,
         message_key(message.message_id),

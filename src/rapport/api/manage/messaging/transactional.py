@@ -1,4 +1,4 @@
-"""Management of transactional mail: the message log."""
+"""Management of transactional messages: the message log."""
 
 from datetime import datetime
 from typing import Annotated
@@ -21,14 +21,20 @@ Email = Annotated[str, Query(min_length=1, max_length=1000, description="An addr
 
 
 class MessageOut(BaseModel):
-    """A message of transactional mail, with what became of it. Times are null until something happens."""
+    """A transactional message, with what became of it. Times are null until something happens."""
 
     id: int = Field(examples=[204])
     message_id: str = Field(description="The left part of the Message-ID")
     send_id: int = Field(examples=[90417], description="SendID of the wire")
-    brand_id: int = Field(examples=[12])
+    brand_id: int | None = Field(examples=[12], description="null: no transactional mail")
+    channel_id: int = Field(examples=[612])
     template_id: int | None = Field(examples=[31], description="null: the application's own content")
-    email: str = Field(examples=["pat@mail.example"], description="Empty once the person was erased")
+    email: str = Field(
+        examples=["pat@mail.example"],
+        description="The address, such as a phone number on an SMS channel; empty once the person was erased, and "
+        "where the customer's ID is the address",
+    )
+    customer_id: str | None = Field(examples=["Q1001"], description="null unless the call named a customer")
     state: State = Field(description="pending and claimed messages are under way")
     reason: str = Field(
         examples=["recipient rejected 550 5.1.1"], description="The reason of the last attempt, or why it was not sent"
@@ -59,8 +65,10 @@ def _shown(entry: Entry) -> MessageOut:
         message_id=recipient.message_id,
         send_id=recipient.send_id,
         brand_id=recipient.brand_id,
+        channel_id=recipient.channel_id,
         template_id=recipient.template_id,
         email=recipient.address,
+        customer_id=recipient.customer_id or None,
         state=recipient.state,
         reason=entry.reason,
         accepted_at=send.accepted_at,
@@ -78,12 +86,15 @@ def _shown(entry: Entry) -> MessageOut:
 def list_messages(
     email: Annotated[str | None, Query(min_length=1, max_length=1000, description="Only to this address")] = None,
     send_id: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only of this SendID")] = None,
+    customer_id: Annotated[
+        str | None, Query(min_length=1, max_length=255, description="Only of calls that named this customer")
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     offset: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> list[MessageOut]:
     """Newest first, as far back as the setting `transactional.log_days` goes."""
-    return log.messages(principal.scope, email, send_id, limit, offset).each(_shown)
+    return log.messages(principal.scope, email, send_id, customer_id, limit, offset).each(_shown)
 
 
 @router.get("/messages/{message}", summary="Get a transactional message")
