@@ -1,6 +1,7 @@
 """The drop-in inbox in a real browser, on a page of another site, beside the stream of the unread count."""
 
 import io
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -55,7 +56,8 @@ def picture(width: int, height: int) -> bytes:
 def states(scope: Scope, customer_id: str) -> dict[str, bool]:
     """Whether each message in an inbox is read, by title."""
     inbox = Inbox((customer_id.lower(),), (CHANNEL,))
-    return {message.title: message.read_at is not None for message in reading.messages(scope, inbox)}
+    arrays = reading.listed(scope, inbox, "'title', title, 'isRead', read_at IS NOT NULL")
+    return {message["title"]: message["isRead"] for array in arrays.values() for message in json.loads(array)}
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import httpx
 import jwt
 import pytest
 from PIL import Image
+from webhook_receiver import eventually
 
 from rapport.access import keys
 from rapport.access.limits import RateLimiter
@@ -81,6 +82,27 @@ def test_the_messages_of_a_visitor_become_those_of_the_customer(scope: Scope, cl
     assert titles(client, customerId="V2", visitorId="Vis-1") == []
     persons.erase(scope, "V1")
     assert titles(client, customerId="v1", visitorId="Vis-1") == []
+
+
+def test_a_tenant_can_admit_pages_of_its_own_sites_only(scope: Scope, client: httpx.Client, api: httpx.Client) -> None:
+    put(scope, "S1", "for own pages")
+
+    def asked(origin: str) -> int:
+        return client.post(GET, params={"customerId": "S1"}, headers={"Origin": origin} if origin else {}).status_code
+
+    def change(sites: Any) -> httpx.Response:
+        return api.patch("/manage/v1/tenants/current", json={"settings": {"events": {"sites": sites}}})
+
+    own = ("https://shop.example.com", "http://eu.example.org:8080", "http://localhost:3000", "")
+    others = ("https://example.com", "https://shop.example.com.evil.example", "https://example.org", "null", "http://[")
+    assert [asked(origin) for origin in (*own, *others)] == [200] * 9
+    assert change(["shop.example.com", "*.example.org"]).status_code == 200
+    eventually(lambda: [asked(origin) for origin in (*own, *others)] == [200] * 4 + [403] * 5)
+    answer = client.get(COUNT, params={"customerId": "S1"}, headers={"Origin": "https://evil.example"})
+    assert "events.sites" in answer.text and answer.headers["access-control-allow-origin"] == "*"
+    assert change(["https://shop.example.com"]).status_code == change("shop").status_code == 400
+    change(None)
+    eventually(lambda: asked(others[0]) == 200)
 
 
 def test_a_plus_that_was_left_as_it_is_means_a_plus(scope: Scope, client: httpx.Client) -> None:

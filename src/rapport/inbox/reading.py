@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 
-from sqlalchemy import ColumnElement, func, select, text
-from sqlalchemy.orm import Session, aliased
+import orjson
+from sqlalchemy import ColumnElement, TextClause, func, select, text
+from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
 from rapport.inbox.models import InboxMessage
@@ -16,6 +18,20 @@ KNOWN = text("""
     SELECT EXISTS (SELECT 1 FROM inbox_messages WHERE tenant_id = :tenant_id AND person = ANY(:persons)
         AND channel_id = ANY(:channels) AND deleted_at IS NULL)
 """)
+# PostgreSQL writes the JSON: a page that shows its inbox asks at each look.
+LISTING = """
+    SELECT {container} AS container,
+        CAST(json_agg(json_strip_nulls(json_build_object({members})) ORDER BY sent_at DESC, id) AS text) AS written
+    FROM (
+        SELECT *, row_number() OVER (PARTITION BY container_id ORDER BY sent_at DESC, id) AS place
+        FROM inbox_messages
+        WHERE tenant_id = :tenant_id AND person = ANY(:persons) AND channel_id = ANY(:channels)
+            AND deleted_at IS NULL AND kept_until > :now
+            AND (CAST(:limits AS jsonb) IS NULL OR jsonb_exists(CAST(:limits AS jsonb), container_id))
+    ) AS placed
+    WHERE place <= coalesce(CAST(CAST(:limits AS jsonb) ->> container_id AS int), :limit)
+    GROUP BY 1 ORDER BY max(sent_at) DESC, 1
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,27 +53,31 @@ def visible(scope: Scope, inbox: Inbox) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def messages(scope: Scope, inbox: Inbox, limits: Mapping[str, int] | None = None) -> list[InboxMessage]:
-    """The messages of an inbox, the newest first: as many of each container as its limit says; of all containers
-    without limits.
+def listed(
+    scope: Scope, inbox: Inbox, members: str, limits: Mapping[str, int] | None = None, *, apart: bool = True
+) -> dict[str, bytes]:
+    """The messages of an inbox as JSON arrays, the newest first: as many of each container as its limit says; of all
+    containers without limits. apart: an array by container; else one of all, under an empty name.
+
+    members are those of a message: the arguments of json_build_object. Members that are null are left out.
     """
-    most = min(max(limits.values(), default=0), MOST) if limits is not None else LIMIT
-    place = func.row_number().over(
-        partition_by=InboxMessage.container_id, order_by=(InboxMessage.sent_at.desc(), InboxMessage.id)
-    )
-    shown = visible(scope, inbox)
-    if limits is not None:
-        shown = (*shown, InboxMessage.container_id.in_(list(limits)))
-    placed = select(InboxMessage, place.label("place")).where(*shown).subquery()
-    message_placed = aliased(InboxMessage, placed)
-    query = (
-        select(message_placed, placed.c.place)
-        .where(placed.c.place <= most)
-        .order_by(message_placed.sent_at.desc(), message_placed.id)
-    )
-    with scope.reads() as session:
-        rows = session.execute(query).all()
-    return [message for message, number in rows if limits is None or number <= limits[message.container_id]]
+    container = "container_id" if apart else "''"
+    parameters = {
+        "tenant_id": scope.tenant_id,
+        "persons": list(inbox.persons),
+        "channels": list(inbox.channels),
+        "now": scope.clock.now(),
+        "limits": None if limits is None else orjson.dumps(dict(limits)).decode(),
+        "limit": LIMIT,
+    }
+    with scope.stores.records.reading() as connection:
+        rows = connection.execute(_listing(members, container), parameters).all()
+    return {name: written.encode() for name, written in rows}
+
+
+@cache
+def _listing(members: str, container: str) -> TextClause:
+    return text(LISTING.format(members=members, container=container))
 
 
 def unread(scope: Scope, inbox: Inbox) -> int:

@@ -1,6 +1,7 @@
 """Which paths pages of other sites may call: browsers ask first (CORS), and are told so with every answer.
 
-Any site may: no call of these shows a cookie, so that a page gains nothing that its own server would not.
+Any site may ask: no call of these shows a cookie, so that a page gains nothing that its own server would not. What the
+browser asks first names no tenant, so that a tenant's own sites (events.sites) are held to with the call itself.
 """
 
 import re

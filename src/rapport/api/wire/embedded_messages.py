@@ -30,7 +30,7 @@ from rapport.api.wire.inbox_callers import (
     query_of,
     tenant_of,
 )
-from rapport.api.wire.inbox_shapes import EXAMPLE, MESSAGE, by_container
+from rapport.api.wire.inbox_shapes import EXAMPLE, MESSAGE, SHOWN, by_container
 from rapport.delivery.returns import inbox_reports
 from rapport.errors import Invalid, RapportError
 from rapport.inbox import reading
@@ -92,6 +92,7 @@ PERSON: list[dict[str, Any]] = [
 REFUSALS: dict[int | str, dict[str, Any]] = {
     400: {"description": "The tenant, the brand or the body is wrong, or nobody is named"},
     401: {"description": "The tenant has keys of X-User-JWT, and the token is missing, invalid or of another customer"},
+    403: {"description": "The tenant admits pages of its own sites only, and the page is of another"},
     429: {"description": "Over the rate limit of the customer or visitor"},
 }
 
@@ -181,8 +182,8 @@ async def get_embedded_messages(request: Request, body: bytes = Depends(body_of)
 
     def work(by: Caller) -> Response:
         limits = limits_of(body)
-        messages = reading.messages(by.scope, inbox_of(by, named(query_of(request))), limits)
-        return answered(orjson.dumps(by_container(messages, limits or ())))
+        arrays = reading.listed(by.scope, inbox_of(by, named(query_of(request))), SHOWN, limits)
+        return answered(by_container(arrays, limits or ()))
 
     return await answer(request, work)
 

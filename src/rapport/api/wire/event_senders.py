@@ -11,7 +11,7 @@ from anyio.to_thread import run_sync
 from fastapi import Request
 
 from rapport.api.http.parameters import INT32_MAX
-from rapport.errors import Invalid, RapportError, TooLarge, Unauthorized
+from rapport.errors import Forbidden, Invalid, RapportError, TooLarge, Unauthorized
 from rapport.realtime.events import reading, user_jwts, visitors
 from rapport.realtime.events.directory import Directory, IntakeTenant
 from rapport.realtime.events.reading import RawEvent
@@ -98,8 +98,12 @@ async def app_of(request: Request, token: str) -> IntakeTenant:
 def user_of(request: Request, tenant: IntakeTenant) -> str | None:
     """The customer whom an app's X-User-JWT proves its user to be, as a person id; None when it brings none.
 
-    It is looked at only where the tenant has keys for it. Raises Unauthorized.
+    It is looked at only where the tenant has keys for it. Raises Unauthorized; and Forbidden for a page of a site that
+    is none of the tenant's.
     """
+    origin = request.headers.get("origin")
+    if origin is not None and not tenant.settings.admits(origin):
+        raise Forbidden("Pages of this site may not call: its host is not in the tenant setting events.sites.")
     token = request.headers.get(USER_JWT, "").strip()
     return user_jwts.subject(token, tenant.user_keys).lower() if tenant.user_keys and token else None
 

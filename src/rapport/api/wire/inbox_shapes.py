@@ -1,11 +1,10 @@
-"""Messages of an inbox as clients read them: without members that would be null, and with times that each can read."""
+"""Messages of an inbox as clients read them, in SQL: without null members, and with times that each can read."""
 
-from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Iterable, Mapping
+
+import orjson
 
 from rapport.customers.person_ids import VISITOR
-from rapport.inbox.models import InboxMessage
 
 # What a message was sent for, as clients hand it back: of campaigns the number of their examples.
 CAMPAIGN, TRANSACTIONAL = 2, 1
@@ -71,56 +70,42 @@ EXAMPLE = {
 }
 
 
-def iso(at: datetime) -> str:
-    """An instant with three digits of the second and Z, which every client reads."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
+# A time with three digits of the second and Z, which every client reads; and as V1 has the time of reading.
+ISO = """to_char({at} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')"""
+MILLISECONDS = "CAST(floor(extract(epoch FROM {at}) * 1000) AS bigint)"
+# What a message was sent for is what reports that name no message give back: engagementId and campaignKind.
+MEMBERS = {
+    "id": "id",
+    "customerId": f"CASE WHEN customer_id <> '' THEN customer_id ELSE substr(person, {len(VISITOR) + 1}) END",
+    "isVisitor": "customer_id = ''",
+    "templateId": "template_id",
+    "title": "title",
+    "payload": "payload",
+    "campaignKind": f"CASE WHEN campaign_id > 0 THEN {CAMPAIGN} ELSE {TRANSACTIONAL} END",
+    "executionDateTime": ISO.format(at="sent_at"),
+    "containerId": "container_id",
+    "createdAt": ISO.format(at="sent_at"),
+    "updatedAt": ISO.format(at="updated_at"),
+    "content": "nullif(content, '')",
+    "media": "nullif(media, '')",
+    "url": "nullif(url, '')",
+    "engagementId": "CAST(nullif(CASE WHEN campaign_id > 0 THEN campaign_id ELSE send_id END, 0) AS text)",
+    "messageLayoutType": "layout_type",
+    "expiryDate": ISO.format(at="expires_at"),
+}
 
 
-def milliseconds(at: datetime) -> int:
-    """An instant as V1 has the time of reading: since 1970."""
-    return int(at.timestamp() * 1000)
+def _written(read_at: str) -> str:
+    members = {**MEMBERS, "readAt": read_at.format(at="read_at")}
+    return ", ".join(f"'{name}', {expression}" for name, expression in members.items())
 
 
-def engagement(message: InboxMessage) -> tuple[str, int]:
-    """What a message was sent for, as reports that name no message give it back: engagementId and campaignKind."""
-    if message.campaign_id:
-        return str(message.campaign_id), CAMPAIGN
-    return (str(message.send_id) if message.send_id else ""), TRANSACTIONAL
+# The members of a message in V2 and in V1, as reading.listed takes them: those that would be null are left out.
+SHOWN, OLD_SHOWN = _written(ISO), _written(MILLISECONDS)
 
 
-def shown(message: InboxMessage, read: Callable[[datetime], Any] = iso) -> dict[str, Any]:
-    """A message; what is empty is left out, but for what clients insist on. read writes the time of reading."""
-    sent_at, (engagement_id, kind) = iso(message.sent_at), engagement(message)
-    optional = {
-        "content": message.content,
-        "media": message.media,
-        "url": message.url,
-        "engagementId": engagement_id,
-        "messageLayoutType": message.layout_type,
-        "readAt": read(message.read_at) if message.read_at else None,
-        "expiryDate": iso(message.expires_at) if message.expires_at else None,
-    }
-    return {
-        "id": str(message.id),
-        "customerId": message.customer_id or message.person.removeprefix(VISITOR),
-        "isVisitor": message.is_visitors,
-        "templateId": message.template_id,
-        "title": message.title,
-        "payload": message.payload,
-        "campaignKind": kind,
-        "executionDateTime": sent_at,
-        "containerId": message.container_id,
-        "createdAt": sent_at,
-        "updatedAt": iso(message.updated_at),
-        **{name: value for name, value in optional.items() if value not in (None, "")},
-    }
-
-
-def by_container(
-    messages: Iterable[InboxMessage], asked: Iterable[str], read: Callable[[datetime], Any] = iso
-) -> dict[str, Any]:
-    """Messages by container, those that were asked for first, also when they are empty."""
-    containers: dict[str, list[dict[str, Any]]] = {name: [] for name in asked}
-    for message in messages:
-        containers.setdefault(message.container_id, []).append(shown(message, read))
-    return {"containers": containers}
+def by_container(arrays: Mapping[str, bytes], asked: Iterable[str]) -> bytes:
+    """The answer with the messages of containers: those that were asked for first, also when they are empty."""
+    containers = {name: orjson.Fragment(arrays.get(name, b"[]")) for name in asked}
+    containers |= {name: orjson.Fragment(array) for name, array in arrays.items()}
+    return orjson.dumps({"containers": containers})

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, TypeVar
 
-import orjson
 from fastapi import Depends, Request
 from pydantic import BeforeValidator, Field
 from starlette.concurrency import run_in_threadpool
@@ -42,7 +41,7 @@ from rapport.api.wire.inbox_callers import (
     query_of,
     tenant_of,
 )
-from rapport.api.wire.inbox_shapes import CAMPAIGN, EXAMPLE, OLD_MESSAGE, by_container, milliseconds, shown
+from rapport.api.wire.inbox_shapes import CAMPAIGN, EXAMPLE, OLD_MESSAGE, OLD_SHOWN, by_container
 from rapport.delivery.returns import inbox_reports
 from rapport.errors import Invalid, NotFound, RapportError
 from rapport.inbox import changing, reading
@@ -151,8 +150,8 @@ async def get_messages(request: Request) -> Response:
     """
 
     def work(by: Caller) -> Response:
-        messages = reading.messages(by.scope, inbox_of(by, named(query_of(request))))
-        return answered(orjson.dumps([shown(message, milliseconds) for message in messages]))
+        inbox = inbox_of(by, named(query_of(request)))
+        return answered(reading.listed(by.scope, inbox, OLD_SHOWN, apart=False).get("", b"[]"))
 
     return await answer(request, work)
 
@@ -164,8 +163,8 @@ async def get_by_container(request: Request, body: bytes = Depends(body_of)) -> 
 
     def work(by: Caller) -> Response:
         limits = limits_of(body)
-        messages = reading.messages(by.scope, inbox_of(by, named(query_of(request))), limits)
-        return answered(orjson.dumps(by_container(messages, limits or (), milliseconds)))
+        arrays = reading.listed(by.scope, inbox_of(by, named(query_of(request))), OLD_SHOWN, limits)
+        return answered(by_container(arrays, limits or ()))
 
     return await answer(request, work)
 
