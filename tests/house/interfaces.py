@@ -124,7 +124,7 @@ INTERFACES: dict[str, frozenset[str]] = {
             "worker",
         }
     ),
-    "in_app": frozenset({"contents", "personal", "reading", "states", "storing"}),
+    "in_app": frozenset({"contents", "personal", "reading", "retention", "states", "storing"}),
     "inbox": frozenset({"changing", "forgetting", "models", "personal", "reading", "storing"}),
     "insight": frozenset(
         {

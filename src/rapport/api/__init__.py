@@ -70,6 +70,7 @@ from rapport.api.wire import (
     in_app_messages,
     in_app_page,
     in_app_sends,
+    in_app_templates,
     inbox_events,
     inbox_script,
     integrations,
@@ -146,6 +147,7 @@ WIRE: tuple[APIRouter, ...] = (
     pictures.router,
     in_app_messages.router,
     in_app_sends.router,
+    in_app_templates.router,
 )
 MANAGEMENT: tuple[APIRouter, ...] = (
     tenants.router,

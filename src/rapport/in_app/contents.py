@@ -8,6 +8,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from rapport.errors import Invalid
 
+# A name that the server of an app gives to a template.
+UID = r"^[A-Za-z0-9-]*$"
+
 
 class PresentedWhen(StrEnum):
     """When an app shows a message by itself: as soon as it has it, when it is opened next, or never (inbox only)."""
@@ -87,6 +90,9 @@ class Tickle(Part):
 class InAppContent(Part):
     """An in-app message or overlay. content is what the page shows that renders it, data goes to the app."""
 
+    uid: str = Field(
+        "", max_length=255, pattern=UID, description="A name by which the server of an app names the template."
+    )
     presented_when: PresentedWhen = Field(
         PresentedWhen.IMMEDIATELY,
         description="When the app shows the message: immediately, next-open, or never (in the inbox only).",

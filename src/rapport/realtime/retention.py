@@ -11,6 +11,7 @@ from rapport.apps import retention as of_apps
 from rapport.conditions.outcomes import Outcome
 from rapport.delivery import outbox
 from rapport.delivery.models import Source, State
+from rapport.in_app import retention as in_app_retention
 from rapport.inbox import forgetting
 from rapport.notifications import service as notifications
 from rapport.realtime.metrics import UNFILED, WAITING
@@ -115,6 +116,7 @@ class Purge:
             *(TableSweep(table, self._drop_ended(table, drop_old)) for table in STATEMENTS),
             *(TableSweep(table, self._drop_ended(table, forgetting.drop_old)) for table in forgetting.STATEMENTS),
             *(TableSweep(table, self._drop_ended(table, of_apps.drop_old)) for table in of_apps.STATEMENTS),
+            TableSweep(in_app_retention.TABLE, self._drop_in_app),
         ]
 
     def portion(self) -> bool:
@@ -142,6 +144,9 @@ class Purge:
         self, table: str, drop: Callable[[Session, str, str, str, datetime], object]
     ) -> Callable[[Session, str, str], object]:
         return lambda session, first, last: drop(session, table, first, last, self._stores.clock.now())
+
+    def _drop_in_app(self, session: Session, first: str, last: str) -> None:
+        in_app_retention.drop_old(session, first, last, self._stores.clock.now())
 
     def _drop_firings(self, session: Session, first: str, last: str) -> None:
         now = self._stores.clock.now()

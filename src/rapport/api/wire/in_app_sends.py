@@ -8,19 +8,15 @@ from fastapi import Depends, Request
 from pydantic import BeforeValidator, Field, ValidationError
 from starlette.responses import Response
 
-from rapport.access.scope import Scope
 from rapport.api.http.bodies import WireModel, as_id, documented
 from rapport.api.http.responses import json_response
 from rapport.api.sections import SectionRouter
 from rapport.api.wire.app_callers import BY_KEYS, REFUSALS, AppCaller, object_of, pace, server_caller
 from rapport.api.wire.event_senders import aside
-from rapport.apps.models import App, Install
+from rapport.api.wire.in_app_templates import template_named
+from rapport.apps.models import Install
 from rapport.apps.service import installs_of
-from rapport.channels import service as channels
-from rapport.channels.kinds.in_app import InAppKind
-from rapport.errors import Invalid, NotFound, Unprocessable
-from rapport.messaging import templates
-from rapport.messaging.models import Template
+from rapport.errors import Invalid, Unprocessable
 from rapport.transactional import in_app_sends
 from rapport.transactional.schedules import Schedule, Strategy, due_times, send_time
 from rapport.wording import sentence
@@ -128,8 +124,8 @@ async def send_in_app_message(
     caller: AppCaller = Depends(server_caller),  # noqa: B008 - FastAPI reads it
 ) -> Response:
     """Needs the server key. Sends the message of a template of an in-app channel to up to 1000 customers. templateId is
-    the ID or the name of the template. Tags of the template have their defaults. Customers who have not consented to
-    in-app messages get none, unless the channel does without consent.
+    the ID, the uid or the name of the template. Tags of the template have their defaults. Customers who have not
+    consented to in-app messages get none, unless the channel does without consent.
     """
     pace(request, caller, 1)
     asked = _read(await object_of(request))
@@ -145,7 +141,7 @@ def _read(body: dict[str, Any]) -> InAppRequest:
 
 def _send(caller: AppCaller, asked: InAppRequest) -> Response:
     scope = caller.scope
-    template, details = _template(scope, caller.app, asked.template_id), _details(asked)
+    template, details = template_named(scope, caller.app, asked.template_id), _details(asked)
     installs = installs_of(scope, asked.target.user_ids, caller.app.id)
     try:
         in_app_sends.check(template, details)
@@ -156,17 +152,6 @@ def _send(caller: AppCaller, asked: InAppRequest) -> Response:
         raise Invalid(NOBODY)
     number = in_app_sends.accept(scope, template, details, due)
     return json_response(orjson.dumps({"notification": {"id": number}}), 202)
-
-
-def _template(scope: Scope, app: App, named: str) -> Template:
-    """A template by its id or name, of an in-app channel whose messages the app shows. Raises NotFound."""
-    for channel in channels.channels(scope):
-        if not isinstance(channel.behaviour, InAppKind) or channel.settings.get("app_id") not in (None, app.id):
-            continue
-        of_channel = templates.listed_templates(scope, channel.id)
-        if template := next((each for each in of_channel if named in (str(each.id), each.name)), None):
-            return templates.template(scope, channel.id, template.id)
-    raise NotFound(f"There is no in-app template {named!r}.")
 
 
 def _schedule(asked: SendTime | None) -> Schedule | None:
