@@ -44,6 +44,7 @@ from rapport.api.wire import (
 from rapport.api.wire.event_senders import THREADS
 from rapport.apps.reports import ReportSink
 from rapport.campaigns.cycle.scheduler import Scheduler
+from rapport.campaigns.delivery.copier import Copier
 from rapport.campaigns.delivery.engagements import SECRET_MEMBERS
 from rapport.campaigns.delivery.mail_events import CampaignMailEvents
 from rapport.customers import consent_marks
@@ -109,6 +110,7 @@ def workers_of(stores: Stores, roles: frozenset[str]) -> list[Worker]:
             PushSender(stores),
             *realtime.workers(stores),
             MailEventRecorder(stores, mail_event_sinks()),
+            Copier(stores),
         ]
         if stores.settings.bounce_port:
             workers.append(InboundMail(stores))

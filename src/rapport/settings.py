@@ -60,6 +60,9 @@ class Settings(BaseSettings):
     legacy_login: bool = False
     allow_private_addresses: bool = False
     files_dir: Path | None = None
+    bucket_schemes: str = "gs,s3"
+    bucket_endpoints: str = ""
+    bucket_folder: Path | None = None
     kept_dir: Path | None = None
     backup_dir: Path | None = None
     backup_key: SecretStr = SecretStr("")

@@ -30,6 +30,7 @@ from google.api_core.exceptions import BadRequest, Forbidden, NotFound
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 from google.oauth2.credentials import Credentials
+from google_crc32c import Checksum
 
 from rapport.access import keys
 from rapport.access.scope import Scope
@@ -128,6 +129,13 @@ def test_the_vendors_client_reads_metadata_and_customers_with_the_key_alone(
     assert (described.size, described.name) == (len(whole), name)
 
 
+@pytest.mark.parametrize("checksum", ["md5", "crc32c"])
+def test_the_vendors_client_checks_what_it_has_read(base_url: str, event: Event, checksum: str) -> None:
+    name = event["MetadataFilePath"]
+    whole = blob(client(base_url), event, name).download_as_bytes(checksum=checksum, raw_download=True)
+    assert whole.startswith(b"{") and whole.endswith(b"}")
+
+
 def test_a_client_that_shows_another_providers_token_is_served_by_the_key(base_url: str, event: Event) -> None:
     foreign = client(base_url, "ya29.of-another-provider")
     assert blob(foreign, event, event["MetadataFilePath"]).download_as_bytes().startswith(b"{")
@@ -167,7 +175,8 @@ def test_encryption_headers_are_checked(base_url: str, event: Event, beginning: 
         good = http.get(path, headers=key_headers(key))
         assert good.status_code == 200 and good.headers["content-type"] == "application/octet-stream"
         digest = base64.b64encode(hashlib.md5(good.content, usedforsecurity=False).digest()).decode()
-        assert good.headers["x-goog-hash"] == f"md5={digest}"
+        crc32c = base64.b64encode(Checksum(good.content).digest()).decode()
+        assert good.headers["x-goog-hash"] == f"crc32c={crc32c},md5={digest}"
         wrong = {
             "algorithm": key_headers(key, algorithm="AES128"),
             "SHA-256": key_headers(key, digest=base64.b64encode(b"x" * 32).decode()),

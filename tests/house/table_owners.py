@@ -82,6 +82,7 @@ RECORDS = {
         "campaigns",
         "channel_webhooks",
         "cycles",
+        "engagement_buckets",
         "engagements",
         "promotions",
     ),

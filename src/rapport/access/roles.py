@@ -66,6 +66,7 @@ SECTIONS = (
     "consent-log",
     "cycles",
     "eligibility",
+    "engagement-bucket",
     "event-intake",
     "event-log",
     "event-types",

@@ -23,7 +23,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from rapport.campaigns.ab_tests import KeptTests
 from rapport.campaigns.plans import Groups, Plan, PlannedRules, PlannedTrigger, TriggerSchedule, days_of
 from rapport.campaigns.schemas import Goal, PlainGoal, Schedule
-from rapport.campaigns.states import CycleState, Portion, RunState, SeriesStatus, Split
+from rapport.campaigns.states import CopyState, CycleState, Portion, RunState, SeriesStatus, Split
 from rapport.stores.records import Base
 from rapport.stores.records.sealing import Sealed
 from rapport.stores.records.shapes import Member, Shaped
@@ -250,7 +250,10 @@ class Webhook(Base):
 
 
 class Engagement(Base):
-    """The files of one group of a campaign on a channel; key is in base64, and empty once they are dropped."""
+    """The files of one group of a campaign on a channel; key is in base64, and empty once they are dropped.
+
+    copy_state, copy_due_at (of the next attempt), copy_attempts and copy_error are of the copy in the tenant's bucket.
+    """
 
     __tablename__ = "engagements"
 
@@ -264,10 +267,28 @@ class Engagement(Base):
     files: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     customers: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    copy_state: Mapped[CopyState] = mapped_column(
+        Member(CopyState, 20), default=CopyState.NONE, server_default=CopyState.NONE
+    )
+    copy_due_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    copy_attempts: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    copy_error: Mapped[str] = mapped_column(String(300), default="", server_default="")
 
     __table_args__ = (
         UniqueConstraint("tenant_id", "campaign_id", "channel_id", "recipient_group_id", name="uq_engagements_unit"),
+        Index("ix_engagements_copies", "copy_due_at", postgresql_where=text("copy_state <> 'none'")),
     )
+
+
+class EngagementBucket(Base):
+    """The bucket of a tenant to which files for senders are copied; account is the JSON of its credentials."""
+
+    __tablename__ = "engagement_buckets"
+
+    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    url: Mapped[str] = mapped_column(Text)
+    account: Mapped[str] = mapped_column(Sealed("engagement_buckets.account", None))
+    updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
 
 class Lease(Base):

@@ -47,6 +47,15 @@ class Portion(IntEnum):
     REST = 2
 
 
+class CopyState(StrEnum):
+    """How far the copy of an engagement's files in the tenant's bucket is: leaving copies are to be deleted."""
+
+    NONE = "none"
+    WAITING = "waiting"
+    WRITTEN = "written"
+    LEAVING = "leaving"
+
+
 class RunState(StrEnum):
     """How far a run is, and what it sends on a channel."""
 

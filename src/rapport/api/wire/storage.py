@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 from urllib.parse import quote
 
+import google_crc32c
 import orjson
 from fastapi import Path, Query, Request
 from starlette.responses import Response
@@ -198,6 +199,13 @@ def _resource(request: Request, bucket: str, stored: StoredObject) -> dict[str, 
     }
 
 
+def _hashes(content: bytes) -> str:
+    """The checksums by which clients of that API see that they have the whole content."""
+    crc32c = google_crc32c.value(content).to_bytes(4, "big")
+    md5 = hashlib.md5(content, usedforsecurity=False).digest()
+    return f"crc32c={base64.b64encode(crc32c).decode()},md5={base64.b64encode(md5).decode()}"
+
+
 def _media(request: Request, stored: StoredObject) -> Response:
     """The content of an object, or the part that is asked for."""
     content = stored.content()
@@ -206,7 +214,7 @@ def _media(request: Request, stored: StoredObject) -> Response:
         "ETag": f'"{stored.generation:x}"',
         "X-Goog-Generation": str(stored.generation),
         "X-Goog-Metageneration": "1",
-        "X-Goog-Hash": f"md5={base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()}",
+        "X-Goog-Hash": _hashes(content),
         "X-Goog-Stored-Content-Length": str(len(content)),
         "X-Goog-Encryption-Algorithm": stored_objects.AES256,
         "X-Goog-Encryption-Key-Sha256": stored.key_digest,

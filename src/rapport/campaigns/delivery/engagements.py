@@ -23,7 +23,7 @@ from rapport.access.scope import Scope
 from rapport.access.tenant_settings import tenant_settings
 from rapport.audiences import groups
 from rapport.campaigns.definitions import action
-from rapport.campaigns.delivery import sealed
+from rapport.campaigns.delivery import copying, file_names, sealed
 from rapport.campaigns.delivery.units import Unit, row_of, unit_of
 from rapport.campaigns.delivery.webhooks import FILES_READY, ChannelWebhook, webhook
 from rapport.campaigns.models import Engagement, OccurrenceChannel
@@ -87,6 +87,7 @@ def hand_over(scope: Scope, unit: Unit) -> None:
     drop_old(scope)
     engagement = _engagement(scope, unit, hook)
     files, customer_count = _write(scope, unit, hook, engagement)
+    copying.begin(scope, engagement.id, files)
     payload = {
         "CampaignID": unit.campaign.id,
         "EngagementID": engagement.id,
@@ -162,11 +163,11 @@ def _write(scope: Scope, unit: Unit, hook: ChannelWebhook, engagement: Engagemen
     low = ""
     for number, high in enumerate(ends, start=1):
         body = scope.warehouse.avro(customers_sql, data_date=scope.data_date(), low=low, high=high, **unit.bindings)
-        sealed.write(home / "customers" / f"customers_file{number:03}.deflate.avro", body, key)
+        sealed.write(home / file_names.customers(number), body, key)
         low = high
     customer_count = sum(int(rows[0][1]) for rows in file_ends if rows)
     metadata = orjson.dumps(_metadata(scope, unit, hook, engagement.id, len(ends), customer_count))
-    sealed.write(home / f"metadata_{engagement.id}", metadata, key)
+    sealed.write(home / file_names.metadata(engagement.id), metadata, key)
     return len(ends), customer_count
 
 
@@ -249,6 +250,7 @@ def drop_old(scope: Scope) -> None:
         for engagement in session.scalars(query.where(Engagement.key != "")):
             sealed.drop(sealed.home(scope, engagement.folder))
             engagement.key = ""
+            copying.withdraw(scope, engagement)
 
 
 def write_again(scope: Scope, places: Collection[UnitKey]) -> None:
@@ -265,3 +267,4 @@ def write_again(scope: Scope, places: Collection[UnitKey]) -> None:
             sealed.drop(sealed.home(scope, engagement.folder))
         else:
             _write(scope, unit_of(scope, occurrence(scope, unit_key[0]), *unit_key[1:]), hook, engagement)
+            copying.renew(scope, engagement.id)
