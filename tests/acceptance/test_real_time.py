@@ -27,7 +27,7 @@ def rows(demo: Demo, sql: str, **values: Any) -> list[tuple[Any, ...]]:
 def numbers(demo: Demo) -> dict[str, int]:
     """The triggered campaigns by name."""
     named = records(demo, "SELECT name, id FROM campaign_series WHERE tenant_id = :t AND trigger IS NOT NULL")
-    assert len(named) == 3
+    assert len(named) == 4
     return dict(named)
 
 

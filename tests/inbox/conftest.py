@@ -3,5 +3,5 @@
 import sys
 from pathlib import Path
 
-for neighbour in ("campaigns", "messaging", "notifications", "realtime", "transactional"):
+for neighbour in ("campaigns", "channels", "messaging", "notifications", "realtime", "transactional"):
     sys.path.append(str(Path(__file__).parents[1] / neighbour))

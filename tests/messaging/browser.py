@@ -86,6 +86,22 @@ class Page:
         self._ask("Input.dispatchKeyEvent", type="keyDown", **named, **text)
         self._ask("Input.dispatchKeyEvent", type="keyUp", **named)
 
+    def allow(self, permission: str, site: str) -> None:
+        """Answer a site that asks for a permission, such as notifications: yes."""
+        self._ask("Browser.grantPermissions", origin=site, permissions=[permission])
+
+    def deliver_push(self, site: str, content: str) -> None:
+        """Hand a decrypted push message to the service worker of a site, as a push service does."""
+        self._connection.send(json.dumps({"id": next(self._numbers), "method": "ServiceWorker.enable"}))
+        registrations: list[dict[str, Any]] = []
+        while not registrations:
+            told = self._receive()
+            if told.get("method") == "ServiceWorker.workerRegistrationUpdated":
+                every = told["params"]["registrations"]
+                registrations = [each for each in every if each["scopeURL"].startswith(site)]
+        number = registrations[0]["registrationId"]
+        self._ask("ServiceWorker.deliverPushMessage", origin=site, registrationId=number, data=content)
+
     def picture(self) -> bytes:
         """What the page looks like, as PNG."""
         return base64.b64decode(self._ask("Page.captureScreenshot", format="png")["data"])

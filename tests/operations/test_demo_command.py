@@ -37,9 +37,9 @@ def test_a_demo_tells_where_its_functions_are(capsys: pytest.CaptureFixture[str]
         "transactional_key",
         "last_data_date",
         "server_token",
-        "shopper",
+        "brand_id",
     )
     numbers = ("tenant_id", "customers", "campaigns", "messages", "events", "firings", "trigger_id", "seconds")
-    result = DemoResult(**dict.fromkeys(names, "x"), **dict.fromkeys(numbers, 1))
+    result = DemoResult(**dict.fromkeys(names, "x"), **dict.fromkeys(numbers, 1), shoppers=["x"])
     _tell(result, Settings(port=8700), as_json=False)
     assert "http://127.0.0.1:8700/docs\n" in capsys.readouterr().out

@@ -43,13 +43,15 @@ def demo(
     from rapport.demo.mailbox import mailbox, used_url
     from rapport.demo.outside import outside_systems
     from rapport.demo.pages import pages_of
+    from rapport.demo.shop import shop_of
     from rapport.settings import roles_of
 
     # The demo's outside systems answer as long as it is served, and what it sends stays on the machine too.
     with outside_systems(settings) as outside, mailbox(seed) as box:
-        _tell(_build(settings, customers, days, seed, json, outside, box), settings, as_json=json, serves=True)
+        result = _build(settings, customers, days, seed, json, outside, box)
+        _tell(result, settings, as_json=json, serves=True)
         settings.smtp_url = used_url(box)
-        run(settings, roles_of(settings), as_json=json, more=[pages_of(box)])
+        run(settings, roles_of(settings), as_json=json, more=[pages_of(box), shop_of(result)])
 
 
 def _build(
@@ -83,6 +85,7 @@ def _tell(result: "DemoResult", settings: Settings, *, as_json: bool, serves: bo
         print_json(result.as_json())
         return
     from rapport.demo.pages import MAILBOX_PATH
+    from rapport.demo.shop import HOME_PATH
 
     base, day = f"http://{settings.host}:{settings.port}", result.last_data_date
     lines = [
@@ -94,7 +97,7 @@ def _tell(result: "DemoResult", settings: Settings, *, as_json: bool, serves: bo
         f"Integrations key  {result.integrations_key}",
         f"Server token      {result.server_token}",
         f"All functions     {base}/docs",
-        *([f"Mailbox           {base}{MAILBOX_PATH}"] if serves else []),
+        *([f"Shop              {base}{HOME_PATH}", f"Mailbox           {base}{MAILBOX_PATH}"] if serves else []),
         "",
         *(f"curl -s -H 'X-API-KEY: {result.admin_key}' '{base}/{call}'" for call in _calls(result.last_data_date)),
         "",
@@ -123,5 +126,5 @@ def _event(result: "DemoResult") -> str:
     from rapport.demo.live import TRIAL
 
     name, parameters = TRIAL
-    event = {"tenant": result.tenant_id, "event": name, "customer": result.shopper, "context": parameters}
+    event = {"tenant": result.tenant_id, "event": name, "customer": result.shoppers[0], "context": parameters}
     return orjson.dumps(event).decode()[:-1] + ',"timestamp":"\'"$(date -u \'+%F %T UTC\')"\'"}'

@@ -60,6 +60,20 @@ def customer_index(key: str) -> int:
     return int(key[1:]) - 1
 
 
+def full_name(index: int) -> str:
+    """The first and last name of a customer."""
+    return " ".join(_names(index))
+
+
+def allows_push(index: int) -> bool:
+    """Whether a customer may be sent push messages, by the retailer's own data."""
+    return index % 2 == 0
+
+
+def _names(index: int) -> tuple[str, str]:
+    return FIRST_NAMES[index * 7 % len(FIRST_NAMES)], LAST_NAMES[index * 11 % len(LAST_NAMES)]
+
+
 def product_id(index: int) -> str:
     """The retailer's key of a product."""
     return f"SKU-{index + 1:04d}"
@@ -85,7 +99,7 @@ def _yes(flag: bool) -> str:
 def _customer(world: World, i: int) -> list[Any]:
     people = world.people
     country = COUNTRIES[people.country[i]]
-    first, last = FIRST_NAMES[i * 7 % len(FIRST_NAMES)], LAST_NAMES[i * 11 % len(LAST_NAMES)]
+    first, last = _names(i)
     born = world.first_day - timedelta(days=365 * 19 + i * 3571 % 18000)
     opted = bool(people.opted_in[i])
     return [
@@ -97,7 +111,7 @@ def _customer(world: World, i: int) -> list[Any]:
         _yes(opted),
         _yes(opted and i % 20 != 0),
         _yes(opted and i % 3 != 0),
-        _yes(i % 2 == 0),
+        _yes(allows_push(i)),
         _yes(i % 10 != 0),
         _yes(i % 211 == 0),
         _yes(i % 503 == 0),

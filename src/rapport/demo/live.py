@@ -7,6 +7,7 @@ carried out before each jump: by the same code that does it in a server, only wh
 import time as stopwatch
 from collections.abc import Callable
 from contextlib import ExitStack
+from itertools import islice
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,7 +21,7 @@ from rapport.campaigns.delivery.engagements import SECRET_MEMBERS
 from rapport.campaigns.triggered import definitions
 from rapport.customers import event_types
 from rapport.demo import story
-from rapport.demo.files import customer_id
+from rapport.demo.files import allows_push, customer_id, customer_index
 from rapport.demo.outside import EVENTS, GATEWAY, OutsideSystems
 from rapport.demo.server import served
 from rapport.demo.vendor import Vendor
@@ -38,7 +39,6 @@ from rapport.realtime.models import ACCEPTED, HANDLED, AcceptedEvent, Firing
 from rapport.realtime.recording.warehouse_writer import Filer
 from rapport.realtime.sending import Sender
 from rapport.realtime.states import FiringState
-from rapport.realtime.states import FiringState as RealtimeFiringState
 from rapport.stores.workers.base import running
 
 PATIENCE_SECONDS = 60.0
@@ -46,6 +46,12 @@ PATIENCE_SECONDS = 60.0
 CALLS = 100_000
 # An event with which a newcomer can try the first trigger.
 TRIAL: tuple[str, dict[str, int]] = ("checkout_completed", {"order_total": 80, "items": 2})
+# So many customers a newcomer can be in the shop. Those with a message in their inbox come first.
+MOST_SHOPPERS = 6
+WITH_MESSAGES = """
+    SELECT customer_id FROM campaign_recipients WHERE channel_id = {channel:UInt32} AND action_id > 1
+    GROUP BY customer_id ORDER BY max(execution_date) DESC, customer_id LIMIT 60
+"""
 
 
 class Live:
@@ -119,7 +125,7 @@ class Live:
         self._file()
 
     def _file(self) -> None:
-        while self._events(HANDLED) or self._firings(RealtimeFiringState.DONE):
+        while self._events(HANDLED) or self._firings(FiringState.DONE):
             self._filer.file_all()
         close_days(self._scope)
 
@@ -128,16 +134,21 @@ class Live:
         self._vendor.sign_off()
         gateways.delete_gateway(self._scope)
 
-    def to_try(self) -> tuple[int, str]:
-        """A trigger, and a customer to whom the trial event would bring something; else just the first one."""
+    def to_try(self, inbox: int) -> tuple[int, list[str]]:
+        """A trigger, and customers to whom the trial event would bring something; else just the first customer.
+
+        inbox is the channel of the site's inbox. They may all be sent push messages.
+        """
         first, *_ = definitions.triggered(self._scope)
+        written_to = [str(key) for (key,) in self._scope.warehouse.rows(WITH_MESSAGES, channel=inbox)]
         people = [customer_id(number) for number in range(len(self._world.people))]
-        outcomes = (
-            (customer, trials.try_event(self._scope, first.id, *TRIAL, customer, "").outcome) for customer in people
+        fitting = (
+            customer
+            for customer in dict.fromkeys([*written_to, *people])
+            if allows_push(customer_index(customer))
+            and trials.try_event(self._scope, first.id, *TRIAL, customer, "").outcome == FiringState.SENDING
         )
-        return first.id, next(
-            (customer for customer, outcome in outcomes if outcome == RealtimeFiringState.SENDING), people[0]
-        )
+        return first.id, list(islice(fitting, MOST_SHOPPERS)) or people[:1]
 
     def firings(self) -> int:
         """How many firings there have been."""

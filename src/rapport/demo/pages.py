@@ -1,4 +1,4 @@
-"""Pages that only the server of a demo has: its mailbox, with all mail that it has sent, and the shop of its links.
+"""Pages that only the server of a demo has: its mailbox, with all mail that it has sent.
 
 What a message brings can do nothing to whoever looks at it. Its HTML is in a sandboxed frame, without scripts; what is
 elsewhere, such as pictures, is not loaded until asked for, so that to look at a message is not to open it. Its links
@@ -18,7 +18,6 @@ from starlette.responses import HTMLResponse, Response
 from rapport.api.http.parameters import INT32_MAX
 from rapport.api.sections import SectionRouter
 from rapport.demo.mailbox import MOST_LETTERS, LetterHead, Mailbox
-from rapport.demo.story import SHOP_PATH
 
 MAILBOX_PATH = "/demo/mailbox"
 STYLE = """
@@ -56,12 +55,6 @@ FRAME_POLICY = (
     f"frame-ancestors 'self'; sandbox {SANDBOX}"
 )
 VIEWS = {"html": "HTML", "text": "Plain text", "source": "Source"}
-LOGO = (
-    '<svg xmlns="http://www.w3.org/2000/svg" width="120" height="32"><rect width="120" height="32" rx="4" '
-    'fill="#2f5d50"/><text x="60" y="21" fill="#fff" font-family="sans-serif" font-size="15" '
-    'text-anchor="middle">Calluna</text></svg>'
-)
-
 
 Number = Annotated[int, Path(ge=1, le=INT32_MAX)]
 
@@ -76,7 +69,7 @@ def _page(title: str, body: str, status: int = 200) -> HTMLResponse:
 
 
 def pages_of(box: Mailbox) -> SectionRouter:
-    """The pages of a mail server, and of the shop that its messages lead to."""
+    """The pages of a mail server."""
     router = SectionRouter("operations")
 
     @router.get(MAILBOX_PATH, include_in_schema=False)
@@ -99,15 +92,6 @@ def pages_of(box: Mailbox) -> SectionRouter:
         return HTMLResponse(
             f"<!doctype html><html><head>{head}</head><body>{_part(_mail(content), 'html')}", headers=headers
         )
-
-    @router.get(SHOP_PATH + "/logo.svg", include_in_schema=False)
-    def logo() -> Response:
-        return Response(LOGO, media_type="image/svg+xml")
-
-    @router.get(SHOP_PATH + "/{page}", include_in_schema=False)
-    def shop(page: str) -> Response:
-        body = f"<h1>Calluna</h1><p>This page stands for the page “{escape(page)}” of the shop.</p>"
-        return _page("Calluna", f"<main>{body}<p><a href='{MAILBOX_PATH}'>Back to the mail</a></p></main>")
 
     return router
 

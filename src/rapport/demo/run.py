@@ -26,6 +26,7 @@ from rapport.demo.live import Live
 from rapport.demo.mail_readers import MailReaders
 from rapport.demo.mailbox import Mailbox, caught_mail
 from rapport.demo.outside import OutsideSystems, outside_systems
+from rapport.demo.site import Site
 from rapport.demo.world import HISTORY_DAYS, Orders, Refund, World
 from rapport.stores import Stores
 from rapport.stores.local.unsynced import unsynced
@@ -59,7 +60,8 @@ class DemoResult:
     firings: int
     server_token: str
     trigger_id: int
-    shopper: str
+    shoppers: list[str]
+    brand_id: str
     seconds: float
 
     def as_json(self) -> dict[str, Any]:
@@ -93,9 +95,10 @@ def run_demo(
         box = parts.enter_context(caught_mail(stores, given_mailbox, seed))
         systems = outside or parts.enter_context(outside_systems(stores.settings))
         live = parts.enter_context(Live(scope, world, systems, api_keys["Admin"], seed))
-        _live_through(Retailer(scope, world, folder, live, box), days, tell or (lambda done, total: None))
+        retailer = Retailer(scope, world, folder, live, box)
+        _live_through(retailer, days, tell or (lambda done, total: None))
         stores.clock.set(None)
-        trigger_id, shopper = live.to_try()
+        trigger_id, shoppers = live.to_try(retailer.demo_channels.site.inbox)
         messages = box.messages
         if outside is None:
             live.sign_off()
@@ -113,7 +116,8 @@ def run_demo(
         firings=live.firings(),
         server_token=live.shop.server_token,
         trigger_id=trigger_id,
-        shopper=shopper,
+        shoppers=shoppers,
+        brand_id=retailer.demo_channels.brand_id,
         seconds=round(stopwatch.monotonic() - began, 1),
     )
 
@@ -154,7 +158,7 @@ class Retailer:
         self.caused: list[tuple[int, int]] = []  # orders that campaigns cause: customer, day
         self.placed = 0
         self.refunds: list[Refund] = []  # that are still to come
-        self.demo_channels = story.DemoChannels(0, 0, {})
+        self.demo_channels = story.DemoChannels(0, 0, {}, Site(0, 0, 0, 0, 0), "")
 
     def load_history(self) -> None:
         """Everything up to the day before the first day that is lived."""

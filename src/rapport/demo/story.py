@@ -12,6 +12,7 @@ from rapport.campaigns.schemas import ActionBody, FrequencyCap, Group, GroupChan
 from rapport.campaigns.triggered.schemas import TriggeredBody
 from rapport.channels import service as channels
 from rapport.channels.brands import brands
+from rapport.demo.site import ALLOWED, SHOP_PATH, Site, set_up_site
 from rapport.messaging import templates as messaging_templates
 from rapport.messaging.topics import brand_groups, topics
 from rapport.messaging.topics.topics import TopicContent
@@ -69,9 +70,8 @@ COSTS = {"Free delivery week": 0.2, "10% voucher": 0.5, "15% voucher": 1.2}
 # Share of the customers whom no campaign writes to.
 HOLD_OUT = 0.05
 
+BRAND = "Calluna"
 
-# Where the shop of the retailer is on the server of the demo, for the links of its mail to lead somewhere.
-SHOP_PATH = "/demo/shop"
 # Subject, text, page of the shop that it leads to, and in which words.
 MAILS = {
     "welcome": (
@@ -122,6 +122,8 @@ class DemoChannels:
     email: int
     sms: int
     templates: dict[str, int]
+    site: Site
+    brand_id: str  # of the brand group
 
 
 def set_up(scope: Scope, first_day: date) -> DemoChannels:
@@ -130,11 +132,13 @@ def set_up(scope: Scope, first_day: date) -> DemoChannels:
     hold_out = {"share": HOLD_OUT, "start_date": first_day.isoformat()}
     access.update_tenant(scope, {"settings": {"campaigns": {"hold_out": hold_out}}})
     sender = {"from_address": "hello@example.com", "from_name": "Calluna", "bounce_domain": "bounces.example.com"}
-    brand = brands.create_brand(scope, "Calluna", settings=sender)
+    brand = brands.create_brand(scope, BRAND, settings=sender)
     email = channels.create_channel(scope, "Email", "email", settings={"brand_id": brand.id, "tracking": True})
     sms = channels.create_channel(scope, "SMS", "external", address_attribute="MOBILE_NUMBER")
-    demo_channels = DemoChannels(email.id, sms.id, _templates(scope, email.id, sms.id))
-    preferences = brand_groups.create_brand_group(scope, "Calluna", {15: [email.id], 493: [sms.id]})
+    site = set_up_site(scope)
+    reached = {15: [email.id], 490: [site.push], 493: [sms.id], 495: [site.inbox]}
+    preferences = brand_groups.create_brand_group(scope, BRAND, reached)
+    demo_channels = DemoChannels(email.id, sms.id, _templates(scope, email.id, sms.id), site, preferences.id)
     for topic in TOPICS:
         topics.create_topic(scope, preferences.id, topic)
     for name, codes, _ in ACTIONS:
@@ -169,6 +173,8 @@ def series(demo_channels: DemoChannels, first_day: date) -> list[SeriesBody]:
     """The retailer's series: recurring and once, test/control, A/B, A/B/n, two channels, self-optimising."""
     mail = {name: (demo_channels.email, template, "09:30") for name, template in demo_channels.templates.items()}
     text = (demo_channels.sms, demo_channels.templates["sms"], "11:00")
+    site = demo_channels.site
+    in_inbox = (site.inbox, site.welcome, "09:30")
     daily = Schedule(kind="daily", start_date=first_day)
     every_other = Schedule(kind="daily", start_date=first_day, every=2)
     weekly = Schedule(kind="weekly", start_date=first_day, weekdays=[2, 5])
@@ -191,7 +197,7 @@ def series(demo_channels: DemoChannels, first_day: date) -> list[SeriesBody]:
         )
 
     return [
-        build("Welcome", 2, daily, _group(2, 1.0, mail["welcome"]), duration=7, tags=["onboarding"]),
+        build("Welcome", 2, daily, _group(2, 1.0, mail["welcome"], in_inbox), duration=7, tags=["onboarding"]),
         build("Keep the best", 3, weekly, _group(6, 1.0, text), tags=["loyalty"], goal={"kind": "value"}),
         build("Hold on", 4, every_other, _group(4, 0.5, text), _group(5, 0.5, text), tags=["retention"]),
         build(
@@ -230,7 +236,11 @@ VENDOR_TEMPLATES = {FREE_DELIVERY: "Free delivery today", CART: "Your basket wai
 
 
 def triggers(demo_channels: DemoChannels) -> list[TriggeredBody]:
-    """The retailer's triggered campaigns: on an order, on a repeated look, on a basket that was left behind."""
+    """The retailer's triggered campaigns: on an order, on a repeated look, on a basket that was left behind, and when
+    a browser may be written to.
+    """
+    site = demo_channels.site
+    thanks = [(demo_channels.email, demo_channels.templates["thanks"]), (site.inbox, site.thanks)]
     voucher, mail = 4, {"channel_id": demo_channels.email, "template_id": demo_channels.templates["voucher"]}
     built: list[dict[str, Any]] = [
         {
@@ -240,7 +250,7 @@ def triggers(demo_channels: DemoChannels) -> list[TriggeredBody]:
                 "event": "checkout_completed",
                 "conditions": {"attribute": "order_total", "operator": "greater_or_equal", "value": 20},
             },
-            "groups": [_now(6, demo_channels.email, demo_channels.templates["thanks"])],
+            "groups": [_now(6, *thanks)],
             "re_entry": "unlimited",
             "tags": ["service"],
         },
@@ -248,7 +258,7 @@ def triggers(demo_channels: DemoChannels) -> list[TriggeredBody]:
             "name": "Looks at it again and again",
             "trigger": {"kind": "repeated", "event": "product_viewed", "times": 3, "window_minutes": 60},
             "customer_conditions": _is("COUNTRY", "in", ["NL", "DE", "FR", "GB"]),
-            "groups": [_now(3, demo_channels.sms, FREE_DELIVERY)],
+            "groups": [_now(3, (demo_channels.sms, FREE_DELIVERY))],
             "control_share": 0.2,
             "duration": 3,
             "re_entry": {"times": 1, "days": 3},
@@ -265,7 +275,7 @@ def triggers(demo_channels: DemoChannels) -> list[TriggeredBody]:
             "campaign_type": "A/B",
             "groups": [
                 {"action_id": voucher, "share": 0.5, "channels": [mail]},
-                {**_now(voucher, demo_channels.sms, CART), "share": 0.5},
+                {**_now(voucher, (demo_channels.sms, CART)), "share": 0.5},
             ],
             "rules": {"exclude_target_group_ids": [1]},
             "quiet_hours": {"start": "22:00", "end": "08:00"},
@@ -274,9 +284,17 @@ def triggers(demo_channels: DemoChannels) -> list[TriggeredBody]:
             "tags": ["basket"],
             "notes": "the bonus system has its say",
         },
+        {
+            "name": "Messages in the browser",
+            "trigger": {"kind": "simple", "event": ALLOWED},
+            "groups": [_now(6, (site.push, site.hello))],
+            "re_entry": "unlimited",
+            "tags": ["service"],
+        },
     ]
     return [TriggeredBody.model_validate(body) for body in built]
 
 
-def _now(action: int, channel: int, template: int) -> dict[str, Any]:
-    return {"action_id": action, "channels": [{"channel_id": channel, "template_id": template}]}
+def _now(action: int, *messages: tuple[int, int]) -> dict[str, Any]:
+    reached = [{"channel_id": channel, "template_id": template} for channel, template in messages]
+    return {"action_id": action, "channels": reached}

@@ -14,6 +14,7 @@ import orjson
 
 from rapport.access.scope import Scope
 from rapport.demo.files import customer_id, product_id
+from rapport.demo.site import ALLOWED
 from rapport.demo.world import CATEGORIES, Ints, World
 from rapport.realtime.events import tokens
 
@@ -22,6 +23,7 @@ EVENTS = {
     "product_viewed": {"sku": "String", "category": "String", "price": "Number"},
     "add_to_cart": {"sku": "String", "price": "Number", "cart_total": "Number"},
     "checkout_completed": {"order_total": "Number", "items": "Number"},
+    ALLOWED: {},
     **dict.fromkeys(
         ("sms_delivered", "sms_clicked"), dict.fromkeys(("campaign_id", "channel_id", "template_id"), "Number")
     ),
