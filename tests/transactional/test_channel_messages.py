@@ -148,6 +148,16 @@ def test_own_content_is_filled_and_its_links_stay(api: httpx.Client, provider: S
     assert provider.texts["+491713920005"] == "Reset: https://shop.example/reset/k1 or https://shop.example/help"
 
 
+def test_only_customers_get_a_link_to_unsubscribe(api: httpx.Client, base_url: str, provider: SmsProvider) -> None:
+    both = [*customers("B"), {"address": "+491713920015"}]
+    answer = accepted(api, SMS, both, content={"text": "Stop: [%UNSUB:call us%]"})
+    assert [each[2] for each in became(api, answer["send_id"])] == ["sent", "sent"]
+    assert provider.texts["+491713920015"] == "Stop: call us"
+    link = httpx.URL(provider.texts["+491713920002"].removeprefix("Stop: "))
+    page = httpx.get(base_url + link.path, follow_redirects=False)
+    assert page.status_code in (301, 302, 303, 307, 308) and "/unsubscribe/" in page.headers["location"]
+
+
 def test_who_unsubscribed_is_reached_and_who_answered_stop_is_not(
     api: httpx.Client, shop: World, provider: SmsProvider
 ) -> None:
@@ -357,6 +367,8 @@ def test_an_erased_customer_is_in_no_log(api: httpx.Client, shop: World) -> None
     ended(api, in_inbox["send_id"])
     waiting = accepted(api, SMS, customers("GONE", CODE="6"), template_id=CODE, send_at=later)
     assert len(logged(api, customer_id="gone")) == 3
+    exported = api.get("/manage/v1/persons/Gone").text.replace(" ", "")
+    assert all(f'"send_id":{send["send_id"]}' in exported for send in (sent_one, in_inbox, waiting))
     persons.erase(scope, "Gone")
     assert logged(api, customer_id="gone") == [] == logged(api, email="+491713920020")
     assert logged(api, send_id=waiting["send_id"]) == []

@@ -58,8 +58,11 @@ class MessageWriter:
     def write(
         self, message_id: str, customer_id: str, to: str, values: Mapping[str, str | None], extra: Mapping[str, Any]
     ) -> Message:
-        """One message. values and extra are those of render; what the origin says is put in."""
-        url = self._link(customer_id, self._origin, to)
+        """One message. values and extra are those of render; what the origin says is put in.
+
+        Whoever is no customer has no link to unsubscribe: it keeps the wish of one.
+        """
+        url = self._link(customer_id, self._origin, to) if customer_id else ""
         content = self._content(message_id, customer_id, url, values, extra)
         if self._shortener is not None:
             content = replace(content, text=self._shortener.shortened(message_id, customer_id, content.text))
