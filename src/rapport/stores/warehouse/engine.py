@@ -45,11 +45,14 @@ TOO_SLOW_CODE, TOO_SLOW = 159, "A query of this call takes longer than {seconds}
 # To make machine code of an expression, at its third use, takes longer than what it saves: statements are long and
 # run a few times a day, and conditions on hundreds of columns take longer to compile than a file to read.
 INTERPRETED = {"compile_expressions": 0, "compile_aggregate_expressions": 0, "compile_sort_description": 0}
-# Of the embedded engine: seconds after which a table is looked at again that had nothing to merge, twice for each table
-# (a write has it looked at at once; by default ten times a second at first), and milliseconds between two looks at the
-# memory of the process. Idle tables of a few tenants took a tenth of a core.
+# Of the embedded engine: after how many seconds a table that had nothing to merge is looked at again, and by what each
+# further look is later than the last (by default each tenth of a second and 1.1: idle tables of a few tenants took a
+# tenth of a core). The first look must come soon: a change of rows that meets a merge of the same rows is taken up by
+# it, and whoever changes them waits. The last are milliseconds between two looks at the memory of the process.
 SELDOM_LOOKED_AT = {
-    "background_processing_pool_thread_sleep_seconds_if_nothing_to_do": 10,
+    "background_processing_pool_thread_sleep_seconds_if_nothing_to_do": 0.2,
+    "background_processing_pool_thread_sleep_seconds_random_part": 0.1,
+    "background_processing_pool_task_sleep_seconds_when_no_work_multiplier": 2,
     "background_streaming_processing_pool_thread_sleep_seconds_if_nothing_to_do": 10,
     "memory_worker_period_ms": 500,
 }
