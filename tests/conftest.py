@@ -26,7 +26,19 @@ MEMORY, NEEDED_BYTES = Path("/dev/shm"), 3 * 1024**3
 
 # Folders whose tests share something that is made once a run; folders and modules that take longest.
 TOGETHER = {"acceptance"}
-LONGEST = {"acceptance", "operations", "outages", "test_getting_started", "test_rules_agree", "test_rules_agree_drawn"}
+LONGEST = {
+    "acceptance",
+    "operations",
+    "outages",
+    "test_callbacks",
+    "test_getting_started",
+    "test_import_killed",
+    "test_intake_killed",
+    "test_mail_through_faults",
+    "test_rules_agree",
+    "test_rules_agree_drawn",
+    "test_simulator",
+}
 
 warnings.simplefilter("ignore")
 
