@@ -8,7 +8,9 @@ from smpplib import gsm
 from rapport.access.scope import Scope
 from rapport.channels import addresses
 from rapport.channels.sms import numbers
+from rapport.channels.sms.long_texts import MOST_TEXTS, LongTexts, Part, Sender
 from rapport.channels.sms.texts import BASIC, CODES, EXTENSION, Alphabet, outside_gsm, segments_of, size_of
+from rapport.stores import Stores
 
 quick = settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=60)
 PIECES = st.sampled_from(
@@ -137,3 +139,17 @@ def test_the_alphabet_is_that_of_the_standard() -> None:
     }
     assert {letter: CODES[letter] for letter in places} == {letter: bytes([code]) for letter, code in places.items()}
     assert CODES["€"] == b"\x1b\x65"
+
+
+def test_of_texts_that_never_become_whole_the_oldest_is_given_up(stores: Stores) -> None:
+    gathered = LongTexts(stores)
+    senders = [Sender(1, 493, f"+4917139{number:05d}") for number in range(MOST_TEXTS + 1)]
+    for sender in senders:
+        assert gathered.joined(sender, Part(b"ST", 7, 2, 1)) is None
+    last = Part(b"OP", 7, 2, 2)
+    assert gathered.joined(senders[0], last) is None, "its first part is gone"
+    assert gathered.joined(senders[-1], last) == b"STOP"
+    assert gathered.joined(senders[-1], last) == b"STOP", "the part may come again until the text is recorded"
+    gathered.forget(senders[-1], last)
+    assert gathered.joined(senders[-1], last) is None
+    assert gathered.joined(senders[5], Part(b"STOP")) == b"STOP"
