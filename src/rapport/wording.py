@@ -43,6 +43,10 @@ WORDS = {
     r"^[^\r\n]*$": "must be one line",
     r"^([01]\d|2[0-3]):[0-5]\d$": "must be a time such as 09:30",
     r"^[A-Za-z0-9_]{1,50}$": "must be 1 to 50 letters, digits or underscores",
+    r"^[A-Za-z0-9-]*$": "must have letters, digits and hyphens only",
+    r"^(\*\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$": (
+        "must be a host in lower case, such as shop.example.com, or *.example.com for all hosts below one"
+    ),
     r"^[A-Za-z_][A-Za-z0-9_]{0,127}$": "must be 1 to 128 letters, digits or underscores, and begin with no digit",
     r"^(new|active|reactivated|churn|dormant)$": "must be 'new', 'active', 'reactivated', 'churn' or 'dormant'",
     r"^[a-z ]*$": "must be a state, in lower case",

@@ -186,6 +186,25 @@ def test_files_that_were_written_anew_are_copied_anew(tenant: Scope, api: httpx.
     engagements.write_again(tenant, {(made.campaign_id, made.channel_id, made.recipient_group_id)})
     carry_out(tenant, timedelta(hours=2))
     assert copy.read_bytes() == contents(tenant, made)[f"metadata_{made.id}"]
+    hook = webhooks.webhook(tenant, EXTERNAL)
+    assert hook is not None
+    webhooks.delete_webhook(tenant, EXTERNAL)
+    engagements.write_again(tenant, {(made.campaign_id, made.channel_id, made.recipient_group_id)})
+    webhooks.set_webhook(tenant, EXTERNAL, hook.url, hook.name, hook.rows_per_file, hook.attributes)
+    carry_out(tenant, timedelta(hours=2))
+    assert not copy.exists(), "without a webhook nobody is to have the files"
+
+
+def test_while_what_goes_out_is_held_nothing_is_copied(tenant: Scope, api: httpx.Client, root: Path) -> None:
+    put(api, f"file://{root}/held")
+    tenant.stores.settings.outbound = "off"
+    try:
+        made = executed(tenant)
+    finally:
+        tenant.stores.settings.outbound = "on"
+    assert (made.copy_state, made.copy_attempts) == (CopyState.WAITING, 0) and not (root / "held").exists()
+    carry_out(tenant, timedelta(hours=2))
+    assert (root / "held" / made.folder / f"metadata_{made.id}").exists()
 
 
 @pytest.mark.parametrize(

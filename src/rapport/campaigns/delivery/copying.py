@@ -18,6 +18,7 @@ from rapport.campaigns.models import Engagement
 from rapport.campaigns.states import CopyState, RunState
 from rapport.errors import Invalid
 from rapport.stores import Stores
+from rapport.stores.holds import is_held
 from rapport.stores.outside import buckets
 from rapport.stores.outside.buckets import Bucket, BucketFailure
 
@@ -43,18 +44,20 @@ STATES = {"waiting": CopyState.WAITING, "leaving": CopyState.LEAVING}
 
 
 def begin(scope: Scope, engagement_id: int, files: int) -> None:
-    """Copy the files of an engagement, if the tenant has a bucket: now, unless other copies fail; else they wait."""
+    """Copy the files of an engagement, if the tenant has a bucket: now, unless other copies fail or what goes out is
+    held; else they wait.
+    """
     if not _has_bucket(scope):
         return
     now = scope.clock.now()
     with scope.records() as session:
         engagement = session.get_one(Engagement, (scope.tenant_id, engagement_id))
         engagement.files = files
-        is_failing = _others_fail(scope, session, engagement_id)
+        waits = is_held(scope.stores) or _others_fail(scope, session, engagement_id)
         engagement.copy_state, engagement.copy_error = CopyState.WAITING, ""
-        engagement.copy_attempts = 0 if is_failing else 1
-        engagement.copy_due_at = now if is_failing else now + CLAIM
-    if not is_failing:
+        engagement.copy_attempts = 0 if waits else 1
+        engagement.copy_due_at = now if waits else now + CLAIM
+    if not waits:
         _attempt(scope, engagement_id)
 
 
@@ -71,6 +74,12 @@ def withdraw(scope: Scope, engagement: Engagement) -> None:
     if engagement.copy_state != CopyState.NONE:
         engagement.copy_state, engagement.copy_due_at = CopyState.LEAVING, scope.clock.now()
         engagement.copy_attempts = 0
+
+
+def end(scope: Scope, engagement_id: int) -> None:
+    """Have the copy of an engagement deleted whose files were."""
+    with scope.records() as session:
+        withdraw(scope, session.get_one(Engagement, (scope.tenant_id, engagement_id), with_for_update=True))
 
 
 def carry_out_next(stores: Stores) -> bool:

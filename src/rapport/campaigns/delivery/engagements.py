@@ -265,6 +265,7 @@ def write_again(scope: Scope, places: Collection[UnitKey]) -> None:
         hook = webhook(scope, engagement.channel_id)
         if hook is None:
             sealed.drop(sealed.home(scope, engagement.folder))
+            copying.end(scope, engagement.id)
         else:
             _write(scope, unit_of(scope, occurrence(scope, unit_key[0]), *unit_key[1:]), hook, engagement)
             copying.renew(scope, engagement.id)
