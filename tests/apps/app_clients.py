@@ -12,6 +12,7 @@ import httpx
 from sqlalchemy import select
 
 from rapport.access.scope import Scope
+from rapport.apps.devices import Device
 from rapport.apps.models import Install
 
 POINT = "B" + "A" * 86  # 65 bytes in base64url
@@ -51,6 +52,11 @@ def event(event_type: str, data: Any = None, **members: Any) -> dict[str, Any]:
     """An event as the SDKs write it."""
     now = int(time.time() * 1000)
     return {"type": event_type, "uuid": str(uuid.uuid4()), "timestamp": now, "data": data} | members
+
+
+def device_of(install: Install) -> Device:
+    """An install as push services are asked about it."""
+    return Device(*(getattr(install, name) for name in Device._fields))
 
 
 def milliseconds(at: datetime) -> int:

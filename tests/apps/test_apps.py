@@ -10,12 +10,14 @@ from typing import Any
 
 import httpx
 import pytest
+from app_clients import device_of
 from sqlalchemy import text
 
 from rapport.access import keys
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
 from rapport.apps import definitions, service
+from rapport.apps.devices import Refusal, note_refusals, token_ended
 from rapport.apps.models import Install, ProviderError
 from rapport.errors import Unauthorized
 
@@ -168,7 +170,7 @@ def test_a_deleted_app_takes_its_installs_along(scope: Scope, api: httpx.Client)
     app, kept = created(api), created(api)
     gone = installed(scope, app["id"], "gone", "Deleted-1")
     installed(scope, kept["id"], "kept", "Deleted-1")
-    service.note_provider_error(scope, gone, "fcm", 500, "INTERNAL")
+    note_refusals(scope, [Refusal(device_of(gone), "fcm", 500, "INTERNAL")])
     assert api.delete(f"{APPS}/{app['id']}").status_code == 204
     assert api.get(f"{APPS}/{app['id']}").json()["detail"] == f"There is no app {app['id']}."
     assert [install.install_id for install in service.installs_of(scope, ["Deleted-1"])["Deleted-1"]] == ["kept"]
@@ -214,9 +216,9 @@ def test_installs_of_customers(scope: Scope, api: httpx.Client, neighbour: Scope
 def test_a_token_ends_unless_another_took_its_place(scope: Scope, api: httpx.Client) -> None:
     app_id = created(api)["id"]
     install = installed(scope, app_id, "ending", "Ending-1", token="fcm-1", token_type=2, token_key="k1")
-    assert service.token_ended(scope, install, "fcm-0", "UNREGISTERED") is False
+    assert token_ended(scope, device_of(install)._replace(token="fcm-0"), "UNREGISTERED") is False
     assert service.installs_of(scope, ["Ending-1"])["Ending-1"][0].token == "fcm-1"
-    assert service.token_ended(scope, install, "fcm-1", "UNREGISTERED") is True
+    assert token_ended(scope, device_of(install), "UNREGISTERED") is True
     ended = service.installs_of(scope, ["Ending-1"])["Ending-1"][0]
     assert (ended.token, ended.token_type, ended.token_end_reason) == (None, None, "UNREGISTERED")
     assert ended.token_ended_at is not None

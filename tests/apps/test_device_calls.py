@@ -8,13 +8,13 @@ from typing import Any
 
 import httpx
 import pytest
-from app_clients import AppClient, app_client, event, milliseconds
+from app_clients import AppClient, app_client, device_of, event, milliseconds
 from sqlalchemy import text
 
 from rapport.access import keys
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
-from rapport.apps import service
+from rapport.apps.devices import Refusal, note_refusals
 from rapport.apps.models import Install
 from rapport.apps.retention import drop_old
 from rapport.channels.messages import Origin
@@ -136,7 +136,7 @@ def test_opens_of_a_push_count_for_its_campaign(app: AppClient, scope: Scope) ->
     at = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=3)
     reports = [
         event("k.message.delivered", {"type": 1, "id": number}, timestamp=milliseconds(at)),
-        event("k.message.opened", {"type": 1, "id": number}, timestamp=milliseconds(at), userId="Opens-0"),
+        event("k.message.opened", {"type": 1, "id": number}, timestamp=milliseconds(at), userId="opens-1"),
         event("k.message.dismissed", {"type": 1, "id": number}),
         event("k.message.opened", {"type": 2, "id": number}),
         event("k.message.opened", {"type": 1, "id": number + 1000}),
@@ -148,9 +148,25 @@ def test_opens_of_a_push_count_for_its_campaign(app: AppClient, scope: Scope) ->
     assert [row[:4] for row in rows] == [
         ("opened", "Opens-1", 901, 31),
         ("delivered", "Opens-1", 901, 31),
-        ("opened", "Opens-0", 901, 31),
+        ("opened", "Opens-1", 901, 31),
     ]
     assert [row[4] for row in rows[1:]] == [at, at]
+
+
+def test_an_open_counts_for_whose_the_install_was_and_for_nobody_else(app: AppClient, scope: Scope) -> None:
+    number = number_of(scope, Origin(channel_id=901, campaign_id=7003, template_id=31))
+
+    def opened(customer_id: str) -> dict[str, Any]:
+        return event("k.message.opened", {"type": 1, "id": number}, userId=customer_id)
+
+    def associated(customer_id: str) -> dict[str, Any]:
+        return event("k.stats.userAssociated", {"id": customer_id})
+
+    app.sent("claims", opened("Claims-1"), opened("claims"))  # nobody is known yet
+    batch = [associated("Claims-1"), opened("Claims-1"), opened("Claims-2"), associated("Claims-2"), opened("Claims-2")]
+    assert app.sent("claims", *batch).json()["message"] == "5 of 5 events"
+    app.sent("claims", opened("Claims-1"))
+    assert [customer_id for _, customer_id, *_ in come_back(scope, 7003)] == ["Claims-1", "Claims-2"]
 
 
 def test_opens_that_nobody_known_made_count_for_nobody(
@@ -219,8 +235,8 @@ def test_management_shows_installs_and_errors(
     assert (shown["push_service"], shown["token"], shown["customer_id"]) == ("hms", "shown-1", "Shown-1")
     install = stored(app, "shown-1")
     for status in (500, 404):
-        service.note_provider_error(scope, install, "hms", status, f"reason {status}")
-    service.note_provider_error(scope, stored(app, "shown-2"), "hms", 0, "no answer")
+        note_refusals(scope, [Refusal(device_of(install), "hms", status, f"reason {status}")])
+    note_refusals(scope, [Refusal(device_of(stored(app, "shown-2")), "hms", 0, "no answer")])
     errors = api.get(f"{home}/push-errors", params={"install_id": "shown-1"}).json()
     assert [(error["status"], error["reason"], error["customer_id"]) for error in errors] == [
         (404, "reason 404", "Shown-1"),
@@ -243,7 +259,7 @@ def test_management_shows_installs_and_errors(
 
 def test_old_errors_and_keys_of_events_go(app: AppClient, scope: Scope) -> None:
     app.tell("kept", "k.fg")
-    service.note_provider_error(scope, stored(app, "kept"), "fcm", 500, "old")
+    note_refusals(scope, [Refusal(device_of(stored(app, "kept")), "fcm", 500, "old")])
 
     def counts() -> list[int]:
         tables = ("device_event_keys", "provider_errors")

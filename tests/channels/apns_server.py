@@ -18,6 +18,8 @@ from h2.events import ConnectionTerminated, DataReceived, RequestReceived, Strea
 from h2.settings import SettingCodes
 
 OK = (200, {}, "")
+# Instead of an answer: the request is refused before it is looked at, or the connection breaks.
+REFUSED, BROKEN = (1, {}, ""), (2, {}, "")
 
 
 @dataclass
@@ -103,7 +105,12 @@ class Protocol(asyncio.Protocol):
         if self._server.keeps:
             self._server.taken.append(taken)
         answered = self._server.answer(taken)
-        if answered is not None:
+        if answered == REFUSED:
+            self._h2.reset_stream(stream_id, ErrorCodes.REFUSED_STREAM)
+        elif answered == BROKEN:
+            self._flush()
+            self._transport.abort()
+        elif answered is not None:
             status, more, word = answered
             content = json.dumps({"reason": word}).encode() if word else b""
             named = [(":status", str(status)), ("apns-id", headers.get("apns-id", "")), *more.items()]

@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 Reply = tuple[int, dict[str, str], Any]
+# Instead of an answer: the connection is closed once the request has come.
+DROPPED: Reply = (0, {}, None)
 
 
 @dataclass
@@ -61,6 +63,9 @@ def serving(answer: Callable[[Request], Reply]) -> Iterator[Service]:
             request = Request(self.path, {name.lower(): value for name, value in self.headers.items()}, body)
             service.requests.append(request)
             status, headers, content = service.answer(request)
+            if not status:
+                self.close_connection = True
+                return
             written = b"" if content is None else json.dumps(content).encode()
             self.send_response(status)
             for name, value in {"Content-Length": str(len(written)), **headers}.items():

@@ -2,26 +2,33 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import apns_server
 import httpx
+import push_services
 import pytest
 from apns_server import ApnsServer
 from asked_firings import campaign, fire, firing
 from campaign_tenant import DATA_DATE, NOW, TODAY, add_action, add_group, add_series, group, outcomes, publish
 from gateway_server import eventually
 from push_tenant import ACCOUNTS, PUSH, add_app, add_install
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope, scope_of
+from rapport.apps.states import TokenType
 from rapport.campaigns.cycle import tasks
-from rapport.campaigns.occurrences import plan_next_run
+from rapport.campaigns.occurrences import occurrence, plan_next_run
 from rapport.campaigns.runs import processing
+from rapport.channels import service as channels
 from rapport.channels.models import Channel
 from rapport.channels.push import numbers
+from rapport.delivery import pacing
+from rapport.delivery.models import OutboxMessage
+from rapport.messaging import templates
 from rapport.realtime.matching import releasing
 from rapport.realtime.sending import Sender
 
@@ -129,6 +136,79 @@ def test_a_campaign_reaches_the_devices_of_its_customers(tenant: Scope, apns: Ap
     assert taken.headers["apns-collapse-id"] == "sale"
     origin = numbers.origins_of(tenant, {mark["data"]["id"]})[mark["data"]["id"]]
     assert (mark["type"], origin.campaign_id, origin.channel_id, origin.template_id) == (1, number, PUSH, 7)
+
+
+def google(request: push_services.Request) -> push_services.Reply:
+    if request.path == "/token":
+        return 200, {}, {"access_token": "g-1", "expires_in": 3600}
+    return 200, {}, {"name": "projects/shop-1/messages/1"}
+
+
+def due_run(tenant: Scope, name: str, devices: list[tuple[str, str, TokenType]]) -> int:
+    """A run that is due to customers with these devices, by a channel and an app of its own."""
+    app_id = add_app(tenant, name)
+    channel = channels.create_channel(tenant, name, "push", settings={**ACCOUNTS, "app_id": app_id})
+    template = templates.create_template(tenant, channel.id, "Hello", "Hi", "", "There").id
+    for who, token, kind in devices:
+        add_install(tenant, app_id, who, token, kind)
+    places = [group(add_action(tenant, name).id, (channel.id, template))]
+    rules = {"include_all": True}
+    series = add_series(tenant, add_group(tenant, name, "NL"), places, rules=rules, control_share=0)
+    tenant.clock.set(NOW)
+    number = plan_next_run(tenant, series.id, TODAY)
+    processing.prepare_members(tenant, number, DATA_DATE)
+    processing.process(tenant, number, DATA_DATE)
+    tenant.clock.set(NOW + timedelta(hours=1))
+    return number
+
+
+def under_way(tenant: Scope, number: int) -> dict[str, tuple[str, str]]:
+    """How the messages of a run stand."""
+    row = OutboxMessage
+    query = select(row.customer_id, row.state, row.reason)
+    with tenant.reads() as session:
+        rows = session.execute(query.where(row.tenant_id == tenant.tenant_id, row.source_id == number)).all()
+    return {who: (state, reason) for who, state, reason in rows}
+
+
+AWAY = ("pending", "APNs cannot be reached")
+
+
+def test_a_provider_that_is_away_holds_up_no_other(tenant: Scope, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = tenant.stores.settings
+    monkeypatch.setattr(pacing, "FIRST_WAIT", 0.05)
+    with apns_server.serving() as closed:
+        port = closed.port
+    apple, android = TokenType.APNS, TokenType.FCM
+    devices = [("A", "aa11", apple), ("C", "g-c", android), ("dead", "dd11", apple), ("dead", "g-dead", android)]
+    number = due_run(tenant, "With a provider that is away", devices)
+    with push_services.serving(google) as fcm, ThreadPoolExecutor() as thread:
+        monkeypatch.setattr(settings, "apns_url", f"http://127.0.0.1:{port}")
+        monkeypatch.setattr(settings, "fcm_url", fcm.url)
+        monkeypatch.setattr(settings, "fcm_token_url", f"{fcm.url}/token")
+        run = thread.submit(tasks.execute_due, tenant)
+        wanted = {"A": AWAY, "C": ("sent", ""), "dead": ("sent", "")}
+        eventually(lambda: under_way(tenant, number) == wanted)
+        tokens = [each.json()["message"]["token"] for each in fcm.requests if each.path != "/token"]
+        assert sorted(tokens) == ["g-c", "g-dead"] and occurrence(tenant, number).state == "executing"
+        with apns_server.serving(port=port) as back:
+            run.result(60)
+    assert [taken.token for taken in back.taken if taken.token == "aa11"] == ["aa11"]
+    told = {row[0]: row[2] for row in outcomes(tenant, number)}
+    assert told == {"A": "sent", "B": "suppressed", "C": "sent", "dead": "sent", "late": "no address"}
+
+
+def test_what_waits_for_a_provider_too_long_fails(tenant: Scope, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pacing, "FIRST_WAIT", 0.05)
+    monkeypatch.setattr(tenant.stores.settings, "apns_url", "http://127.0.0.1:9")
+    number = due_run(tenant, "With a provider that is gone", [("A", "aa21", TokenType.APNS)])
+    with ThreadPoolExecutor() as thread:
+        run = thread.submit(tasks.execute_due, tenant)
+        eventually(lambda: under_way(tenant, number) == {"A": AWAY})
+        tenant.clock.set(NOW + timedelta(hours=14))
+        run.result(60)
+    told = {row[0]: row[2:] for row in outcomes(tenant, number)}
+    assert told["A"] == ("failed", "Not sent: it could be sent only more than 12 hours late.")
 
 
 def test_a_firing_reaches_the_devices_at_once(tenant: Scope, apns: ApnsServer) -> None:

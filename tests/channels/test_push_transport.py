@@ -218,6 +218,35 @@ def test_a_silent_service_is_in_doubt(scope: Scope, app_id: int, apns: ApnsServe
     )
 
 
+def test_a_connection_that_breaks_leaves_in_doubt_what_had_no_answer(
+    scope: Scope, app_id: int, apns: ApnsServer
+) -> None:
+    apns.answer = lambda taken: apns_server.BROKEN if taken.token == "aa02" else apns_server.OK
+    messages = [message(f"C{n}", n) for n in (1, 2, 3)]
+    for n in (1, 2, 3):
+        add_install(scope, app_id, f"C{n}", f"aa0{n}")
+    transport = PushTransport(scope, PushSettings(**ACCOUNTS), float("inf"))
+    try:
+        first = {receipt.message_id: receipt for receipt in transport.send(messages)}
+        apns.answer = lambda taken: apns_server.OK
+        in_doubt = [one for one in messages if first[one.message_id].outcome == "failed"]
+        again = list(transport.send(in_doubt))
+    finally:
+        transport.close()
+    second = first[f"{2:040x}"]
+    assert (second.outcome, second.permanent, second.away) == ("failed", False, False)
+    assert first[f"{1:040x}"].outcome == "sent" and {receipt.outcome for receipt in again} == {"sent"}
+    assert len({taken.headers["apns-id"] for taken in apns.by_token()["aa02"]}) == 1
+
+
+def test_a_request_that_was_not_looked_at_is_made_again_at_once(scope: Scope, app_id: int, apns: ApnsServer) -> None:
+    answers = [apns_server.OK, apns_server.REFUSED, apns_server.REFUSED]
+    apns.answer = lambda taken: answers.pop()
+    add_install(scope, app_id, "Ann", "aa01")
+    assert sent(scope, [message("Ann")])[f"{1:040x}"].outcome == "sent"
+    assert len(apns.taken) == 3
+
+
 def test_installs_of_the_sandbox_and_tls(
     scope: Scope, app_id: int, apns: ApnsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -267,6 +296,94 @@ def test_a_token_that_google_takes_no_more_is_replaced(scope: Scope, app_id: int
     add_install(scope, app_id, "Ann", "t1", TokenType.FCM)
     assert sent(scope, [message("Ann")])[f"{1:040x}"].outcome == "sent"
     assert issued == ["g-1", "g-2"]
+
+
+def outcome(receipt: Receipt) -> tuple[str, bool, bool, float]:
+    return receipt.reason, receipt.permanent, receipt.away, receipt.retry_after
+
+
+@pytest.mark.parametrize(
+    ("reply", "told"),
+    [
+        ((503, {"Retry-After": "20"}, {"error": {"status": "UNAVAILABLE"}}), ("FCM answered 503 UNAVAILABLE", 20.0)),
+        ((429, {}, {"error": {"status": "RESOURCE_EXHAUSTED"}}), ("FCM answered 429 RESOURCE_EXHAUSTED", 60.0)),
+        (push_services.DROPPED, ("FCM did not answer", 0.0)),
+    ],
+)
+def test_what_google_cannot_take_now_is_tried_again(
+    scope: Scope, app_id: int, fcm: Service, reply: push_services.Reply, told: tuple[str, float]
+) -> None:
+    fcm.answer = lambda request: google(request) if request.path == "/token" else reply
+    add_install(scope, app_id, "Ann", "t1", TokenType.FCM)
+    reason, seconds = told
+    assert outcome(sent(scope, [message("Ann")])[f"{1:040x}"]) == (reason, False, False, seconds)
+
+
+def test_without_a_token_of_google_messages_wait(scope: Scope, app_id: int, fcm: Service) -> None:
+    fcm.answer = lambda request: (400, {}, {"error": "invalid_grant", "error_description": "Invalid JWT Signature."})
+    add_install(scope, app_id, "Ann", "t1", TokenType.FCM)
+    receipt = sent(scope, [message("Ann")])[f"{1:040x}"]
+    assert outcome(receipt) == ("FCM refused the service account", False, False, 0.0)
+    assert {request.path for request in fcm.requests} == {"/token"}
+    scope.stores.settings.fcm_token_url = "http://127.0.0.1:9/token"
+    receipt = sent(scope, [message("Ann")])[f"{1:040x}"]
+    assert outcome(receipt) == ("the server of access tokens for FCM cannot be reached", False, True, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("login", "reply", "told"),
+    [
+        ((401, {}, {"error": 1101}), None, ("HMS refused the app's id and secret", False, False, 0.0)),
+        (None, (503, {"Retry-After": "20"}, {}), ("HMS answered 503", False, False, 20.0)),
+        (None, (200, {}, {"code": "80300029"}), ("HMS answered 80300029", False, False, 0.0)),
+        (None, push_services.DROPPED, ("HMS did not answer", False, False, 0.0)),
+        (push_services.DROPPED, None, ("the server of access tokens for HMS cannot be reached", False, True, 0.0)),
+    ],
+)
+def test_what_huawei_cannot_take_now_is_tried_again(
+    scope: Scope, app_id: int, monkeypatch: pytest.MonkeyPatch, login: Any, reply: Any, told: Any
+) -> None:
+    def answer(request: Request) -> push_services.Reply:
+        taken = login if request.path == "/oauth" else reply
+        return taken or (200, {}, {"access_token": "h-1", "expires_in": 3600})
+
+    add_install(scope, app_id, "Ann", "t1", TokenType.HMS)
+    with push_services.serving(answer) as service:
+        monkeypatch.setattr(scope.stores.settings, "hms_url", service.url)
+        monkeypatch.setattr(scope.stores.settings, "hms_token_url", f"{service.url}/oauth")
+        assert outcome(sent(scope, [message("Ann")])[f"{1:040x}"]) == told
+
+
+@pytest.mark.parametrize(
+    ("reply", "told"),
+    [
+        ((429, {"Retry-After": "7"}, None), ("web push answered 429", False, False, 7.0)),
+        ((503, {}, None), ("web push answered 503", False, False, 0.0)),
+        ((413, {}, None), ("web push answered 413", True, False, 0.0)),
+        (push_services.DROPPED, ("web push got no answer", False, False, 0.0)),
+    ],
+)
+def test_what_a_browsers_service_cannot_take_now_is_tried_again(
+    scope: Scope, app_id: int, reply: push_services.Reply, told: tuple[str, bool, bool, float]
+) -> None:
+    with push_services.serving(lambda request: reply) as service:
+        add_install(scope, app_id, "Ann", Browser(f"{service.url}/x").subscription, TokenType.WEB_PUSH)
+        assert outcome(sent(scope, [message("Ann")])[f"{1:040x}"]) == told
+
+
+def test_one_provider_that_is_away_is_told_once_and_holds_up_no_other(
+    scope: Scope, app_id: int, fcm: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scope.stores.settings, "apns_url", "http://127.0.0.1:9")
+    before = len(errors(scope))
+    for n in range(30):
+        add_install(scope, app_id, f"C{n}", *((f"{n:04x}",) if n % 2 else (f"t{n}", TokenType.FCM)))
+    add_install(scope, app_id, "C1", "t1", TokenType.FCM)
+    receipts = sent(scope, [message(f"C{n}", n) for n in range(30)])
+    away = {n for n in range(30) if receipts[f"{n:040x}"].away}
+    assert away == set(range(3, 30, 2)), "one device is enough"
+    assert {receipts[f"{n:040x}"].outcome for n in set(range(30)) - away} == {"sent"}
+    assert errors(scope)[before:] == [("apns", 0, "APNs cannot be reached")]
 
 
 def test_huawei_gets_the_same_data(scope: Scope, app_id: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -95,13 +95,15 @@ def carry_out(
         install = _locked(scope, session, app, install_id)
         fresh = _fresh(scope, session, app, events)
         reporting = [event for event in fresh if event.about]
+        reports: list[MessageReport] = []
         for event in fresh:
             if event.change:
                 _change(scope, session, install, event, erased)
+            if event.about:
+                reports.append(_report(install, event, event.about, erased))
         install.seen_at = scope.clock.now()
         _remember(scope, session, app, [event for event in fresh if not event.about])
-    if reporting:
-        reports = [_report(install, event, erased) for event in reporting]
+    if reports:
         for sink in sinks:
             sink.record(scope, reports)
         with scope.records() as session:
@@ -209,9 +211,12 @@ def _take_token(scope: Scope, session: Session, install: Install, token_key: str
     session.execute(update(Install).where(*others).values(**values), execution_options={"synchronize_session": False})
 
 
-def _report(install: Install, event: DeviceEvent, erased: set[str]) -> MessageReport:
-    assert event.about is not None  # noqa: S101 - tells the type checker
-    customer_id = event.customer_id or install.customer_id
-    if customer_id and customer_id.lower() in erased:
-        customer_id = None
-    return MessageReport(*event.about, install.app_id, install.install_id, customer_id, event.at, event.key, event.data)
+def _report(install: Install, event: DeviceEvent, about: AboutMessage, erased: set[str]) -> MessageReport:
+    """What an event tells of a message, as the install stood when it was told.
+
+    The install says whose it is: whatever names another customer is told for nobody, or anybody with the app's key
+    could tell things of everybody.
+    """
+    is_theirs = event.customer_id is None or event.customer_id.lower() == install.person
+    customer_id = install.customer_id if is_theirs and install.person not in erased else None
+    return MessageReport(*about, install.app_id, install.install_id, customer_id, event.at, event.key, event.data)

@@ -30,8 +30,8 @@ class AboutMessage(NamedTuple):
 class MessageReport:
     """What an install told of a message, by the message's number: of push and in-app that of a part.
 
-    customer_id is whose the install was at that time, None when nobody was known; event_id is the sender's. details
-    are the members of the event.
+    customer_id is whose the install was at that time; None when nobody was known, or the event named somebody else.
+    event_id is the sender's, details are the members of the event.
     """
 
     type: MessageType

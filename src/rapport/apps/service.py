@@ -1,30 +1,26 @@
-"""What channels ask of apps: which installs a customer has, and how a push to one of them went wrong."""
+"""What channels ask of apps: who has an install that can do something, and which installs a customer has."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, func, select
 
 from rapport.access.scope import Scope
 from rapport.apps.credentials import app_by_key, authenticated
-from rapport.apps.models import Install, ProviderError
+from rapport.apps.models import Install
 
 __all__ = [
     "Ability",
     "app_by_key",
     "authenticated",
-    "install",
     "installs_by_id",
     "installs_of",
     "installs_with_token",
-    "note_provider_error",
     "persons_stand",
     "persons_with",
-    "token_ended",
 ]
 
-LONGEST_REASON = 300
 READ_TOGETHER = 5000
 
 
@@ -82,12 +78,6 @@ def installs_of(scope: Scope, customer_ids: Collection[str], app_id: int | None 
     return by_customer
 
 
-def install(scope: Scope, app_id: int, install_id: str) -> Install | None:
-    """An install of an app; None where there is none of this id."""
-    with scope.reads() as session:
-        return session.get(Install, (scope.tenant_id, app_id, install_id))
-
-
 def installs_by_id(scope: Scope, app_id: int, install_ids: Collection[str]) -> list[Install]:
     """The installs of an app of these ids; those that there are not are absent."""
     statement = select(Install).where(
@@ -113,40 +103,3 @@ def installs_with_token(scope: Scope, app_id: int) -> Iterator[Install]:
         if len(part) < READ_TOGETHER:
             return
         after = part[-1].install_id
-
-
-def token_ended(scope: Scope, install: Install, token: str, reason: str) -> bool:
-    """End a push token that its push service says is dead; whether it was still the install's.
-
-    A token that the app has registered meanwhile stays.
-    """
-    this = (
-        Install.tenant_id == scope.tenant_id,
-        Install.app_id == install.app_id,
-        Install.install_id == install.install_id,
-        Install.token == token,
-    )
-    ended = {"token_ended_at": scope.clock.now(), "token_end_reason": reason[:LONGEST_REASON]}
-    with scope.records() as session:
-        statement = update(Install).where(*this).values(token=None, token_type=None, token_key=None, **ended)
-        return session.execute(statement.returning(Install.install_id)).one_or_none() is not None
-
-
-def note_provider_error(scope: Scope, install: Install, provider: str, status: int, reason: str) -> None:
-    """Keep for the log of provider errors that a push service refused a push to an install.
-
-    provider is its short name, such as apns; status its HTTP status, 0 where it gave none.
-    """
-    error = ProviderError(
-        tenant_id=scope.tenant_id,
-        app_id=install.app_id,
-        install_id=install.install_id,
-        customer_id=install.customer_id,
-        person=install.person,
-        provider=provider,
-        status=status,
-        reason=reason[:LONGEST_REASON],
-        at=scope.clock.now(),
-    )
-    with scope.records() as session:
-        session.add(error)

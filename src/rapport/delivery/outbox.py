@@ -14,14 +14,15 @@ source that has a sender in its own process may enter them claimed, and hand the
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, CursorResult, RowMapping, text
+from sqlalchemy import Connection, CursorResult, RowMapping, TextClause, text
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
-from rapport.delivery.ids import message_id
+from rapport.delivery.ids import message_id_sql
 from rapport.delivery.models import DUE as DUE_AT
 from rapport.delivery.models import IS_OPEN, Source, State
 from rapport.stores.workers.listening import Topic, publish
@@ -37,16 +38,24 @@ INSERT = f"""
         entry.template_id, entry.action_id, entry.promo_code, :batch, entry.message_id, entry.state, entry.reason,
         entry.due_at, 0, CASE WHEN entry.state = '{State.CLAIMED}' THEN 1 ELSE 0 END
 """
+# A message of a batch is claimed at once, unless it waits for an instant.
+ENTRIES = f"""
+    FROM (
+        SELECT given.source_id, given.channel_id, given.customer_id, given.recipient_group_id, given.template_id,
+            given.action_id, given.promo_code, given.reason, given.due_at, {{message_id}} AS message_id,
+            CASE WHEN CAST(:batch AS integer) IS NULL OR given.due_at IS NOT NULL THEN given.state
+                ELSE '{State.CLAIMED}' END AS state
+        FROM json_to_recordset(CAST(:entries AS json)) AS given (source_id bigint, channel_id int, customer_id text,
+            recipient_group_id int, template_id int, action_id int, promo_code text, state text, reason text,
+            due_at timestamptz)
+    ) AS entry
+"""
 # Whoever enters a batch again claims what of it is in doubt: it was claimed, and whether it left nobody knows.
-ENTER = text(f"""
-    {INSERT}
-    FROM json_to_recordset(CAST(:entries AS json)) AS entry (source_id bigint, channel_id int, customer_id text,
-        recipient_group_id int, template_id int, action_id int, promo_code text, message_id text, state text,
-        reason text, due_at timestamptz)
+ENTER = f"""
+    {INSERT} {ENTRIES}
     ON CONFLICT (tenant_id, source, source_id, channel_id, customer_id) DO UPDATE SET claims = messages.claims + 1
         WHERE messages.state = '{State.CLAIMED}' AND messages.batch = excluded.batch
-    RETURNING *
-""")
+"""
 # For a source that enters its own rows and their messages in one statement, where it has the entries as a table.
 ENTER_TABLE = f"{INSERT} FROM entry RETURNING *"
 
@@ -137,6 +146,15 @@ GIVE_UP_LATE = text(f"""
     UPDATE messages SET state = '{State.FAILED}', reason = :reason, claims = messages.claims + 1, batch = :batch
     FROM picked WHERE messages.id = picked.id
 """)
+# What waits for the same thing and is due before it comes.
+PUT_OFF = text(f"""
+    WITH picked AS MATERIALIZED (
+        SELECT id FROM messages
+        WHERE {OF_MAILING} AND state = '{State.PENDING}' AND reason = :reason AND due_at < :until
+        ORDER BY id FOR UPDATE
+    )
+    UPDATE messages SET due_at = :until FROM picked WHERE messages.id = picked.id
+""")
 GIVE_UP = text(f"""
     WITH picked AS MATERIALIZED (SELECT id FROM messages WHERE {OF_MAILING} AND {IS_OPEN} ORDER BY id FOR UPDATE)
     UPDATE messages SET state = '{State.FAILED}', reason = :reason, claims = messages.claims + 1
@@ -183,9 +201,6 @@ class Entry:
     due_at: datetime | None = None
 
 
-ENTERED = [member.name for member in fields(Entry)]
-
-
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A message that is the caller's to send. attempts are those before this one; claims is the number of the claim."""
@@ -203,6 +218,9 @@ class Claim:
     message_id: str
     attempts: int
     claims: int
+
+
+OF_CLAIM = [member.name for member in fields(Claim)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,23 +256,25 @@ def enter(
     With a batch they are claimed at once, unless they wait for an instant. Of a batch that is entered again the claims
     are those in doubt: entered, claimed and not settled.
     """
-    rows = [
-        {
-            **{name: getattr(entry, name) for name in ENTERED},
-            "state": entry.state if batch is None or entry.due_at is not None else State.CLAIMED,
-            "message_id": message_id(scope.tenant_id, source, entry.source_id, entry.channel_id, entry.customer_id),
-        }
-        for entry in entries
-    ]
-    if not rows:
+    if not entries:
         return []
-    parameters = {"tenant_id": scope.tenant_id, "source": source, "batch": batch, "entries": _json(rows)}
-    entered = records.execute(ENTER, parameters).mappings().all()
+    parameters = {"tenant_id": scope.tenant_id, "source": source, "batch": batch}
+    parameters["entries"] = orjson.dumps(entries).decode()
+    entered = records.execute(_enter(source, tells_claims=batch is not None), parameters)
     if batch is not None:
-        return [claim_of(row) for row in entered if row["state"] == State.CLAIMED]
-    if any(row["state"] == State.PENDING for row in rows):
+        claimed = (row for row in entered if row.state == State.CLAIMED)
+        return [Claim(id_, tenant_id, source, *others) for id_, tenant_id, _, *others, _ in claimed]
+    if any(entry.state is State.PENDING for entry in entries):
         publish(records, Topic.MESSAGES)
     return []
+
+
+@cache
+def _enter(source: Source, *, tells_claims: bool) -> TextClause:
+    """The statement by which messages of a source are entered."""
+    place = ("given.source_id", "given.channel_id", "given.customer_id")
+    statement = ENTER.format(message_id=message_id_sql("CAST(:tenant_id AS integer)", source, *place))
+    return text(f"{statement} RETURNING {', '.join(OF_CLAIM)}, state" if tells_claims else statement)
 
 
 def claim_due(
@@ -320,6 +340,11 @@ def settle(scope: Scope, records: Records, settled: Sequence[Settled]) -> int:
     return _changed(records.execute(SETTLE, {"tenant_id": scope.tenant_id, "settled": _json(rows)}))
 
 
+def put_off(records: Records, mailing: Mailing, reason: str, until: datetime) -> None:
+    """Let everything wait until an instant that waits for the same reason and is due before."""
+    records.execute(PUT_OFF, {**asdict(mailing), "reason": reason[:REASON_LENGTH], "until": until})
+
+
 def give_up(records: Records, mailing: Mailing, reason: str) -> None:
     """Let everything fail that is not settled; whoever has claimed some of it cannot settle it any more."""
     records.execute(GIVE_UP, {**asdict(mailing), "reason": reason[:REASON_LENGTH]})
@@ -354,21 +379,8 @@ def _claimed(records: Records, picked: str, parameters: Mapping[str, Any]) -> li
 
 def claim_of(row: RowMapping) -> Claim:
     """The claim that a row of messages is, to whoever has just made it."""
-    return Claim(
-        id=row["id"],
-        tenant_id=row["tenant_id"],
-        source=Source(row["source"]),
-        source_id=row["source_id"],
-        channel_id=row["channel_id"],
-        customer_id=row["customer_id"],
-        recipient_group_id=row["recipient_group_id"],
-        template_id=row["template_id"],
-        action_id=row["action_id"],
-        promo_code=row["promo_code"],
-        message_id=row["message_id"],
-        attempts=row["attempts"],
-        claims=row["claims"],
-    )
+    members = {name: row[name] for name in OF_CLAIM}
+    return Claim(**members | {"source": Source(row["source"])})
 
 
 def _json(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -18,6 +18,7 @@ from rapport.access.scope import Scope
 from rapport.channels.messages import Message, Receipt
 from rapport.channels.models import Channel
 from rapport.delivery.models import MailLane, Source, State
+from rapport.delivery.outbox import Claim
 from rapport.notifications.deliverer import OUTSIDE_CLOCK
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
@@ -26,6 +27,9 @@ HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 SIGNS, OF_SLOWNESS, SLOW_SECONDS = 20, 5, 5.0
 # For so long at first, each time twice as long as the time before; a provider may ask for longer.
 FIRST_REST, LONGEST_REST = MINUTE, HOUR
+
+# Seconds that a message waits whose server cannot be reached, each time twice as long.
+FIRST_WAIT, LONGEST_WAIT = 2.5, 300.0
 
 # Before the names of the lanes of transactional mail.
 TRANSACTIONAL = "trans "
@@ -50,6 +54,11 @@ REST = text("""
     ON CONFLICT (tenant_id, channel_id, name) DO UPDATE SET
         rests = :rests, resting_until = greatest(lane.resting_until, excluded.resting_until)
 """)
+
+
+def pause_of(claim: Claim) -> timedelta:
+    """How long a claimed message waits whose server cannot be reached."""
+    return timedelta(seconds=min(FIRST_WAIT * 2.0 ** min(claim.claims, 10), LONGEST_WAIT))
 
 
 class Pace:

@@ -22,7 +22,7 @@ from rapport.channels.models import Channel
 from rapport.delivery import outbox
 from rapport.delivery.models import Source, State
 from rapport.delivery.outbox import Claim, Settled
-from rapport.delivery.pacing import Pace
+from rapport.delivery.pacing import Pace, pause_of
 from rapport.delivery.precedence import precedence
 from rapport.delivery.sources import MessageSource
 from rapport.delivery.transports import transports
@@ -45,8 +45,6 @@ BATCH = 25
 LANES, LANES_OF_CHANNEL = 32, 4
 LEASE = timedelta(seconds=30)
 RENEW_SECONDS = 8.0
-# Pauses of a message whose server is away, each twice the one before.
-FIRST_WAIT, LONGEST_WAIT = 2.5, 300.0
 
 
 @dataclass(frozen=True)
@@ -271,8 +269,8 @@ class Sender(ClaimingWorker):
         if State(receipt.outcome) is not State.FAILED:
             return Settled(claim, State(receipt.outcome), receipt.reason)
         if receipt.away and not self._messages.is_late(scope, claim):
-            wait = min(FIRST_WAIT * 2.0 ** min(claim.claims, 10), LONGEST_WAIT)
-            return Settled(claim, State.PENDING, receipt.reason, CLOCK.now() + timedelta(seconds=wait), answered=False)
+            due_at = CLOCK.now() + pause_of(claim)
+            return Settled(claim, State.PENDING, receipt.reason, due_at, answered=False)
         if receipt.permanent or receipt.away or claim.attempts >= len(delays):
             return Settled(claim, State.FAILED, receipt.reason, answered=not receipt.away)
         due_at = CLOCK.now() + timedelta(seconds=max(delays[claim.attempts], receipt.retry_after))

@@ -85,6 +85,17 @@ def hold(scope: Scope, held: HeldLease, unit: Unit, until: Mapping[Claim, dateti
     _enter(scope, held, unit, waiting)
 
 
+def put_off(scope: Scope, held: HeldLease, unit: Unit, claims: Sequence[Claim], reason: str, until: datetime) -> None:
+    """Enter that messages were not tried for a reason and wait for an instant, as do others that wait for the same."""
+    _enter(scope, held, unit, [Settled(claimed, State.PENDING, reason, until, answered=False) for claimed in claims])
+    held.note(lambda records: outbox.put_off(records, unit.mailing(scope), reason, until))
+
+
+def fail(scope: Scope, held: HeldLease, unit: Unit, claims: Sequence[Claim], reason: str) -> None:
+    """Enter that messages were not tried and never will be."""
+    _enter(scope, held, unit, [Settled(claimed, State.FAILED, reason, answered=False) for claimed in claims])
+
+
 def _enter(scope: Scope, held: HeldLease, unit: Unit, settled: Sequence[Settled]) -> None:
     if held.note(lambda records: outbox.settle(scope, records, settled)) < len(settled):
         raise LeaseLost(f"Another worker sends campaign {unit.campaign.id} on channel {unit.channel_id} now.")

@@ -29,16 +29,16 @@ def not_quiet(scope: Scope, held: HeldLease, unit: Unit, claims: Sequence[Claim]
     return [claim for claim in claims if claim not in until]
 
 
-def give_up_late(scope: Scope, held: HeldLease, unit: Unit, claims: Sequence[Claim]) -> bool:
-    """Let those of claimed messages fail that have not left and are too late by now; whether these were all."""
+def give_up_late(scope: Scope, held: HeldLease, unit: Unit, claims: Sequence[Claim]) -> list[Claim]:
+    """Let those of claimed messages fail that have not left and are too late by now; the others."""
     before = lateness.late_before(scope, unit)
     if before is None:
-        return False
+        return list(claims)
     late = {customer_id for customer_id, at, _ in _times(scope, unit, claims) if at < before}
     reason = lateness.too_late(scope).message
     settled = [Settled(claim, State.FAILED, reason) for claim in claims if claim.customer_id in late]
     held.note(lambda records: outbox.settle(scope, records, settled))  # what has left already stays as it is
-    return len(late) == len(claims)
+    return [claim for claim in claims if claim.customer_id not in late]
 
 
 def _times(scope: Scope, unit: Unit, claims: Sequence[Claim]) -> list[tuple[str, datetime, str]]:

@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from rapport.access.scope import Scope
 from rapport.access.tenant_settings import tenant_settings
-from rapport.campaigns.delivery import lateness, ledger, own_times, winners
+from rapport.campaigns.delivery import lateness, ledger, own_times, unreached, winners
 from rapport.campaigns.delivery.completion import OPEN, close_rest
 from rapport.campaigns.delivery.settling import Settlements
 from rapport.campaigns.delivery.units import Unit, now_of, row_of, rows_of_unit
@@ -33,7 +33,7 @@ from rapport.delivery.content import Draft, Written
 from rapport.delivery.outbox import Claim
 from rapport.delivery.pacing import Pace
 from rapport.delivery.precedence import precedence
-from rapport.errors import Away, Invalid, NotFound
+from rapport.errors import Invalid, NotFound
 from rapport.messaging.contactability import kept_off as messaging_kept_off
 from rapport.messaging.contactability import purposes
 from rapport.messaging.contactability.kept_off import KeptOff
@@ -231,25 +231,26 @@ def _deliver(scope: Scope, held: HeldLease, unit: Unit, claims: Sequence[Claim],
     channel, tries = channels.channel(scope, unit.channel_id), ledger.Tries(_delays(scope), attempt)
     claim_of = {claim.message_id: claim for claim in claims}
     pace, providers = Pace(scope, channel, claims[0].source), dict[str, str]()
-    away_receipts: list[Receipt] = []
+    away: dict[Claim, Receipt] = {}
+    goes_on = channel.behaviour.has_providers
     with (
         closing(_written_ahead(scope, unit, channel, claims)) as parts,
         transports.transports(scope.stores).of(scope, channel, for_many=len(claims) >= MANY) as transport,
         Settlements(scope, held, unit, tries) as settlements,
     ):
         messages = _sendable(scope, unit, settlements, claim_of, parts, pace, providers)
-        for receipts in transport.send_many(takewhile(lambda _: not away_receipts, messages)):
-            away_receipts.extend(receipt for receipt in receipts if receipt.away)
+        for receipts in transport.send_many(takewhile(lambda _: goes_on or not away, messages)):
+            away.update({claim_of[receipt.message_id]: receipt for receipt in receipts if receipt.away})
             tried = {claim_of[receipt.message_id]: receipt for receipt in receipts if not receipt.away}
             if tried:
                 settlements.add(tried)
                 first = [(claim, receipt) for claim, receipt in tried.items() if not claim.attempts]
                 pace.heard([(providers[claim.message_id], receipt) for claim, receipt in first])
-    if away_receipts:  # what was not tried stays claimed, and goes out when the step is repeated
-        if unit.has_own_times and own_times.give_up_late(scope, held, unit, claims):
-            return
-        is_late = not unit.has_own_times and lateness.is_late(scope, unit)
-        raise lateness.too_late(scope) if is_late else Away(f"The {away_receipts[0].reason}.")
+    if away and goes_on:
+        unreached.wait_for_providers(scope, held, unit, away)
+    elif away:
+        unreached.wait_for_server(scope, held, unit, claims, away)
+        return
     if len(providers) < len(claims):  # paused meanwhile: the rest stays claimed for the same reason
         raise work.Later
 

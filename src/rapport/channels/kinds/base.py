@@ -85,6 +85,7 @@ class ChannelKind(ABC):
     has_short_links: whether links in its messages are short, since every character is paid.
     needs_device: whether only customers who have an app or a browser for it can be reached.
     own_call: the call by which applications send messages of the kind, where it has one of its own.
+    has_providers: whether its messages leave by several providers; one that is away holds up none of the others.
     fault: why channels of the kind can send nothing whatever, in a sentence; empty where they can.
     """
 
@@ -102,6 +103,7 @@ class ChannelKind(ABC):
     is_pulled: ClassVar[bool] = False
     measures_clicks: ClassVar[bool] = False
     needs_device: ClassVar[bool] = False
+    has_providers: ClassVar[bool] = False
     has_returns: ClassVar[bool] = False
     has_short_links: ClassVar[bool] = False
     message_noun: ClassVar[str] = "any message"

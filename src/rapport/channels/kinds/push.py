@@ -27,6 +27,7 @@ class PushKind(ChannelKind):
     message_noun = "push message"
     own_call = "Send Push (POST /v2/notifications)"
     needs_device = True
+    has_providers = True
 
     def open(self, scope: Scope, settings: Mapping[str, Any], longest: float) -> Transport:
         """Connections to the providers at which the channel has an account."""

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from rapport.apps.models import Install
+from rapport.apps.devices import Device
 from rapport.channels.push.payloads import Push
 
 # What providers call a fault: one word, or a few. Anything else of theirs is not stored per customer.
@@ -52,8 +52,8 @@ class Provider(Protocol):
     def name(self) -> str:
         """The short name."""
 
-    async def send(self, push: Push, install: Install, message_id: str) -> Answer:
-        """Hand over a message for an install, which has a token of this kind."""
+    async def send(self, push: Push, device: Device, message_id: str) -> Answer:
+        """Hand over a message for a device, whose token is of this kind."""
 
     async def check(self) -> None:
         """Connect or log in without sending. Raises Unavailable with one plain sentence."""

@@ -8,7 +8,7 @@ import uuid
 import jwt
 from hpack import NeverIndexedHeaderTuple
 
-from rapport.apps.models import Install
+from rapport.apps.devices import Device
 from rapport.channels.push.answers import TAKEN, Answer, Verdict, by_status, json_object, refusal
 from rapport.channels.push.http2 import Headers, InDoubt, NotCarriedOut, NotReached, Pool, Response
 from rapport.channels.push.payloads import MOST_APNS, Push, apns_payload
@@ -39,18 +39,18 @@ class ApnsProvider:
         self._production, self._sandbox = Pool(server.apns_url, seconds), Pool(server.apns_sandbox_url, seconds)
         self._token, self._token_at = b"", float("-inf")
 
-    async def send(self, push: Push, install: Install, message_id: str) -> Answer:
+    async def send(self, push: Push, device: Device, message_id: str) -> Answer:
         """Hand over a message; where the service did not look at it, again."""
-        body = apns_payload(push, install.badge)
+        body = apns_payload(push, device.badge)
         if len(body) > MOST_APNS:
             return Answer(Verdict.REFUSED, "the message is too large for APNs")
-        if not TOKEN.fullmatch(install.token or ""):
+        if not TOKEN.fullmatch(device.token):
             return Answer(Verdict.DEAD, "not a token of APNs")
-        pool = self._production if install.is_production else self._sandbox
+        pool = self._production if device.is_production else self._sandbox
         answer = Answer(Verdict.LATER, "APNs closed the connection")
         for _ in range(TRIES):
             token = self._bearer()
-            headers = self._headers(pool, push, install, message_id, token)
+            headers = self._headers(pool, push, device, message_id, token)
             try:
                 answer = _answer(await pool.request(headers, body))
             except NotReached:
@@ -93,11 +93,11 @@ class ApnsProvider:
             self._token_at = float("-inf")
         return token != self._bearer()
 
-    def _headers(self, pool: Pool, push: Push, install: Install, message_id: str, token: bytes) -> Headers:
+    def _headers(self, pool: Pool, push: Push, device: Device, message_id: str, token: bytes) -> Headers:
         details = push.details
-        topic = install.bundle_id if TOPIC.fullmatch(install.bundle_id) else self._settings.apns_topic
+        topic = device.bundle_id if TOPIC.fullmatch(device.bundle_id) else self._settings.apns_topic
         kind, priority = (b"background", b"5") if push.is_silent else (b"alert", b"10" if details.urgent else b"5")
-        identity = str(uuid.uuid5(NAMESPACE, f"{message_id}/{install.app_id}/{install.install_id}"))
+        identity = str(uuid.uuid5(NAMESPACE, f"{message_id}/{device.app_id}/{device.install_id}"))
         expiration = int(time.time()) + details.ttl_seconds if details.ttl_seconds else 0
         # One message replaces another with the same key: so a message that was in doubt is shown once.
         collapse = details.collapse_key or message_id
@@ -106,7 +106,7 @@ class ApnsProvider:
             (b":method", b"POST"),
             (b":scheme", pool.scheme),
             (b":authority", pool.authority),
-            own(b":path", b"/3/device/" + (install.token or "").encode()),
+            own(b":path", b"/3/device/" + device.token.encode()),
             (b"authorization", token),
             (b"apns-topic", topic.encode()),
             (b"apns-push-type", kind),

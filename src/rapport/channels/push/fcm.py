@@ -9,7 +9,7 @@ from google.auth.exceptions import GoogleAuthError, TransportError
 from google.auth.transport.requests import Request
 from google.oauth2.service_account import Credentials
 
-from rapport.apps.models import Install
+from rapport.apps.devices import Device
 from rapport.channels.push.answers import TAKEN, Answer, Verdict, by_status, json_object, refusal
 from rapport.channels.push.payloads import MOST_FCM, Push, fcm_message
 from rapport.channels.push.posts import Posts, wait_of
@@ -41,9 +41,9 @@ class FcmProvider:
         self._account = {**account, "token_uri": server.fcm_token_url}
         self._token = AccessToken(self._fetch)
 
-    async def send(self, push: Push, install: Install, message_id: str) -> Answer:
+    async def send(self, push: Push, device: Device, message_id: str) -> Answer:
         """Hand over a message, once more with a new token where the service takes the one no more."""
-        message = fcm_message(push, install.token or "")
+        message = fcm_message(push, device.token)
         body = orjson.dumps(message)
         if len(orjson.dumps(message["message"]["data"])) > MOST_FCM:
             return Answer(Verdict.REFUSED, "the message is too large for FCM")
@@ -83,8 +83,9 @@ def _answer(posted: Posted) -> Answer:
     if posted.ok:
         return TAKEN
     if posted.status is None:
-        away = posted.error == "connection refused"
-        return Answer(Verdict.AWAY, "FCM cannot be reached") if away else Answer(Verdict.LATER, "FCM did not answer")
+        if not posted.asked:
+            return Answer(Verdict.AWAY, "FCM cannot be reached")
+        return Answer(Verdict.LATER, "FCM did not answer")
     error = json_object(posted.body).get("error")
     error = error if isinstance(error, dict) else {}
     word = _word(error)

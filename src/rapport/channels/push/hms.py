@@ -4,7 +4,7 @@ from urllib.parse import quote, urlencode
 
 import orjson
 
-from rapport.apps.models import Install
+from rapport.apps.devices import Device
 from rapport.channels.push.answers import TAKEN, Answer, Verdict, by_status, json_object, refusal
 from rapport.channels.push.payloads import MOST_FCM, Push, hms_message
 from rapport.channels.push.posts import Posts, wait_of
@@ -36,15 +36,13 @@ class HmsProvider:
         }
         self._token = AccessToken(self._fetch)
 
-    async def send(self, push: Push, install: Install, message_id: str) -> Answer:
+    async def send(self, push: Push, device: Device, message_id: str) -> Answer:
         """Hand over a message, once more with a new token where the service takes the one no more."""
-        message = hms_message(push, install.token or "")
+        message = hms_message(push, device.token)
         if len(str(message["message"]["data"]).encode()) > MOST_FCM:
             return Answer(Verdict.REFUSED, "the message is too large for HMS")
         body = orjson.dumps(message)
-        posted = await self._token.posted(
-            lambda token: self._post(token, body), lambda posted: posted.status == 401 or _code(posted) in OF_TOKEN
-        )
+        posted = await self._token.posted(lambda token: self._post(token, body), _is_of_token)
         return posted if isinstance(posted, Answer) else _answer(posted)
 
     async def check(self) -> None:
@@ -84,8 +82,9 @@ def _code(posted: Posted) -> str:
 
 def _answer(posted: Posted) -> Answer:
     if posted.status is None:
-        away = posted.error == "connection refused"
-        return Answer(Verdict.AWAY, "HMS cannot be reached") if away else Answer(Verdict.LATER, "HMS did not answer")
+        if not posted.asked:
+            return Answer(Verdict.AWAY, "HMS cannot be reached")
+        return Answer(Verdict.LATER, "HMS did not answer")
     code = _code(posted)
     if posted.ok and code in (SUCCESS, ""):
         return TAKEN

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from h2.config import H2Configuration
@@ -28,15 +28,18 @@ from h2.events import (
     WindowUpdated,
 )
 from h2.exceptions import H2Error
+from hpack import Encoder
 
 Headers = Sequence[tuple[bytes, bytes]]
 
 MOST_CONNECTIONS = 8
-# A connection that could not be opened is not tried again for so long: whoever asks meanwhile is told so at once.
-DOWN_SECONDS = 2.0
+# A connection that could not be opened is not tried again for so long, and for so many times as long as the attempt
+# took: whoever asks meanwhile is told so at once.
+DOWN_SECONDS, TIMES_AS_LONG = 2.0, 3
 LOOK_SECONDS = 1.0
 LARGEST_ANSWER = 64 * 1024
-MOST_STREAMS = 1000
+# Requests at once on a connection: at each new one the library counts those that are open.
+MOST_STREAMS = 64
 
 
 class NotReached(Exception):
@@ -69,6 +72,14 @@ class _Exchange:
     response: Response = field(default_factory=Response)
 
 
+class _PlainEncoder(Encoder):
+    """Writes texts as they are: Huffman coding saves a few bytes, and would take most of the time of a request."""
+
+    def encode(self, headers: Any, huffman: bool = False) -> bytes:
+        """The block of headers."""
+        return super().encode(headers, huffman)
+
+
 class Connection(asyncio.Protocol):
     """One connection. It is usable until the server says that it takes no more on it, or it breaks."""
 
@@ -81,6 +92,8 @@ class Connection(asyncio.Protocol):
             validate_inbound_headers=False,
         )
         self._h2 = H2Connection(configuration)
+        self._h2.encoder = _PlainEncoder()
+        self._most = self._largest = 0  # requests at once, and bytes of a body, as the server has said
         self._seconds = seconds
         self._loop = asyncio.get_running_loop()
         self.ready: asyncio.Future[None] = self._loop.create_future()
@@ -101,10 +114,6 @@ class Connection(asyncio.Protocol):
     def room(self) -> int:
         """How many more requests could begin now."""
         return self._most - self.load if self.usable else 0
-
-    @property
-    def _most(self) -> int:
-        return min(int(self._h2.remote_settings.max_concurrent_streams), MOST_STREAMS)
 
     async def request(self, headers: Headers, body: bytes) -> Response:
         """Make a request, whose body is small. Raises NotCarriedOut and InDoubt."""
@@ -186,6 +195,9 @@ class Connection(asyncio.Protocol):
                 refused = event.error_code == ErrorCodes.REFUSED_STREAM
                 _fail(exchange, NotCarriedOut() if refused else InDoubt())
         elif isinstance(event, RemoteSettingsChanged):
+            settings = self._h2.remote_settings
+            self._most = min(int(settings.max_concurrent_streams), MOST_STREAMS)
+            self._largest = int(settings.initial_window_size)
             if not self.ready.done():
                 self.ready.set_result(None)
         elif isinstance(event, ConnectionTerminated):
@@ -212,7 +224,7 @@ class Connection(asyncio.Protocol):
             body = self._waiting[0].body
             if len(body) > self._h2.outbound_flow_control_window:
                 break
-            if len(body) > self._h2.remote_settings.initial_window_size:
+            if len(body) > self._largest:
                 _fail(self._waiting.popleft(), InDoubt())
                 continue
             exchange = self._waiting.popleft()
@@ -324,12 +336,16 @@ class Pool:
         if self._is_secure:
             context = ssl.create_default_context()
             context.set_alpn_protocols(["h2"])
-        opening = loop.create_connection(lambda: Connection(self._seconds), self._host, self._port, ssl=context)
+        began = time.monotonic()
+        connection = Connection(self._seconds)
         try:
-            _, connection = await asyncio.wait_for(opening, self._seconds)
+            opening = loop.create_connection(lambda: connection, self._host, self._port, ssl=context)
+            await asyncio.wait_for(opening, self._seconds)
             await asyncio.wait_for(connection.ready, self._seconds)
         except (OSError, TimeoutError, NotReached) as error:
-            self._down_until = time.monotonic() + DOWN_SECONDS
+            connection.close()
+            now = time.monotonic()
+            self._down_until = now + max(DOWN_SECONDS, TIMES_AS_LONG * (now - began))
             raise NotReached from error
         self._connections.append(connection)
         return connection

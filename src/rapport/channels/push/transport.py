@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import queue
 import threading
-import time
 from collections import Counter
 from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,8 +15,7 @@ from pydantic import ValidationError
 
 from rapport.access.scope import Scope
 from rapport.apps import definitions as app_definitions
-from rapport.apps import service as apps
-from rapport.apps.models import Install
+from rapport.apps.devices import Device, Refusal, devices_by_key, devices_of, note_refusals, token_ended
 from rapport.apps.states import TokenType
 from rapport.channels.messages import Message, Origin, Receipt, count
 from rapport.channels.push.addressing import APP, INSTALL
@@ -49,12 +47,41 @@ class Parcel:
 
     message: Message
     push: Push
-    installs: Sequence[Install]
+    devices: Sequence[Device]
     answers: list[Answer] = field(default_factory=list)
 
 
 Decided = Parcel | Receipt
 Result = TypeVar("Result")
+
+
+class Decisions:
+    """What was decided of messages, from the loop to the thread that waits for it: not one by one, since each time a
+    thread is woken costs more than a message.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._gathered: list[Decided] = []
+        self._parts: queue.SimpleQueue[list[Decided]] = queue.SimpleQueue()
+
+    def put(self, parcel: Parcel) -> None:
+        """Hand over what became of a parcel, with what comes in a moment. In the loop."""
+        if not self._gathered:
+            self._loop.call_later(GATHERED_SECONDS, self._hand_over)
+        self._gathered.append(parcel)
+
+    def put_at_once(self, receipts: list[Decided]) -> None:
+        """Hand over what was decided outside the loop."""
+        self._parts.put(receipts)
+
+    def wait(self) -> list[Decided]:
+        """What was decided meanwhile; always something. Outside the loop."""
+        return self._parts.get()
+
+    def _hand_over(self) -> None:
+        gathered, self._gathered = self._gathered, []
+        self._parts.put(gathered)
 
 
 class PushTransport:
@@ -82,17 +109,17 @@ class PushTransport:
 
     def send_many(self, messages: Iterable[Message]) -> Iterator[list[Receipt]]:
         """Receipts together that were decided meanwhile. A message is sent once a device of its customer has it."""
-        decided: queue.SimpleQueue[Decided] = queue.SimpleQueue()
+        decisions, told_away = Decisions(self._loop), set[str]()
         waiting, drawn = 0, iter(messages)
         while batch := list(islice(drawn, TOGETHER)):
-            self._hand(batch, decided)
+            self._hand(batch, decisions)
             waiting += len(batch)
             while waiting > MOST - TOGETHER:
-                receipts = self._receipts(decided, waiting)
+                receipts = self._receipts(decisions.wait(), told_away)
                 waiting -= len(receipts)
                 yield receipts
         while waiting:
-            receipts = self._receipts(decided, waiting)
+            receipts = self._receipts(decisions.wait(), told_away)
             waiting -= len(receipts)
             yield receipts
 
@@ -141,40 +168,44 @@ class PushTransport:
     def _in_loop(self, work: Coroutine[Any, Any, Result], seconds: float | None = None) -> Result:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(seconds)
 
-    def _hand(self, messages: Sequence[Message], decided: "queue.SimpleQueue[Decided]") -> None:
+    def _hand(self, messages: Sequence[Message], decisions: Decisions) -> None:
         """Have messages sent, what becomes of which is put there: one is owed for each, whatever happens."""
-        installs = self._installs(messages)
+        devices = self._devices(messages)
         parcels: list[Parcel] = []
+        decided: list[Decided] = []
         for message in messages:
-            parcel = self._parcel(message, installs.get(message.message_id, []))
+            parcel = self._parcel(message, devices.get(message.message_id, []))
             if isinstance(parcel, Parcel):
                 parcels.append(parcel)
             else:
-                decided.put(parcel)
+                decided.append(parcel)
+        if decided:
+            decisions.put_at_once(decided)
         if parcels:
-            self._loop.call_soon_threadsafe(self._begin, parcels, decided)
+            self._loop.call_soon_threadsafe(self._begin, parcels, decisions)
 
-    def _installs(self, messages: Sequence[Message]) -> dict[str, list[Install]]:
+    def _devices(self, messages: Sequence[Message]) -> dict[str, list[Device]]:
         """The devices of each message."""
-        to_customers = [message.to for message in messages if INSTALL not in message.headers]
-        of_customers = apps.installs_of(self._scope, to_customers, self._settings.app_id) if to_customers else {}
-        installs: dict[str, list[Install]] = {}
-        for message in messages:
+        keys = {
+            message.message_id: (int(message.headers.get(APP) or 0), message.headers[INSTALL])
+            for message in messages
+            if INSTALL in message.headers
+        }
+        single = devices_by_key(self._scope, set(keys.values()))
+        to_customers = [message for message in messages if message.message_id not in keys]
+        of_customers = devices_of(self._scope, [message.to for message in to_customers], self._settings.app_id)
+        devices = {message_id: [single[key]] for message_id, key in keys.items() if key in single}
+        for message in to_customers:
             app_id = message.headers.get(APP)
-            if INSTALL in message.headers:
-                install = apps.install(self._scope, int(app_id or 0), message.headers[INSTALL])
-                installs[message.message_id] = [] if install is None else [install]
-            else:
-                theirs = of_customers.get(message.to, [])
-                installs[message.message_id] = [install for install in theirs if app_id in (None, str(install.app_id))]
-        return installs
+            theirs = of_customers.get(message.to, [])
+            devices[message.message_id] = [device for device in theirs if app_id in (None, str(device.app_id))]
+        return devices
 
-    def _parcel(self, message: Message, installs: Sequence[Install]) -> Decided:
+    def _parcel(self, message: Message, devices: Sequence[Device]) -> Decided:
         """What is to be sent, or the receipt of a message that nobody can get."""
-        with_token = [install for install in installs if install.token]
-        reached = [install for install in with_token if install.notifications_enabled is not False]
+        reached = [device for device in devices if device.notifications_enabled is not False]
         if not reached:
-            return Receipt(message.message_id, "skipped", SWITCHED_OFF if with_token else NO_DEVICE, permanent=True)
+            return Receipt(message.message_id, "skipped", SWITCHED_OFF if devices else NO_DEVICE, permanent=True)
         try:
             details = PushDetails.model_validate(message.details)
             return Parcel(message, Push(self._number(message.origin), message.subject, message.text, details), reached)
@@ -187,19 +218,19 @@ class PushTransport:
             self._numbers[origin] = number_of(self._scope, origin)
         return self._numbers[origin]
 
-    def _begin(self, parcels: Sequence[Parcel], decided: "queue.SimpleQueue[Decided]") -> None:
+    def _begin(self, parcels: Sequence[Parcel], decisions: Decisions) -> None:
         for parcel in parcels:
-            task = self._loop.create_task(self._deliver(parcel, decided))
+            task = self._loop.create_task(self._deliver(parcel, decisions))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _deliver(self, parcel: Parcel, decided: "queue.SimpleQueue[Decided]") -> None:
+    async def _deliver(self, parcel: Parcel, decisions: Decisions) -> None:
         """Send a message to its devices. One that has reached some is not sent there again for the others' sake."""
         try:
-            if len(parcel.installs) == 1:
-                parcel.answers = [await self._try(parcel, parcel.installs[0])]
+            if len(parcel.devices) == 1:
+                parcel.answers = [await self._try(parcel, parcel.devices[0])]
                 return
-            parcel.answers = list(await asyncio.gather(*(self._try(parcel, each) for each in parcel.installs)))
+            parcel.answers = list(await asyncio.gather(*(self._try(parcel, each) for each in parcel.devices)))
             for pause in PAUSES:
                 again = [place for place, answer in enumerate(parcel.answers) if answer.may_pass]
                 if not again or all(answer.verdict is not Verdict.TAKEN for answer in parcel.answers):
@@ -207,43 +238,44 @@ class PushTransport:
                 wait = max(parcel.answers[place].retry_after for place in again)
                 await asyncio.sleep(min(max(pause, wait), LONGEST_PAUSE))
                 for place in again:
-                    parcel.answers[place] = await self._try(parcel, parcel.installs[place])
+                    parcel.answers[place] = await self._try(parcel, parcel.devices[place])
         finally:
-            decided.put(parcel)
+            decisions.put(parcel)
 
-    async def _try(self, parcel: Parcel, install: Install) -> Answer:
-        provider = self._providers.get(install.token_type or 0)
+    async def _try(self, parcel: Parcel, device: Device) -> Answer:
+        provider = self._providers.get(device.token_type)
         if provider is None:
             return Answer(Verdict.REFUSED, NO_ACCOUNT)
         try:
-            return await provider.send(parcel.push, install, parcel.message.message_id)
+            return await provider.send(parcel.push, device, parcel.message.message_id)
         except Exception as error:  # one device that cannot be sent to is no other's fault
             return Answer(Verdict.LATER, f"not sent: {type(error).__name__}")
 
-    def _receipts(self, decided: "queue.SimpleQueue[Decided]", most: int) -> list[Receipt]:
-        """What was decided until now, or in a moment; always one."""
-        ended = [decided.get()]
-        end = time.monotonic() + GATHERED_SECONDS
-        with contextlib.suppress(queue.Empty):
-            while len(ended) < most:
-                ended.append(decided.get(timeout=max(0.0, end - time.monotonic())))
-        tried = [self._receipt(each) for each in ended if isinstance(each, Parcel)]
+    def _receipts(self, decided: Sequence[Decided], told_away: set[str]) -> list[Receipt]:
+        """Receipts of what was decided; told_away are the providers that the log says already cannot be reached."""
+        parcels = [each for each in decided if isinstance(each, Parcel)]
+        self._note(parcels, told_away)
+        tried = [receipt_of(parcel.message.message_id, parcel.answers) for parcel in parcels]
         for became, messages in Counter(receipt.became for receipt in tried).items():
             count("push", became, messages)
-        return tried + [each for each in ended if isinstance(each, Receipt)]
+        return tried + [each for each in decided if isinstance(each, Receipt)]
 
-    def _receipt(self, parcel: Parcel) -> Receipt:
-        """What became of a message; tokens that have ended are forgotten, and errors of providers noted."""
-        for install, answer in zip(parcel.installs, parcel.answers, strict=False):
-            if answer.verdict is Verdict.TAKEN:
-                continue
-            provider = self._providers.get(install.token_type or 0)
-            apps.note_provider_error(
-                self._scope, install, provider.name if provider else "none", answer.status, answer.reason
-            )
-            if answer.verdict is Verdict.DEAD:
-                apps.token_ended(self._scope, install, install.token or "", answer.reason)
-        return receipt_of(parcel.message.message_id, parcel.answers)
+    def _note(self, parcels: Iterable[Parcel], told_away: set[str]) -> None:
+        """Enter in the log what providers refused, once that one cannot be reached; forget tokens that have ended."""
+        refusals: list[Refusal] = []
+        for parcel in parcels:
+            for device, answer in zip(parcel.devices, parcel.answers, strict=False):
+                if answer.verdict is Verdict.TAKEN:
+                    continue
+                provider = self._providers.get(device.token_type)
+                name = provider.name if provider else "none"
+                if answer.verdict is not Verdict.AWAY or name not in told_away:
+                    refusals.append(Refusal(device, name, answer.status, answer.reason))
+                if answer.verdict is Verdict.AWAY:
+                    told_away.add(name)
+                if answer.verdict is Verdict.DEAD:
+                    token_ended(self._scope, device, answer.reason)
+        note_refusals(self._scope, refusals)
 
 
 def receipt_of(message_id: str, answers: Sequence[Answer]) -> Receipt:
@@ -251,7 +283,10 @@ def receipt_of(message_id: str, answers: Sequence[Answer]) -> Receipt:
     verdicts = {answer.verdict for answer in answers}
     if Verdict.TAKEN in verdicts:
         return Receipt(message_id, "sent")
-    waiting = [answer for answer in answers if answer.may_pass]
+    # What cannot be reached comes first: its reason tells what the message waits for.
+    waiting = sorted(
+        (answer for answer in answers if answer.may_pass), key=lambda answer: answer.verdict is not Verdict.AWAY
+    )
     if waiting or not answers:
         reason = waiting[0].reason if waiting else "not sent"
         wait = max((answer.retry_after for answer in waiting), default=0.0)

@@ -14,7 +14,8 @@ import jwt
 import orjson
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 
-from rapport.apps.models import App, Install
+from rapport.apps.devices import Device
+from rapport.apps.models import App
 from rapport.channels.push.answers import TAKEN, Answer, Verdict, by_status, refusal
 from rapport.channels.push.payloads import MOST_WEB, Push, web_payload
 from rapport.channels.push.posts import Posts, wait_of
@@ -45,9 +46,9 @@ class WebPushProvider:
         self._apps, self._contact, self._posts = apps, contact, posts
         self._signed: dict[tuple[int, str], tuple[str, float]] = {}
 
-    async def send(self, push: Push, install: Install, message_id: str) -> Answer:
+    async def send(self, push: Push, device: Device, message_id: str) -> Answer:
         """Hand over a message to the push service that the browser has chosen."""
-        subscription, app = subscription_of(install.token or ""), self._apps.get(install.app_id)
+        subscription, app = subscription_of(device.token), self._apps.get(device.app_id)
         if subscription is None or app is None:
             return Answer(Verdict.DEAD, "not a subscription of a browser")
         content = web_payload(push)

@@ -36,13 +36,15 @@ REFUSED = "connection refused"
 class Answer:
     """What the far end answered: a status, or an error in few words when there was none.
 
-    body is None when there was no answer or one longer than MAX_ANSWER_BYTES.
+    body is None when there was no answer or one longer than MAX_ANSWER_BYTES. asked is false where nobody could be:
+    then the post was certainly not taken.
     """
 
     status: int | None
     error: str = ""
     retry_after: timedelta | None = None
     body: bytes | None = None
+    asked: bool = True
 
     @property
     def ok(self) -> bool:
@@ -166,9 +168,9 @@ class Poster:
         except (TimeoutError, httpcore.TimeoutException):
             return Answer(None, "no answer in time")
         except Invalid as error:
-            return Answer(None, error.message)
+            return Answer(None, error.message, asked=False)
         except httpcore.ConnectError:
-            return Answer(None, REFUSED)
+            return Answer(None, REFUSED, asked=False)
         except Exception as error:  # the far end can cause anything; the queue must go on
             return Answer(None, f"exchange failed: {type(error).__name__}")
 
