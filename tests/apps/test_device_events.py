@@ -19,6 +19,7 @@ from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
 from rapport.apps.models import Install
 from rapport.apps.states import TokenType
+from rapport.customers.writes.ordering import writing
 from rapport.realtime.models import AcceptedEvent, EventLogEntry
 
 UNDER_WAY = """
@@ -342,6 +343,30 @@ def test_events_that_name_a_customer_need_the_proof_that_a_tenant_asks_for(app: 
         assert known(app, "proved").customer_id is None
         assert app.sent("proved", mine, **capable, **{"X-User-JWT": proof}).status_code == 200
         assert known(app, "proved").customer_id == "Proved-1"
+    finally:
+        api.delete(f"{home}/{key['id']}").raise_for_status()
+
+
+def test_attributes_of_the_user_are_set_where_it_is_proved_who_that_is(
+    app: AppClient, api: httpx.Client, scope: Scope
+) -> None:
+    scope.warehouse.insert("customers", ["customer_id", "FIRST_NAME", "CITY"], [("Told-1", "Own", "Oslo")])
+
+    def told(install_id: str, **headers: str) -> tuple[str, str]:
+        data = {"id": "told-1", "attributes": {"FIRST_NAME": "New", "is_blocked": "Yes", "other": {"a": 1}}}
+        assert app.sent(install_id, event("k.stats.userAssociated", data), **headers).status_code == 200
+        with writing(scope):
+            (row,) = api.get("/manage/v1/persons/Told-1").json()["warehouse"]["customers"]
+        return row["FIRST_NAME"], row["IS_BLOCKED"]
+
+    assert told("told")[0] == "Own"
+    assert known(app, "told").customer_id == "told-1"
+    secret, home = "0123456789abcdef0123456789abcdef", "/manage/v1/event-intake/user-jwt-keys"
+    key = api.post(home, json={"algorithm": "HS256", "secret": secret}).raise_for_status().json()
+    try:
+        proof = jwt.encode({"sub": "Told-1", "exp": time.time() + 600}, secret, "HS256")
+        name, blocked = told("told", **{"X-User-JWT": proof})
+        assert name == "New" and blocked != "Yes"
     finally:
         api.delete(f"{home}/{key['id']}").raise_for_status()
 

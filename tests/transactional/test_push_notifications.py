@@ -13,7 +13,7 @@ import httpx
 import pytest
 from apprise.plugins.kumulos import NotifyKumulos
 from gateway_server import eventually
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 sys.path.append(str(Path(__file__).parents[1] / "channels"))
 
@@ -21,13 +21,16 @@ import apns_server
 from apns_server import ApnsServer
 from push_tenant import add_channel, add_install
 
+from rapport.access.models import Tenant
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
 from rapport.apps import definitions
 from rapport.apps.definitions import MadeApp
 from rapport.apps.models import Install
+from rapport.audiences import groups
 from rapport.channels import service as channels
 from rapport.delivery.models import OutboxMessage
+from rapport.messaging import templates
 from rapport.stores import Stores
 from rapport.transactional.models import PushNotification, PushRecipient
 from rapport.transactional.pushes import erasure
@@ -126,6 +129,57 @@ def test_installs_and_everybody(client: httpx.Client, sender: PushSender, scope:
     assert Counter(taken.token for taken in apns.taken) == {"cc01": 2, "aa01": 1}
 
 
+def test_a_template_says_what_the_request_does_not(
+    client: httpx.Client, sender: PushSender, scope: Scope, apns: ApnsServer
+) -> None:
+    channel = next(one for one in channels.channels(scope) if one.kind == "push")
+    details = {"url": "https://shop.example/of/[%CUSTOMER_ID%]", "data": {"list": "sale", "order": 1}, "sound": "ping"}
+    texts = ("Hello [%FIRST_NAME:there%]", "", "Only [%CITY%]today")
+    template = templates.create_template(scope, channel.id, "Sale now", *texts, details=details)
+    by_name = client.post("/v2/notifications", json={"target": {"userIds": ["Ann"]}, "templateId": "Sale now"})
+    assert by_name.status_code == 202, by_name.text
+    assert ended(scope, by_name.json()["notification"]["id"]) == {"Ann": ("sent", "")}
+    over = {"content": {"message": "Until midnight"}, "data": {"order": 5}, "templateId": template.id}
+    over |= {"target": {"userIds": ["Bob"]}}
+    assert ended(scope, client.post("/v2/notifications", json=over).json()["notification"]["id"]) == {
+        "Bob": ("sent", "")
+    }
+    shown = {token: taken[0].payload for token, taken in apns.by_token().items()}
+    assert [shown[token]["aps"]["alert"] for token in ("aa01", "bb01")] == [
+        {"title": "Hello there", "body": "Only today"},
+        {"title": "Hello there", "body": "Until midnight"},
+    ]
+    assert [shown[token]["custom"]["u"] for token in ("aa01", "bb01")] == [
+        "https://shop.example/of/Ann",
+        "https://shop.example/of/Bob",
+    ]
+    assert [shown[token]["custom"]["a"]["order"] for token in ("aa01", "bb01")] == [1, 5]
+    later = {"target": {"userIds": ["Ann"]}, "templateId": template.id, "schedule": {"sendAt": "2099-01-01 00:00"}}
+    number = client.post("/v2/notifications", json=later).json()["notification"]["id"]
+    templates.delete_template(scope, channel.id, template.id)
+    with scope.records() as session:
+        mine = OutboxMessage.tenant_id == scope.tenant_id
+        session.execute(update(OutboxMessage).where(mine).values(due_at=datetime.now(UTC)))
+    sender.wake()
+    assert ended(scope, number) == {"Ann": ("failed", "the template is gone")}
+
+
+def test_a_segment_is_a_target_group(client: httpx.Client, sender: PushSender, scope: Scope) -> None:
+    today = scope.today()
+    rows = [[today, who, "NL" if who in ("Ann", "Cid") else "BE"] for who in ("Ann", "Bob", "Cid")]
+    scope.warehouse.insert("profiles", ["data_date", "customer_id", "COUNTRY"], rows)
+    with scope.records() as session:
+        session.execute(update(Tenant).where(Tenant.id == scope.tenant_id).values(last_data_date=today))
+    condition = {"attribute": "COUNTRY", "operator": "equals", "value": "NL"}
+    group = groups.create_target_group(scope, "Dutch", condition)
+    for name, value in (("segment", "Dutch"), ("segmentId", group.id), ("segmentUuid", str(group.id))):
+        assert ended(scope, asked(client, {name: value})) == {"Ann": ("sent", "")}
+    answer = client.post(
+        "/v2/notifications", json={"target": {"segment": "Dutch", "excludeInstallIds": ["i-Ann"]}, "content": CONTENT}
+    )
+    assert (answer.status_code, "None of the targeted users" in answer.text) == (400, True)
+
+
 def test_the_older_flat_form(client: httpx.Client, sender: PushSender, scope: Scope) -> None:
     answer = client.post("/notifications", json={"userIds": ["Ann"], **CONTENT, "isBackground": False})
     assert answer.status_code == 202
@@ -168,6 +222,15 @@ def test_a_local_time_comes_in_each_zone(client: httpx.Client, sender: PushSende
         ({"target": {}, "content": CONTENT}, 422, "target must have exactly one"),
         ({"target": {"userIds": ["Ann"], "broadcast": True}, "content": CONTENT}, 422, "target must have exactly one"),
         ({"target": {"channels": ["x"]}, "content": CONTENT}, 422, "target.channels is not supported"),
+        (
+            {"target": {"segment": "Nobody"}, "content": CONTENT},
+            422,
+            "target.segment: there is no target group 'Nobody'",
+        ),
+        ({"target": {"segmentId": [1]}, "content": CONTENT}, 422, "segmentId must be an ID or a name"),
+        ({"target": {"segment": 1, "userIds": ["Ann"]}, "content": CONTENT}, 422, "target must have exactly one"),
+        ({"target": {"userIds": ["Ann"]}, "templateId": "none"}, 422, "has no template 'none'"),
+        ({"target": {"userIds": ["Ann"]}, "templateId": 7, "content": {"title": 5}}, 422, "content.title"),
         ({"target": {"userIds": [True]}, "content": CONTENT}, 422, "target.userIds must be a list of texts"),
         ({"target": {"userIds": ["x"] * 1001}, "content": CONTENT}, 422, "at most 1000"),
         ({"target": {"userIds": ["Ann"]}, "content": CONTENT, "url": "javascript:x"}, 422, "url"),

@@ -1,6 +1,6 @@
 """The bus of the SDKs: events of an install, of which a bad one is never refused but told in the event log."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,10 +12,13 @@ from rapport.api.sections import SectionRouter
 from rapport.api.wire.app_callers import BY_KEYS, REFUSALS, AppCaller, device_caller, pace
 from rapport.api.wire.event_senders import aside, body_of, events_of, expect_proof, user_of
 from rapport.apps.events import DeviceEvent, carry_out, event_of, install_id_of
+from rapport.apps.states import EventType
 from rapport.errors import Invalid
 from rapport.realtime.events import validation
 from rapport.realtime.events.reading import RawEvent
 from rapport.realtime.events.storing import Incoming, LogEntry
+from rapport.realtime.recording.profile_queue import UPDATE
+from rapport.realtime.recording.profile_updates import PREFIX
 from rapport.realtime.states import EventStatus, Origin
 
 router = SectionRouter("Apps")
@@ -71,7 +74,8 @@ class _Batch:
 async def post_app_events(installId: str, request: Request, caller: AppCaller = Depends(device_caller)) -> Response:  # noqa: B008
     """What the mobile and web SDKs send: that an app was started, whose it is, its push token, and what became of
     messages. uuid identifies an event; an event that is repeated is carried out once. Events of other types are taken
-    as events of the customer, like those of POST /v1/optistream/{tenantToken}.
+    as events of the customer, like those of POST /v1/optistream/{tenantToken}. Attributes of k.stats.userAssociated are
+    taken as those of ootb_user_details_update: they are set where X-User-JWT proves who the user is.
     """
     user = user_of(request, caller.tenant)
     body = await body_of(request)
@@ -108,7 +112,9 @@ def _read(caller: AppCaller, install_id: str, raw_events: Sequence[RawEvent]) ->
             install_id_of(install_id)
             event = event_of(raw_event.value, install_id, now, plain_http=plain_http)
             if not event.type.startswith(OF_SDKS):
-                read.own[event.key] = _own(caller, install_id, event)
+                read.own[event.key] = _own(caller, install_id, event, event.type, event.data)
+            elif details := _told_attributes(event):
+                read.own[event.key] = _own(caller, install_id, event, UPDATE, details)
         except (Invalid, validation.Faulty) as error:
             read.entries.append(_entry(raw_event.value, install_id, str(error)))
         else:
@@ -116,17 +122,26 @@ def _read(caller: AppCaller, install_id: str, raw_events: Sequence[RawEvent]) ->
     return read
 
 
-def _own(caller: AppCaller, install_id: str, event: DeviceEvent) -> Incoming:
+def _own(caller: AppCaller, install_id: str, event: DeviceEvent, name: str, context: Mapping[str, Any]) -> Incoming:
     """An event of the app's own kind, as one of its customer, or of the visitor that the install is. Raises Faulty."""
+    customer = event.change.values.get("customer_id") if event.change else event.customer_id
     raw = {
-        "event": event.type,
-        "customer": event.customer_id,
+        "event": name,
+        "customer": customer,
         "visitor": install_id,
         "timestamp": event.at.isoformat(),
-        "context": dict(event.data),
+        "context": dict(context),
         "metadata": {"eventId": str(event.key)},
     }
     return validation.event_of(raw, Origin.SDK, caller.tenant, caller.scope.clock.now())
+
+
+def _told_attributes(event: DeviceEvent) -> dict[str, Any]:
+    """What an app says of a customer when it tells whose the install is, as the event that sets attributes has it."""
+    attributes = event.data.get("attributes") if event.type == EventType.USER_ASSOCIATED else None
+    if not isinstance(attributes, dict) or event.change is None or event.change.values["customer_id"] is None:
+        return {}
+    return {f"{PREFIX}{name.strip().lower()}": value for name, value in attributes.items()}
 
 
 def _named(events: Sequence[DeviceEvent]) -> set[str]:

@@ -1,4 +1,4 @@
-"""Links into apps, banners that offer them, and attributes of users, as SDKs and servers of apps ask for them."""
+"""Links into apps, and banners that offer them, as SDKs ask for them."""
 
 from typing import Annotated, Any
 
@@ -8,18 +8,13 @@ from starlette.responses import Response
 
 from rapport.api.http.responses import json_response
 from rapport.api.sections import SectionRouter
-from rapport.api.wire.app_callers import BY_KEYS, REFUSALS, AppCaller, device_caller, object_of, pace, server_caller
-from rapport.api.wire.app_devices import UNPROCESSABLE
-from rapport.api.wire.event_senders import aside
+from rapport.api.wire.app_callers import BY_KEYS, REFUSALS, AppCaller, device_caller, pace
 from rapport.apps import deep_links
-from rapport.customers.writes import attribute_requests
-from rapport.errors import Invalid, Unprocessable
 
 router = SectionRouter("Apps")
 
 LINK = {"linkData": {"screen": "product", "id": "A-1009"}, "content": {"title": "Rain coat", "description": "In blue"}}
 BANNER = {"uid": "spring", "title": "Get the app"}
-WRITTEN = {"isSuccess": True, "errors": []}
 
 
 def _answer(description: str, example: Any) -> dict[int | str, dict[str, Any]]:
@@ -92,30 +87,3 @@ def tap_banner(bannerUid: str, request: Request, caller: AppCaller = Depends(dev
     pace(request, caller, 1)
     deep_links.tap(caller.scope, caller.app.id, bannerUid)
     return Response(status_code=204)
-
-
-@router.put(
-    "/v1/users/{userId}/attributes",
-    summary="Set attributes of a user",
-    operation_id="SetUserAttributes",
-    response_class=Response,
-    responses={**_answer("Written; errors lists what was not", WRITTEN), **REFUSALS, **UNPROCESSABLE},
-    openapi_extra={
-        **BY_KEYS,
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": {"type": "object"}, "example": {"CITY": "Oslo", "AGE": 41}}},
-        },
-    },
-)
-async def set_user_attributes(userId: str, request: Request, caller: AppCaller = Depends(server_caller)) -> Response:  # noqa: B008
-    """Needs the server key. Members are attributes by their RealFieldName. Like UpsertCustomer, the call creates a
-    customer who is not there.
-    """
-    data = await object_of(request)
-    values = [[name, value] for name, value in data.items()]
-    try:
-        outcome = await aside(request, attribute_requests.upsert, caller.scope, userId, values, None)
-    except Invalid as error:
-        raise Unprocessable(error.message) from error
-    return json_response(orjson.dumps(outcome))

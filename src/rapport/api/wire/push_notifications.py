@@ -9,11 +9,15 @@ from fastapi import Depends, Path, Request
 from pydantic import ValidationError
 from starlette.responses import Response
 
+from rapport.access.scope import Scope
 from rapport.api.sections import SectionRouter
 from rapport.api.wire.app_callers import BY_KEYS, REFUSALS, AppCaller, object_of, pace, server_caller
+from rapport.audiences import groups
+from rapport.channels.models import Channel
 from rapport.channels.push.details import PushDetails
 from rapport.channels.push.serving import accounts, channel_of_app
 from rapport.errors import Invalid, NotFound, Unprocessable
+from rapport.messaging import templates
 from rapport.transactional.models import PushNotification
 from rapport.transactional.pushes import accepting
 from rapport.transactional.pushes.orders import (
@@ -29,32 +33,36 @@ from rapport.wording import refused
 
 router = SectionRouter("Apps")
 MAX_ID = 2**63 - 1
-LONGEST_TITLE, LONGEST_TEXT = 200, 2000
-# Kinds of targets that the ancestor had and that apps here do not have.
-WITHOUT = ("channels", "channelIds", "channelUuids", "segment", "segmentId", "segmentUuid")
+LONGEST_TITLE, LONGEST_TEXT, LONGEST_NAME = 200, 2000, 255
+# A kind of target that the ancestor had: Rapport has topics instead.
+WITHOUT = ("channels", "channelIds", "channelUuids")
+# A segment is a target group, whatever the member is called.
+SEGMENTS = ("segment", "segmentId", "segmentUuid")
 IDS = {"type": "array", "items": {"type": "string"}, "maxItems": MOST_TARGETS}
 BODY = {
     "type": "object",
-    "required": ["target", "content"],
+    "required": ["target"],
     "properties": {
         "target": {
             "type": "object",
-            "description": "One of broadcast, userIds and installIds",
+            "description": "One of broadcast, userIds, installIds and segment",
             "properties": {
                 "broadcast": {"type": "boolean", "description": "To every installation that has a push token"},
                 "userIds": {**IDS, "description": "CustomerIDs"},
                 "installIds": IDS,
+                "segment": {"type": "string", "description": "The ID or name of a target group"},
                 "excludeInstallIds": IDS,
             },
         },
         "content": {
             "type": "object",
-            "required": ["title", "message"],
+            "description": "Title and message; with templateId, what takes the place of those of the template",
             "properties": {
                 "title": {"type": "string", "maxLength": LONGEST_TITLE},
                 "message": {"type": "string", "maxLength": LONGEST_TEXT},
             },
         },
+        "templateId": {"type": "string", "description": "The ID or name of a template of the push channel"},
         "url": {"type": "string", "description": "What a tap opens"},
         "data": {"type": "object", "description": "Reaches the app with the message"},
         "runBackgroundHandler": {"type": "boolean", "description": "Wake the app without waiting for a tap"},
@@ -101,8 +109,8 @@ REQUEST = {"requestBody": {"required": True, "content": {"application/json": {"s
     openapi_extra={**BY_KEYS, **REQUEST},
 )
 async def send_push(request: Request, caller: AppCaller = Depends(server_caller)) -> Response:  # noqa: B008
-    """Sends a push message to the devices of customers, to single installations, or to all, at once or at a time. The
-    call needs the app's server key.
+    """Sends a push message to the devices of customers or of a target group's members, to single installations, or to
+    all, at once or at a time. The call needs the app's server key. Tags of a template have their defaults.
     """
     return await _sent(request, caller, await object_of(request))
 
@@ -123,7 +131,7 @@ async def send_flat(request: Request, caller: AppCaller = Depends(server_caller)
     flat = await object_of(request)
     whole = {
         **flat,
-        "target": {name: flat[name] for name in (*TARGETS, "excludeInstallIds", *WITHOUT) if name in flat},
+        "target": {name: flat[name] for name in (*TARGETS, *SEGMENTS, "excludeInstallIds", *WITHOUT) if name in flat},
         "content": {name: flat.get(name) for name in ("title", "message")},
         "runBackgroundHandler": flat.get("isBackground", False),
     }
@@ -158,46 +166,74 @@ async def cancel_push(
 
 
 async def _sent(request: Request, caller: AppCaller, body: Mapping[str, Any]) -> Response:
-    order = _order(body)
     pace(request, caller, 1)
-    notification, status = await run_sync(lambda: _accepted(caller, order))
+    notification, status = await run_sync(lambda: _accepted(caller, body))
     content = {"notification": {"id": notification.id, "scheduled": notification.is_scheduled}}
     return Response(orjson.dumps(content), status, media_type="application/json")
 
 
-def _accepted(caller: AppCaller, order: PushOrder) -> tuple[PushNotification, int]:
+def _accepted(caller: AppCaller, body: Mapping[str, Any]) -> tuple[PushNotification, int]:
+    """A request is stored, and what is answered. Raises Unprocessable naming the member, Unreachable."""
+    scope, target, schedule = caller.scope, _object(body, "target"), _schedule(body)
+    named = _name(body, "templateId")
+    content = _content(body, is_needed=not named)
+    whom = _target(scope, target)
     try:
-        channel = channel_of_app(caller.scope, caller.app.id)
-        return accepting.send(caller.scope, caller.app, order), accounts(channel).accept_status
+        channel = channel_of_app(scope, caller.app.id)
+        template_id = _template(scope, channel, named) if named else 0
+        order = PushOrder(whom, content, schedule, template_id)
+        return accepting.send(scope, caller.app, order), accounts(channel).accept_status
     except accepting.Unreachable:
         raise
     except (NotFound, Invalid) as error:
         raise Unprocessable(error.message) from error
 
 
+def _template(scope: Scope, channel: Channel, named: str) -> int:
+    """The template of a channel of this id or name. Raises Unprocessable."""
+    for template in templates.listed_templates(scope, channel.id):
+        if named in (str(template.id), template.name):
+            return template.id
+    raise Unprocessable(f"templateId: channel {channel.id} has no template {named!r}.")
+
+
 TARGETS = ("broadcast", "userIds", "installIds")
 
 
-def _order(body: Mapping[str, Any]) -> PushOrder:
-    """A request as its body has it. Raises Unprocessable naming the member."""
-    return PushOrder(_target(_object(body, "target")), _content(body), _schedule(body))
-
-
-def _target(target: Mapping[str, Any]) -> Target:
+def _target(scope: Scope, target: Mapping[str, Any]) -> Target:
     for name in WITHOUT:
         if target.get(name):
-            raise Unprocessable(f"target.{name} is not supported: name userIds, installIds or broadcast.")
-    chosen = [name for name in TARGETS if target.get(name)]
-    if len(chosen) != 1:
-        raise Unprocessable("target must have exactly one of broadcast, userIds and installIds.")
+            raise Unprocessable(f"target.{name} is not supported: name userIds, installIds, segment or broadcast.")
+    segments = [name for name in SEGMENTS if target.get(name)]
+    if len([name for name in TARGETS if target.get(name)] + segments) != 1:
+        raise Unprocessable("target must have exactly one of broadcast, userIds, installIds and segment.")
     if not isinstance(target.get("broadcast", False), bool):
         raise Unprocessable("target.broadcast must be true or false.")
     return Target(
         customer_ids=_ids(target, "userIds"),
         install_ids=_ids(target, "installIds"),
+        target_group_id=_target_group(scope, segments[0], _name(target, segments[0])) if segments else None,
         is_broadcast=target.get("broadcast") is True,
         without_installs=frozenset(_ids(target, "excludeInstallIds")),
     )
+
+
+def _target_group(scope: Scope, member: str, named: str) -> int:
+    """The target group of this id or name. Raises Unprocessable."""
+    for group in groups.target_groups(scope):
+        if named in (str(group.id), group.name):
+            return group.id
+    raise Unprocessable(f"target.{member}: there is no target group {named!r}.")
+
+
+def _name(members: Mapping[str, Any], name: str) -> str:
+    """An id or a name; empty where there is none."""
+    value = members.get(name)
+    if value is None:
+        return ""
+    if type(value) not in (str, int) or not 0 < len(str(value).strip()) <= LONGEST_NAME:
+        raise Unprocessable(f"{name} must be an ID or a name.")
+    return str(value).strip()
 
 
 def _ids(target: Mapping[str, Any], name: str) -> list[str]:
@@ -209,9 +245,13 @@ def _ids(target: Mapping[str, Any], name: str) -> list[str]:
     return [str(each).strip() for each in ids]
 
 
-def _content(body: Mapping[str, Any]) -> PushContent:
-    content = _object(body, "content")
-    title, message = _text(content, "title", LONGEST_TITLE), _text(content, "message", LONGEST_TEXT)
+def _content(body: Mapping[str, Any], *, is_needed: bool) -> PushContent:
+    """What is shown. Where a template has it, it need not be there."""
+    content = _object(body, "content") if is_needed or body.get("content") is not None else {}
+    texts = {"title": LONGEST_TITLE, "message": LONGEST_TEXT}
+    given = {
+        name: _text(content, name, most) for name, most in texts.items() if is_needed or content.get(name) is not None
+    }
     details = {
         "url": body.get("url") or "",
         "data": body.get("data") or {},
@@ -222,7 +262,7 @@ def _content(body: Mapping[str, Any]) -> PushContent:
         PushDetails.model_validate(chosen)
     except ValidationError as error:
         raise Unprocessable(refused(error, PushDetails, chosen, "body")) from error
-    return PushContent(title, message, chosen)
+    return PushContent(**given, details=chosen)
 
 
 def _text(content: Mapping[str, Any], name: str, longest: int) -> str:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from rapport.access.scope import Scope
 from rapport.apps import service as apps
 from rapport.apps.models import App, Install
+from rapport.audiences import membership
 from rapport.channels.models import Channel
 from rapport.channels.push.serving import channel_of_app
 from rapport.delivery import outbox
@@ -41,8 +42,8 @@ class _Place:
 def send(scope: Scope, app: App, order: PushOrder) -> PushNotification:
     """Accept a request of an app; its messages leave at once or when they are due.
 
-    Raises NotFound when no channel serves the app, Unreachable when none of its target has a device, and Invalid for a
-    time that has passed.
+    Raises NotFound when no channel serves the app or there is no such target group, Unreachable when none of its target
+    has a device, and Invalid for a time that has passed.
     """
     channel, now = channel_of_app(scope, app.id), OUTSIDE_CLOCK.now()
     places = list(_places(scope, app, order.target))
@@ -98,11 +99,22 @@ def _places(scope: Scope, app: App, target: Target) -> Iterator[_Place]:
     for install in apps.installs_by_id(scope, app.id, target.install_ids):
         if _is_reachable(install, target):
             yield _Place(install.customer_id or "", install.install_id, install.time_zone)
-    customer_ids = list({customer_id.lower(): customer_id for customer_id in target.customer_ids}.values())
-    for customer_id, installs in apps.installs_of(scope, customer_ids, app.id).items():
-        reachable = [install for install in installs if _is_reachable(install, target)]
-        if reachable:
-            yield _Place(customer_id, "", reachable[0].time_zone)
+    for customer_ids in _customers(scope, target):
+        for customer_id, installs in apps.installs_of(scope, customer_ids, app.id).items():
+            reachable = [install for install in installs if _is_reachable(install, target)]
+            if reachable:
+                yield _Place(customer_id, "", reachable[0].time_zone)
+
+
+def _customers(scope: Scope, target: Target) -> Iterator[list[str]]:
+    """The customers of a target, some at a time."""
+    if target.target_group_id is None:
+        yield list({customer_id.lower(): customer_id for customer_id in target.customer_ids}.values())
+        return
+    offset = 0
+    while part := membership.members(scope, target.target_group_id, None, TOGETHER, offset):
+        yield part
+        offset += len(part)
 
 
 def _is_reachable(install: Install, target: Target) -> bool:

@@ -1,6 +1,7 @@
 """Push messages of applications as the sender takes them."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -9,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
 from rapport.access.tenant_settings import settings_or_defaults
-from rapport.channels.messages import Origin
+from rapport.channels.messages import Content, Message, Origin, Receipt
 from rapport.channels.models import Channel
 from rapport.channels.push.addressing import to_app
 from rapport.delivery import outbox
@@ -18,11 +19,15 @@ from rapport.delivery.models import IS_OPEN, Source, State
 from rapport.delivery.outbox import Claim, Settled
 from rapport.delivery.sources import MessageSource
 from rapport.delivery.worker import CLOCK, Sender
+from rapport.errors import NotFound
+from rapport.messaging import rendering, templates
+from rapport.messaging.models import Template
 from rapport.stores import Stores
 from rapport.transactional.models import PushNotification, PushRecipient
 from rapport.transactional.pushes import orders
 from rapport.transactional.settings import TransactionalSettings
 
+GONE = "the template is gone"
 # What has been entered of messages, under the numbers of their claims, is what counts here too.
 ENDED = text(f"""
     UPDATE push_recipients AS recipient SET state = messages.state, reason = messages.reason, ended_at = :now
@@ -41,17 +46,18 @@ class PushMessages(MessageSource):
         """What the request said; who unsubscribed gets it all the same, as transactional mail."""
         recipients = _recipients(scope, claims)
         notifications = _notifications(scope, {recipient.notification_id for recipient in recipients.values()})
+        templates_by_id = _templates(scope, notifications.values())
         for claim in claims:
             recipient = recipients.get(claim.source_id)
             if recipient is None:
                 continue
             notification = notifications[recipient.notification_id]
-            content = orders.read(notification.content).content
-            person = recipient.customer_id
-            message = channel.behaviour.write(claim.message_id, person, person, content)
-            origin = Origin(channel.id, template_id=notification.template_id, send_id=notification.id)
-            headers = to_app(notification.app_id, recipient.install_id)
-            yield claim, replace(message, headers=headers, origin=origin)
+            template = templates_by_id.get(notification.template_id)
+            if notification.template_id and template is None:
+                yield claim, Receipt(claim.message_id, "failed", GONE, permanent=True)
+                continue
+            content = _content(scope, notification, template, recipient.customer_id)
+            yield claim, _message(channel, notification, recipient, claim.message_id, content)
 
     def retry_delays(self, scope: Scope) -> Sequence[float]:
         """As the tenant has set them for transactional mail."""
@@ -85,6 +91,29 @@ class PushSender(Sender):
 
     def __init__(self, stores: Stores) -> None:
         super().__init__(stores, Source.PUSH, PushMessages())
+
+
+def _content(scope: Scope, notification: PushNotification, template: Template | None, customer_id: str) -> Content:
+    """What a customer gets. No attributes are put in: tags have their defaults, as the reference has it."""
+    filled = rendering.render(template, customer_id, {}, {}, scope.now_local()) if template else Content()
+    return orders.read(notification.content).over(filled)
+
+
+def _message(
+    channel: Channel, notification: PushNotification, recipient: PushRecipient, message_id: str, content: Content
+) -> Message:
+    message = channel.behaviour.write(message_id, recipient.customer_id, recipient.customer_id, content)
+    origin = Origin(channel.id, template_id=notification.template_id, send_id=notification.id)
+    return replace(message, headers=to_app(notification.app_id, recipient.install_id), origin=origin)
+
+
+def _templates(scope: Scope, notifications: Iterable[PushNotification]) -> dict[int, Template]:
+    """The templates of notifications by id; those that are gone are absent."""
+    found: dict[int, Template] = {}
+    for channel_id, template_id in {(each.channel_id, each.template_id) for each in notifications if each.template_id}:
+        with suppress(NotFound):
+            found[template_id] = templates.template(scope, channel_id, template_id)
+    return found
 
 
 def _latest(notification: PushNotification) -> datetime:

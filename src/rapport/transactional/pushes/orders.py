@@ -62,30 +62,31 @@ def time_of(text: str) -> datetime | None:
 
 @dataclass(frozen=True)
 class Target:
-    """To whom: customers, installs, or all installs of the app."""
+    """To whom: customers, installs, the members of a target group, or all installs of the app."""
 
     customer_ids: list[str] = field(default_factory=list)
     install_ids: list[str] = field(default_factory=list)
+    target_group_id: int | None = None
     is_broadcast: bool = False
     without_installs: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class PushContent:
-    """What is shown, and what a template of push messages may say beside it."""
+    """What is shown, and what a template of push messages may say beside it; of a template, what takes its place."""
 
-    title: str
-    message: str
+    title: str = ""
+    message: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def written(self) -> str:
         """As it is stored."""
         return orjson.dumps(asdict(self)).decode()
 
-    @property
-    def content(self) -> Content:
-        """As a kind of channel takes it."""
-        return Content(self.title, self.message, details=self.details)
+    def over(self, of_template: Content) -> Content:
+        """As a kind of channel takes it, with the rest as a template has it."""
+        details = {**of_template.details, **self.details}
+        return Content(self.title or of_template.subject, self.message or of_template.text, details=details)
 
 
 def read(written: str) -> PushContent:
@@ -95,7 +96,7 @@ def read(written: str) -> PushContent:
 
 @dataclass(frozen=True)
 class PushOrder:
-    """A request."""
+    """A request; template_id is 0 without a template."""
 
     target: Target
     content: PushContent
