@@ -36,7 +36,7 @@ MOST_CONNECTIONS = 8
 # A connection that could not be opened is not tried again for so long, and for so many times as long as the attempt
 # took: whoever asks meanwhile is told so at once.
 DOWN_SECONDS, TIMES_AS_LONG = 2.0, 3
-LOOK_SECONDS = 1.0
+LOOK_SECONDS, LEAVING_SECONDS = 1.0, 1.0
 LARGEST_ANSWER = 64 * 1024
 # Requests at once on a connection: at each new one the library counts those that are open.
 MOST_STREAMS = 64
@@ -98,6 +98,7 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self.ready: asyncio.Future[None] = self._loop.create_future()
         self.usable = True
+        self._lost = asyncio.Event()
         self._transport: asyncio.Transport | None = None
         self._open: dict[int, _Exchange] = {}
         self._waiting: deque[_Exchange] = deque()
@@ -156,6 +157,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """What is under way is in doubt; what waits is not carried out."""
         self.usable = False
+        self._lost.set()
         if self._looking is not None:
             self._looking.cancel()
         if not self.ready.done():
@@ -174,6 +176,14 @@ class Connection(asyncio.Protocol):
                 self._h2.close_connection()
                 self._flush()
             self._transport.close()
+
+    async def left(self) -> None:
+        """Wait for the end of a connection that was closed: over TLS both sides say goodbye. A slow server is cut off."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._lost.wait(), LEAVING_SECONDS)
+        if self._transport is not None and not self._lost.is_set():
+            self._transport.abort()
+            await asyncio.sleep(0)
 
     def _heard(self, event: Event) -> None:
         if isinstance(event, ResponseReceived):
@@ -313,6 +323,7 @@ class Pool:
         """Leave the server."""
         for connection in self._connections:
             connection.close()
+        await asyncio.gather(*(connection.left() for connection in self._connections))
         self._connections.clear()
 
     def _roomy(self) -> Connection | None:
