@@ -63,8 +63,8 @@ def devices_of(scope: Scope, customer_ids: Collection[str], app_id: int | None =
 
 def devices_by_key(scope: Scope, keys: Collection[InstallKey]) -> dict[InstallKey, Device]:
     """The devices that single installs are; those without a token are absent."""
-    found = _devices(scope, [tuple_(Install.app_id, Install.install_id).in_(list(keys))]) if keys else ()
-    return {(device.app_id, device.install_id): device for device in found}
+    devices = _devices(scope, [tuple_(Install.app_id, Install.install_id).in_(list(keys))]) if keys else ()
+    return {(device.app_id, device.install_id): device for device in devices}
 
 
 def _devices(scope: Scope, where: Collection[ColumnElement[bool]]) -> list[Device]:

@@ -29,8 +29,8 @@ def user(scope: Scope, app_id: int, identifier: str) -> User:
     is_customers = Install.person == identifier.lower()
     is_own = Install.person.is_(None) & (Install.install_id == identifier)
     with scope.reads() as session:
-        found = session.scalars(select(Install).where(*mine, is_customers | is_own).order_by(Install.seen_at.desc()))
-        installs = list(found)
+        query = select(Install).where(*mine, is_customers | is_own).order_by(Install.seen_at.desc())
+        installs = list(session.scalars(query))
     customers = [install for install in installs if install.customer_id is not None]
     if not installs:
         raise NotFound(f"There is no user {identifier!r}.")
@@ -44,13 +44,13 @@ def users(scope: Scope, app_id: int, limit: int, offset: int) -> list[User]:
     page = keys.order_by(Install.person.collate("C").nulls_last(), NOBODYS.collate("C")).limit(limit).offset(offset)
     installs = defaultdict[tuple[str | None, str], list[Install]](list)
     with scope.reads() as session:
-        wanted = [(row.person, row.own) for row in session.execute(page)]
-        persons = [person for person, _ in wanted if person is not None]
-        own = [install_id for person, install_id in wanted if person is None]
+        page_keys = [(row.person, row.own) for row in session.execute(page)]
+        persons = [person for person, _ in page_keys if person is not None]
+        own = [install_id for person, install_id in page_keys if person is None]
         theirs = Install.person.in_(persons) | (Install.person.is_(None) & Install.install_id.in_(own))
         for install in session.scalars(select(Install).where(*mine, theirs).order_by(Install.seen_at.desc())):
             installs[install.person, "" if install.person else install.install_id].append(install)
-    return [_user(installs[key]) for key in wanted if key in installs]
+    return [_user(installs[key]) for key in page_keys if key in installs]
 
 
 def _user(installs: list[Install]) -> User:

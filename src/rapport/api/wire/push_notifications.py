@@ -249,7 +249,7 @@ def _content(body: Mapping[str, Any], *, is_needed: bool) -> PushContent:
     """What is shown. Where a template has it, it need not be there."""
     content = _object(body, "content") if is_needed or body.get("content") is not None else {}
     texts = {"title": LONGEST_TITLE, "message": LONGEST_TEXT}
-    given = {
+    texts_by_name = {
         name: _text(content, name, most) for name, most in texts.items() if is_needed or content.get(name) is not None
     }
     details = {
@@ -262,7 +262,7 @@ def _content(body: Mapping[str, Any], *, is_needed: bool) -> PushContent:
         PushDetails.model_validate(chosen)
     except ValidationError as error:
         raise Unprocessable(refused(error, PushDetails, chosen, "body")) from error
-    return PushContent(**given, details=chosen)
+    return PushContent(**texts_by_name, details=chosen)
 
 
 def _text(content: Mapping[str, Any], name: str, longest: int) -> str:

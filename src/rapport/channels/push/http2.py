@@ -75,9 +75,9 @@ class _Exchange:
 class _PlainEncoder(Encoder):
     """Writes texts as they are: Huffman coding saves a few bytes, and would take most of the time of a request."""
 
-    def encode(self, headers: Any, huffman: bool = False) -> bytes:
+    def encode(self, headers: Any, *_: Any, **__: Any) -> bytes:
         """The block of headers."""
-        return super().encode(headers, huffman)
+        return super().encode(headers, huffman=False)
 
 
 class Connection(asyncio.Protocol):
@@ -178,7 +178,7 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     async def left(self) -> None:
-        """Wait for the end of a connection that was closed: over TLS both sides say goodbye. A slow server is cut off."""
+        """Wait for the end of a connection that was closed: over TLS both sides say goodbye. Cuts off a slow server."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._lost.wait(), LEAVING_SECONDS)
         if self._transport is not None and not self._lost.is_set():

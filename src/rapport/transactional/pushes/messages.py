@@ -109,11 +109,11 @@ def _message(
 
 def _templates(scope: Scope, notifications: Iterable[PushNotification]) -> dict[int, Template]:
     """The templates of notifications by id; those that are gone are absent."""
-    found: dict[int, Template] = {}
+    templates_by_id: dict[int, Template] = {}
     for channel_id, template_id in {(each.channel_id, each.template_id) for each in notifications if each.template_id}:
         with suppress(NotFound):
-            found[template_id] = templates.template(scope, channel_id, template_id)
-    return found
+            templates_by_id[template_id] = templates.template(scope, channel_id, template_id)
+    return templates_by_id
 
 
 def _latest(notification: PushNotification) -> datetime:
