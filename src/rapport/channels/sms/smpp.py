@@ -24,6 +24,8 @@ from rapport.hosts import PrivateAddress, Unresolved, public_addresses
 DOWN_SECONDS = 2.0
 # What is under way may be answered for so long when a transport is closed.
 DRAIN_SECONDS = 10.0
+# So many messages are handed over at once at least, also where the window is small: the more, the fewer commits.
+LEAST_WAITING = 120
 NO_SUCH = frozenset({consts.SMPP_ESME_RINVDSTADR, consts.SMPP_ESME_RINVDSTTON, consts.SMPP_ESME_RINVDSTNPI})
 PASSES = frozenset({consts.SMPP_ESME_RSYSERR, consts.SMPP_ESME_RSUBMITFAIL, consts.SMPP_ESME_RX_T_APPN, *THROTTLED})
 REFUSED_LOGIN = frozenset({consts.SMPP_ESME_RBINDFAIL, consts.SMPP_ESME_RINVPASWD, consts.SMPP_ESME_RINVSYSID})
@@ -160,7 +162,8 @@ class SmppTransport(SmsTransport):
         super().__init__(scope, channel)
         # While receipts are entered what waits in the bind keeps the centre busy; a slow one does not get much ahead.
         self._together = max(channel.window // 2, 1)
-        self._most = 4 * min(channel.window, channel.per_second or channel.window)
+        most = max(4 * channel.window, LEAST_WAITING)
+        self._most = min(most, 4 * channel.per_second) if channel.per_second else most
         self._deliveries = Deliveries(scope)
         self._allow_private = scope.stores.settings.allow_private_addresses
         self._bind: Bind | None = None
