@@ -65,6 +65,12 @@ class Gone(RapportError):
     status = 410
 
 
+class PreconditionFailed(RapportError):
+    """A change of something that has changed since the caller read it (412)."""
+
+    status = 412
+
+
 class TooLarge(RapportError):
     """A body beyond what is accepted (413)."""
 

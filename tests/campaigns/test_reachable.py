@@ -124,7 +124,7 @@ def test_what_changes_counts_at_once(tenant: Scope) -> None:
 
 def test_conditions_of_triggers_ask_the_same(tenant: Scope) -> None:
     """The rule for one customer, by its wishes of now, and the rule for all come to the same people."""
-    from rapport.realtime.matching.facts import Needs, load
+    from rapport.audiences.facts import Needs, load
     from rapport.realtime.matching.reachability import Reach, attributes_of
 
     ids, on = sorted(everybody(tenant)), schema.schema(tenant)

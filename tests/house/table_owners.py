@@ -84,8 +84,8 @@ RECORDS = {
         "cycles",
         "engagement_buckets",
         "engagements",
-        "promotions",
     ),
+    "promotions": ("promotion_tenants", "promotion_versions", "promotions", "registered_promotions"),
     "realtime": (
         "accepted_events",
         "event_counts",
@@ -247,6 +247,7 @@ READS = {
             "products",
             "profiles",
             "promotions",
+            "registered_promotions",
             "target_groups",
             "template_folders",
             "templates",

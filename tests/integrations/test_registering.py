@@ -12,8 +12,6 @@ from rapport.access.models import AuditEntry
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
 from rapport.campaigns import definitions, occurrences
-from rapport.campaigns import promotions as campaign_promotions
-from rapport.campaigns.models import Promotion
 from rapport.campaigns.schemas import ActionBody
 from rapport.channels.models import App
 from rapport.customers.models import EventType
@@ -21,6 +19,8 @@ from rapport.messaging import registration
 from rapport.messaging import templates as messaging_templates
 from rapport.messaging.models import Template
 from rapport.messaging.registration import Registered
+from rapport.promotions import registered
+from rapport.promotions.models import RegisteredPromotion
 from rapport.stores import Stores
 
 HOME = "/current/integrations"
@@ -46,10 +46,10 @@ def fresh(world: Scope) -> None:
     """Nothing is registered but template 12 of the text channel and the promotion b2."""
     with world.records() as session:
         session.execute(delete(Template).where(Template.tenant_id == world.tenant_id, Template.channel_id != EMAIL))
-        for table in (App, Promotion, EventType):
+        for table in (App, RegisteredPromotion, EventType):
             session.execute(delete(table).where(table.tenant_id == world.tenant_id))
     registration.register_templates(world, SMS, [Registered(12, "Twelve")])
-    campaign_promotions.add_promotions(world, {"b2": "Offer b2"})
+    registered.add_promotions(world, {"b2": "Offer b2"})
 
 
 def post(api: httpx.Client, function: str, body: Any, query: str = "") -> httpx.Response:
@@ -397,8 +397,8 @@ def test_every_spelling_of_a_path_leads_there(world: Scope, api: httpx.Client) -
 
 def test_another_tenant_sees_and_changes_nothing(world: Scope, stores: Stores, api: httpx.Client) -> None:
     other = create_tenant(stores, f"other-{world.tenant_id}")
-    assert campaign_promotions.promotions(other) == [] and messaging_templates.templates(other) == []
-    campaign_promotions.add_promotions(other, {"b2": "theirs"})
-    campaign_promotions.delete_promotions(other, ["a", "b2"])
+    assert registered.choices(other) == [] and messaging_templates.templates(other) == []
+    registered.add_promotions(other, {"b2": "theirs"})
+    registered.delete_promotions(other, ["a", "b2"])
     registration.remove_templates(other, [(SMS, 12)])
     assert promotions(api) == [("b2", "Offer b2")] and templates(api) == {12: "Twelve"}

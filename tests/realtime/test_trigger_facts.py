@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rapport.access.scope import Scope
+from rapport.audiences.facts import Needs, load
 from rapport.audiences.models import Snapshot
 from rapport.campaigns.models import Occurrence
 from rapport.conditions import parse, to_predicate, to_sql
-from rapport.realtime.matching.facts import Needs, load
 
 quick = settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=100)
 

@@ -86,6 +86,7 @@ from rapport.api.wire import (
     pictures,
     preference_center,
     preference_page,
+    promotion_tenants,
     push_notifications,
     report_event,
     sdk_config,
@@ -100,6 +101,7 @@ from rapport.api.wire import (
     web_config,
     web_inbox,
 )
+from rapport.api.wire import promotions as wire_promotions
 
 # Paths are tried in this order, so what comes a thousand times a second comes first.
 WIRE: tuple[APIRouter, ...] = (
@@ -199,5 +201,7 @@ MANAGEMENT: tuple[APIRouter, ...] = (
     programme.router,
     summary.router,
     promotions.router,
+    promotion_tenants.router,
+    wire_promotions.router,
     gateway.router,
 )

@@ -1,14 +1,23 @@
-"""What the OpenAPI document says beyond its routes: how to begin, the errors of both families of paths, names."""
+"""What the OpenAPI document says beyond its routes: how to begin, the errors of each family of paths, names."""
 
 from collections.abc import Iterator
 from typing import Any
 
-from rapport.api.http.responses import ERRORS, MANAGED, PROBLEM, PROBLEMS, TOTAL, TOTAL_HEADER
+from rapport.api.http.responses import (
+    ERRORS,
+    MANAGED,
+    PROBLEM,
+    PROBLEMS,
+    PROMOTION_ERRORS,
+    PROMOTIONS,
+    TOTAL,
+    TOTAL_HEADER,
+)
 from rapport.conditions.language import json_schema
 from rapport.errors import Conflict, TooLarge
 
 Described = dict[str, Any]
-FAMILIES = {"Management": PROBLEMS, "Wire": ERRORS}
+FAMILIES = {"Management": PROBLEMS, "Wire": ERRORS, "Promotions": PROMOTION_ERRORS}
 # Whoever calls these shows no key: who it is stands in the path, in a token of its own, or does not matter.
 KEYLESS = {
     "Events",
@@ -145,12 +154,18 @@ def completed(document: Described) -> Described:
         for part in schema.values():
             _drop_titles(part)
     for path, operation in _operations(document):
-        _set_errors(operation, "Management" if path.startswith(MANAGED) else "Wire")
+        _set_errors(operation, _family(path))
         if path.startswith(MANAGED) and _is_paged_list(operation):
             operation["responses"]["200"]["headers"] = {TOTAL: TOTAL_HEADER}
         for parameter in operation.get("parameters", []):
             parameter["description"] = parameter.get("description") or PARAMETERS.get(parameter["name"], "")
     return document
+
+
+def _family(path: str) -> str:
+    if path.startswith(PROMOTIONS):
+        return "Promotions"
+    return "Management" if path.startswith(MANAGED) else "Wire"
 
 
 def _refer_to_conditions(part: Any) -> None:

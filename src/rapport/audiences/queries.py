@@ -2,6 +2,7 @@
 
 # Records: the campaigns of a series, for conditions on the campaign history.
 CAMPAIGNS_OF_SERIES = "SELECT id FROM campaigns WHERE tenant_id = :tenant_id AND series_id = :series_id ORDER BY id"
+SERIES_OF_CAMPAIGNS = "SELECT id, series_id FROM campaigns WHERE tenant_id = :tenant_id AND id = ANY(:campaigns)"
 
 # Records: the ids that filters of the campaign histories may name, those of what has gone since included. A template
 # of an outside channel may be any number that a series names.

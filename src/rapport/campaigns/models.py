@@ -316,18 +316,6 @@ class Cycle(Base):
     finished_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
 
-class Promotion(Base):
-    """A promo code of the tenant's back office, by name, as an outside system registered it."""
-
-    __tablename__ = "promotions"
-
-    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
-    promo_key: Mapped[str] = mapped_column(Text, primary_key=True)  # the code in lower case
-    promo_code: Mapped[str] = mapped_column(Text)
-    name: Mapped[str] = mapped_column(String(200))
-    updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
-
-
 class CampaignMetric(Base):
     """A running total that an outside system reported; metric_id is an enum of its own (0 sent .. 9 bounced)."""
 

@@ -8,7 +8,7 @@ from rapport.conditions.language.nodes import Condition, Every, Reachable, attri
 from rapport.conditions.language.parsing import parse
 from rapport.conditions.language.sentences import Names, sentence
 from rapport.conditions.schema import FIELD_KINDS, Column, Kind, Schema
-from rapport.conditions.sql.compiling import Compiled, to_counts, to_sql
+from rapport.conditions.sql.compiling import Compiled, to_counts, to_expressions, to_sql
 
 __all__ = [
     "FIELD_KINDS",
@@ -31,6 +31,7 @@ __all__ = [
     "parse",
     "sentence",
     "to_counts",
+    "to_expressions",
     "to_predicate",
     "to_sql",
 ]

@@ -25,6 +25,7 @@ RETRY_AFTER = 5
 REASONS = {429: "Too Many Requests"}
 PROBLEM_TYPE = "application/problem+json"
 MANAGED = "/manage/"
+PROMOTIONS = ("/v1/promotions", "/v1/tenants")
 # Of an answer with a page of a list of the management API.
 TOTAL = "X-Total-Count"
 TOTAL_HEADER = {"description": "Entries of the whole list", "schema": {"type": "integer", "minimum": 0}}
@@ -60,6 +61,16 @@ PROBLEM = {
     },
     "required": ["type", "title", "status", "detail"],
 }
+_PROMOTION_ERROR = {
+    "type": "object",
+    "properties": {
+        "status": {"type": "integer"},
+        "error": {"type": "string", "description": "The kind of error"},
+        "message": _TEXT,
+        "details": {"type": "array", "items": {"type": "object"}},
+    },
+    "required": ["status", "error", "message", "details"],
+}
 _WAIT = {"Retry-After": {"description": "Seconds to wait", "schema": {"type": "integer", "minimum": 1}}}
 
 
@@ -70,6 +81,8 @@ def json_response(body: bytes, status: int = 200) -> Response:
 
 def error_response(path: str, error: RapportError) -> Response:
     """An error in the form of the family that a path is of."""
+    if path.startswith(PROMOTIONS):
+        return promotion_error(error)
     return problem(error) if path.startswith(MANAGED) else wire_error(error)
 
 
@@ -91,6 +104,12 @@ def wire_error(error: RapportError) -> Response:
     if isinstance(error, TokenExpired):  # clients compare the text, so it goes without quotes
         return Response(error.message, error.status, media_type="text/plain")
     return Response(orjson.dumps(error.message), error.status, media_type="application/json", headers=headers)
+
+
+def promotion_error(error: RapportError) -> Response:
+    """An error of the promotion service."""
+    body = {"status": error.status, "error": type(error).__name__, "message": error.message, "details": []}
+    return Response(orjson.dumps(body), error.status, media_type="application/json", headers=headers_of(error))
 
 
 def problem(error: RapportError) -> Response:
@@ -115,11 +134,16 @@ def _on_the_wire(error: RapportError) -> dict[str, Any]:
     return _described(error, content)
 
 
+def _of_promotions(error: RapportError) -> dict[str, Any]:
+    return _described(error, {"application/json": {"schema": _PROMOTION_ERROR}})
+
+
 def _managing(error: RapportError) -> dict[str, Any]:
     schema = {"$ref": "#/components/schemas/Problem"}
     return _described(error, {PROBLEM_TYPE: {"schema": schema, "example": _problem(error)}})
 
 
-# The errors of either family as OpenAPI describes them; api.document gives them to the operations.
+# The errors of each family as OpenAPI describes them; api.document gives them to the operations.
 ERRORS: dict[int | str, dict[str, Any]] = {error.status: _on_the_wire(error) for error in MEANINGS}
 PROBLEMS: dict[int | str, dict[str, Any]] = {error.status: _managing(error) for error in MEANINGS}
+PROMOTION_ERRORS: dict[int | str, dict[str, Any]] = {error.status: _of_promotions(error) for error in MEANINGS}

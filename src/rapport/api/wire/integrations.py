@@ -24,7 +24,6 @@ from rapport.api.http.bodies import (
 from rapport.api.http.parameters import Parameter, optional, required
 from rapport.api.reads import Read, Values, register
 from rapport.api.sections import SectionRouter
-from rapport.campaigns import promotions as campaign_promotions
 from rapport.campaigns.schemas import PromoCode as CampaignPromoCode
 from rapport.channels import service as channels
 from rapport.errors import NotFound
@@ -32,6 +31,7 @@ from rapport.messaging import registration
 from rapport.messaging import templates as messaging_templates
 from rapport.messaging.registration import Registered
 from rapport.messaging.template_senders import sender_of
+from rapport.promotions import registered
 
 router = SectionRouter("External System Integration")
 
@@ -164,10 +164,17 @@ register(
         "Every promo code and its name",
         engine="records",
         sql="""
-            SELECT promo_code AS "PromoCode", name AS "PromotionName" FROM promotions WHERE tenant_id = :tenant_id
+            SELECT promo_code AS "PromoCode", name AS "PromotionName" FROM registered_promotions
+            WHERE tenant_id = :tenant_id
+            UNION ALL
+            SELECT code AS "PromoCode", name AS "PromotionName" FROM promotions AS promotion
+            WHERE tenant_id = :tenant_id AND status = 'active' AND NOT EXISTS (
+                SELECT 1 FROM registered_promotions AS registered
+                WHERE registered.tenant_id = :tenant_id AND registered.promo_key = promotion.code_key
+            )
         """,
         row={"PromoCode": "string", "PromotionName": "string"},
-        order='promo_code COLLATE "C"',
+        order='"PromoCode" COLLATE "C"',
         paged=False,
     ),
     Read(
@@ -310,7 +317,7 @@ def add_promotions(
     spelling.
     """
     promotions = parse_array(NewPromotion, body, MOST)
-    campaign_promotions.add_promotions(principal.scope, {promotion.code: promotion.name for promotion in promotions})
+    registered.add_promotions(principal.scope, {promotion.code: promotion.name for promotion in promotions})
     return Response()
 
 
@@ -321,5 +328,5 @@ def delete_promotions(
 ) -> Response:
     """At most 100; case does not matter. Unknown ones are not an error; campaigns keep their codes."""
     promotions = parse_array(PromotionKey, body, MOST)
-    campaign_promotions.delete_promotions(principal.scope, [promotion.code for promotion in promotions])
+    registered.delete_promotions(principal.scope, [promotion.code for promotion in promotions])
     return Response()

@@ -1,12 +1,10 @@
 """What a few customers have had from campaigns, for the rules of triggered ones."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import date
 
-from sqlalchemy import select
-
 from rapport.access.scope import Scope
-from rapport.campaigns.models import Occurrence, Series
+from rapport.campaigns.models import Series
 from rapport.campaigns.occurrences import imagined_run, live_ids, running_ids
 from rapport.campaigns.runs.processing import LONGEST_RUN, running_beside
 from rapport.campaigns.states import LIVE_STATES
@@ -48,12 +46,3 @@ def scheduled_messages(scope: Scope, customer_ids: Sequence[str], first: date) -
         return {}
     parameters = {"first": first, "today": today, "live": campaign_ids, "ids": list(customer_ids)}
     return {str(customer_id): int(messages) for customer_id, messages in scope.warehouse.rows(MESSAGES, **parameters)}
-
-
-def series_of(scope: Scope, campaign_ids: Iterable[int]) -> dict[int, int]:
-    """The series of campaigns by their ids."""
-    query = select(Occurrence.id, Occurrence.series_id).where(
-        Occurrence.tenant_id == scope.tenant_id, Occurrence.id.in_(sorted(campaign_ids))
-    )
-    with scope.reads() as session:
-        return {row[0]: row[1] for row in session.execute(query)}

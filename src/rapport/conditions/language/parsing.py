@@ -35,9 +35,12 @@ MAX_VALUES = 100_000
 PROPERTIES = "properties"
 
 
-def parse(data: Any) -> Condition:
-    """A condition from its JSON form (see docs/conditions.md). Raises Invalid naming the place of the fault."""
-    return _Parser().condition(data, "definition", 1)
+def parse(data: Any, path: str = "definition") -> Condition:
+    """A condition from its JSON form (see docs/conditions.md). path is what stands for it in errors.
+
+    Raises Invalid naming the place of the fault.
+    """
+    return _Parser().condition(data, path, 1)
 
 
 def _object(data: Any, path: str) -> dict[str, Any]:

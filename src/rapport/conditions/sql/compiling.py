@@ -66,6 +66,15 @@ def to_counts(conditions: Sequence[Condition], schema: Schema) -> Compiled:
     return Compiled(sql, compiler.binder.parameters, tuple(sorted(compiler.tables)))
 
 
+def to_expressions(conditions: Sequence[Condition], schema: Schema) -> tuple[list[str], dict[str, Any]]:
+    """Boolean expressions over a row of profiles, one for each condition and never NULL, and the values they bind.
+
+    Raises Invalid as to_sql does.
+    """
+    compiler = _Compiler(schema)
+    return [compiler.sql(condition, guarded=True) for condition in conditions], compiler.binder.parameters
+
+
 class _Compiler:
     """Compiles the nodes of one tree, binding as it goes."""
 

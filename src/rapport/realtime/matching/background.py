@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
+from rapport.audiences.facts import Needs, load
 from rapport.campaigns.delivery import quiet_hours
 from rapport.campaigns.plans import PlannedGroup
 from rapport.campaigns.runs import addressed, hold_out
@@ -22,7 +23,6 @@ from rapport.delivery.models import Source, State
 from rapport.realtime.events.owners import IS_FIRST
 from rapport.realtime.matching.candidates import Candidate
 from rapport.realtime.matching.catalogue import Catalogue, Trigger
-from rapport.realtime.matching.facts import Needs, load
 from rapport.realtime.matching.reachability import Fault, Reach, address_attributes, attributes_of
 from rapport.realtime.states import FiringState
 

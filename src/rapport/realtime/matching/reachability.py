@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rapport.access.scope import Scope
+from rapport.audiences.facts import KnownCustomer
 from rapport.campaigns.plans import Plan, PlannedGroup
 from rapport.campaigns.runs.hold_out import ActiveHoldOut
 from rapport.campaigns.states import ChannelChoice
@@ -16,7 +17,6 @@ from rapport.customers.consent import Consents
 from rapport.customers.person_ids import VISITOR
 from rapport.messaging.contactability import preferences, rules
 from rapport.messaging.contactability.purposes import ANYTHING, Purpose, purposes_of_templates
-from rapport.realtime.matching.facts import KnownCustomer
 
 # A fault of a channel: the outcome and the reason why a person cannot be reached on it.
 Fault = tuple[str, str]

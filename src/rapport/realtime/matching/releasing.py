@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
 from rapport.audiences import schema
+from rapport.audiences.facts import Needs, load
 from rapport.campaigns.models import Occurrence
 from rapport.campaigns.plans import PlannedChannel, PlannedGroup
 from rapport.campaigns.runs import hold_out
@@ -24,7 +25,6 @@ from rapport.delivery.once import Recipient
 from rapport.delivery.outbox import Entry
 from rapport.notifications import service as notifications
 from rapport.realtime.events.owners import found_out
-from rapport.realtime.matching.facts import Needs, load
 from rapport.realtime.matching.reachability import Fault, Reach, address_attributes, attributes_of
 from rapport.realtime.models import Firing
 from rapport.realtime.states import FiringState

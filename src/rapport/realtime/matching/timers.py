@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
 from rapport.audiences import schema
+from rapport.audiences.facts import Needs, load
 from rapport.campaigns.delivery import quiet_hours
 from rapport.campaigns.models import Occurrence
 from rapport.campaigns.plans import PlannedGroup
@@ -29,7 +30,6 @@ from rapport.realtime.matching.candidates import Candidate
 from rapport.realtime.matching.catalogue import Catalogue, fault_entry
 from rapport.realtime.matching.deciding import decide, group_of
 from rapport.realtime.matching.evaluating import Key, States
-from rapport.realtime.matching.facts import Needs, load
 from rapport.realtime.matching.reachability import Fault, Reach, address_attributes, attributes_of
 from rapport.realtime.matching.releasing import NOT_ACTIVE, let_go, refuse, wake
 from rapport.realtime.models import Firing, TriggerState

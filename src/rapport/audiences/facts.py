@@ -1,4 +1,4 @@
-"""What is known of a few customers when triggers fire for them, read by key and never by a scan of all.
+"""What is known of a few customers when something is decided about them, read by key and never by a scan of all.
 
 Attributes come from the current profile, of customers loaded since from their record. Only what the
 conditions ask for is read: a statement for each history, as far back as its windows go.
@@ -11,9 +11,10 @@ from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any
 
+from sqlalchemy import text
+
 from rapport.access.scope import Scope
-from rapport.audiences import membership
-from rapport.campaigns.runs import addressed
+from rapport.audiences import membership, queries
 from rapport.conditions import Column, Condition, Facts, Kind, Schema, load_histories
 from rapport.conditions.language.nodes import AttributeIs, HistoryIs, InGroup, InList, Reachable, leaves
 from rapport.customers import attributes as customer_attributes
@@ -153,7 +154,7 @@ def _more(scope: Scope, ids: Sequence[str], needs: Needs, schema: Schema, today:
     members: dict[str, dict[str, Any]] = defaultdict(dict)
     if not ids:
         return members
-    series_of = partial(addressed.series_of, scope)
+    series_of = partial(_series_of, scope)
     for customer_id, rows in load_histories(scope.warehouse, ids, needs.histories, schema, today, series_of).items():
         members[customer_id]["histories"] = rows
     for name, pairs in (("groups", _groups(scope, ids, needs.groups)), ("lists", _lists(scope, ids, needs.lists))):
@@ -177,3 +178,10 @@ def _groups(scope: Scope, ids: Sequence[str], groups: Iterable[int]) -> list[tup
 def _lists(scope: Scope, ids: Sequence[str], lists: Iterable[int]) -> list[tuple[Any, ...]]:
     list_ids = sorted(lists)
     return scope.warehouse.rows(LISTED, ids=list(ids), lists=list_ids) if list_ids else []
+
+
+def _series_of(scope: Scope, campaign_ids: Iterable[int]) -> dict[int, int]:
+    """The series of campaigns by their ids."""
+    parameters = {"tenant_id": scope.tenant_id, "campaigns": sorted(campaign_ids)}
+    with scope.reads() as session:
+        return {row[0]: row[1] for row in session.execute(text(queries.SERIES_OF_CAMPAIGNS), parameters)}

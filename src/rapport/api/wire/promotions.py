@@ -1,0 +1,434 @@
+"""Promotions: what they are, what changes them, and who qualifies for them."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+import orjson
+from fastapi import Depends, Request
+from starlette.responses import Response
+
+from rapport.access.keys import Principal
+from rapport.access.scope import Scope
+from rapport.api.http.auth import caller
+from rapport.api.http.bodies import LONGEST_CUSTOMER_ID
+from rapport.api.http.responses import json_response
+from rapport.api.sections import CHANGES_NOTHING, SectionRouter
+from rapport.api.wire.promotion_bodies import (
+    STALE,
+    TRANSACTION_SCHEMA,
+    CommandCall,
+    answer,
+    body_of,
+    changing,
+    inlined_schema,
+    object_of,
+    register,
+    version_of,
+    versioned,
+)
+from rapport.errors import Invalid, NotFound
+from rapport.promotions import editing, validating
+from rapport.promotions.changing import commands_of, read
+from rapport.promotions.deciding import Context, Decision
+from rapport.promotions.definitions import Definition
+from rapport.promotions.evaluation import PASSES
+from rapport.promotions.models import Promotion
+from rapport.promotions.states import Refusal
+from rapport.promotions.tenants import promotion_tenant
+
+router = SectionRouter("Promotions")
+PATH = "/v1/promotions/{promotionId}"
+TREE = {
+    "branches": [
+        {"condition": {"type": "or"}},
+        {
+            "parent": 0,
+            "condition": {
+                "type": "property",
+                "source": "customer",
+                "key": "vipLevel",
+                "operator": "in",
+                "value": ["gold", "platinum"],
+            },
+        },
+        {
+            "parent": 0,
+            "condition": {
+                "type": "property",
+                "source": "customer",
+                "key": "lifetimeDeposits",
+                "operator": "greaterThanOrEquals",
+                "value": 1000,
+            },
+        },
+    ]
+}
+SPINS = {"rewardType": "freeSpins", "calculation": {"type": "fixed", "value": 20}}
+BONUS = {
+    "rewardType": "bonus",
+    "calculation": {"type": "percentage", "of": "depositAmount", "percent": 10, "min": 1, "max": 50},
+}
+TIERS = {
+    "promotionTiers": [
+        {"id": "t1", "name": "High", "conditionTree": TREE, "rewards": [SPINS, BONUS]},
+        {"id": "t2", "name": "Everyone else", "conditionTree": {"branches": []}, "rewards": [SPINS]},
+    ]
+}
+SHOWN: dict[str, Any] = {
+    "id": "p-7f3a",
+    "tenantId": "tn-01",
+    "status": "draft",
+    "code": "SPR-RELOAD",
+    "metadata": {"name": "Spring reload", "description": "Reload offer"},
+    "conditionTree": {"branches": []},
+    "promotionTiers": TIERS["promotionTiers"],
+    "properties": {"regionTag": "R1"},
+    "createdAt": "2026-01-02T03:04:05Z",
+    "updatedAt": "2026-01-02T03:04:05Z",
+    "activatedAt": None,
+    "version": 2,
+}
+TRANSACTION = {
+    "commands": [
+        {"type": "create", "name": "Spring reload", "code": "SPR-RELOAD"},
+        {"type": "setPromotionTiers", **TIERS},
+        {"type": "activate"},
+    ]
+}
+CONTEXTS = {"contexts": [{"customerId": "Q1001", "sessionProperties": {"depositAmount": 120}}]}
+CONTEXTS_SCHEMA: dict[str, Any] = {
+    "contexts": {
+        "type": "array",
+        "minItems": 1,
+        "maxItems": validating.MOST_CONTEXTS,
+        "items": {
+            "type": "object",
+            "required": ["customerId"],
+            "properties": {"customerId": {"type": "string"}, "sessionProperties": {"type": "object"}},
+        },
+    },
+    "campaignData": {"type": "object", "description": "Has no effect"},
+}
+VALIDATED = {
+    "promotionId": "p-7f3a",
+    "contexts": [
+        {
+            "customerId": "Q1001",
+            "valid": True,
+            "effects": [
+                {
+                    "promotionTierId": "t1",
+                    "promotionTierName": "High",
+                    "rewards": [{"rewardType": "freeSpins", "category": "units", "value": 20}],
+                }
+            ],
+        },
+        {
+            "customerId": "Q1002",
+            "valid": False,
+            "effects": [],
+            "reason": "NoMatchingTier",
+            "failedBranches": [{"promotionTierId": "t1", "branch": 0}],
+        },
+    ],
+}
+
+
+def shown(scope: Scope, promotion: Promotion) -> dict[str, Any]:
+    """A promotion as clients read it."""
+    try:
+        tenant = promotion_tenant(scope).id
+    except NotFound:
+        tenant = None
+    return editing.shown(promotion, tenant)
+
+
+def _run(scope: Scope, id: str, commands: Sequence[Definition], version: int | None) -> dict[str, Any]:
+    return shown(scope, editing.change_promotion(scope, id, commands, version))
+
+
+@router.get(
+    PATH,
+    summary="Get a promotion by id",
+    operation_id="GetPromotion",
+    response_class=Response,
+    responses=answer("The promotion", SHOWN),
+)
+def get_promotion(
+    promotionId: str,
+    principal: Principal = Depends(caller("GetPromotion")),  # noqa: B008
+) -> Response:
+    """Archived promotions stay readable. The ETag is the version, for If-Match of a change."""
+    return versioned(shown(principal.scope, editing.promotion(principal.scope, promotionId)))
+
+
+@router.post(
+    "/v1/promotions",
+    summary="Create a promotion",
+    operation_id="CreatePromotion",
+    status_code=201,
+    response_class=Response,
+    responses=answer("Created, as a draft", {"promotionId": "p-7f3a", **SHOWN}, 201),
+    openapi_extra=changing(inlined_schema(editing.Create), {"name": "Spring reload", "code": "SPR-RELOAD"}),
+)
+def create_promotion(
+    principal: Principal = Depends(caller("CreatePromotion")),  # noqa: B008
+    body: Any = Depends(body_of),  # noqa: B008
+) -> Response:
+    """The code is what the company's own promotion system calls the promotion. Without an id it gets a new one.
+
+    409 for an id in use, and for a code that a promotion which is not archived has.
+    """
+    promotion = editing.create_promotion(principal.scope, read(editing.Create, body))
+    return versioned({"promotionId": promotion.id, **shown(principal.scope, promotion)}, 201)
+
+
+@router.delete(
+    PATH,
+    summary="Archive an existing promotion",
+    operation_id="ArchivePromotion",
+    response_class=Response,
+    responses=answer("The archived promotion", {**SHOWN, "status": "archived"}) | {412: STALE},
+    openapi_extra=changing(None),
+)
+def archive_promotion(
+    request: Request,
+    promotionId: str,
+    principal: Principal = Depends(caller("ArchivePromotion")),  # noqa: B008
+) -> Response:
+    """It can be read and duplicated, and nothing else; its code is free again."""
+    return versioned(_run(principal.scope, promotionId, [editing.Archive()], version_of(request)))
+
+
+@router.post(
+    f"{PATH}/duplicate",
+    summary="Duplicate an existing promotion",
+    operation_id="DuplicatePromotion",
+    status_code=201,
+    response_class=Response,
+    responses=answer("The new draft", {"promotionId": "p-9c2e", **SHOWN}, 201),
+    openapi_extra=changing(
+        {
+            "type": "object",
+            "required": ["code"],
+            "properties": {name: {"type": "string"} for name in ("code", "id", "name")},
+        },
+        {"code": "SUM-RELOAD"},
+    ),
+)
+def duplicate_promotion(
+    promotionId: str,
+    principal: Principal = Depends(caller("DuplicatePromotion")),  # noqa: B008
+    body: Any = Depends(body_of),  # noqa: B008
+) -> Response:
+    """A draft with the name, description, conditions, tiers and properties of a promotion of any status."""
+    name = object_of(body).get("name")
+    given = {**body} if name is not None else {**body, "name": "as its source"}
+    wanted = read(editing.Create, given)
+    promotion = editing.duplicate(
+        principal.scope, promotionId, wanted.code, wanted.id, wanted.name if name is not None else None
+    )
+    return versioned({"promotionId": promotion.id, **shown(principal.scope, promotion)}, 201)
+
+
+@router.post(
+    f"{PATH}/transactions",
+    summary="Create a promotion transaction",
+    operation_id="CreatePromotionTransaction",
+    response_class=Response,
+    responses=answer("The promotion after the last command", SHOWN) | {412: STALE},
+    openapi_extra=changing(TRANSACTION_SCHEMA, TRANSACTION),
+)
+def create_transaction(
+    request: Request,
+    promotionId: str,
+    principal: Principal = Depends(caller("CreatePromotionTransaction")),  # noqa: B008
+    body: Any = Depends(body_of),  # noqa: B008
+) -> Response:
+    """1 to 100 commands, in order; if one fails, none has any effect, and the error names its place from 0.
+
+    The types are create, setMetadata, setProperties, setConditionTree, setPromotionTiers, activate, deactivate and
+    archive, each with the members of its own call. create takes the id of the path.
+    """
+    commands = commands_of(object_of(body).get("commands"), editing.COMMANDS)
+    promotion = editing.change_promotion(principal.scope, promotionId, commands, version_of(request), listed=True)
+    return versioned(shown(principal.scope, promotion))
+
+
+def _contexts(members: dict[str, Any]) -> list[Context]:
+    """The contexts of a body. Raises Invalid."""
+    contexts = members.get("contexts")
+    if not isinstance(contexts, list) or not 1 <= len(contexts) <= validating.MOST_CONTEXTS:
+        raise Invalid(f"contexts must be a list of 1 to {validating.MOST_CONTEXTS} customers.")
+    campaign = members.get("campaigndata")
+    if campaign is not None and not isinstance(campaign, dict):
+        raise Invalid("campaignData must be an object.")
+    return [_context(context, f"contexts[{place}]") for place, context in enumerate(contexts)]
+
+
+def _context(data: Any, at: str) -> Context:
+    if not isinstance(data, dict):
+        raise Invalid(f"{at} must be an object.")
+    members = {str(name).lower(): value for name, value in data.items()}
+    customer_id, session = members.get("customerid"), members.get("sessionproperties")
+    if isinstance(customer_id, int) and not isinstance(customer_id, bool):
+        customer_id = str(customer_id)
+    if not isinstance(customer_id, str) or not 0 < len(customer_id.strip()) <= LONGEST_CUSTOMER_ID:
+        raise Invalid(f"{at}.customerId must be a text of 1 to {LONGEST_CUSTOMER_ID} characters.")
+    if session is not None and not isinstance(session, dict):
+        raise Invalid(f"{at}.sessionProperties must be an object.")
+    return Context(customer_id.strip(), session or {})
+
+
+def _validated(promotion: Promotion, decisions: Sequence[Decision]) -> Response:
+    contexts = [_decision(decision, promotion) for decision in decisions]
+    return json_response(orjson.dumps({"promotionId": promotion.id, "contexts": contexts}, default=_number))
+
+
+def _number(value: Any) -> Any:
+    """A value of a reward in JSON: whole where it is whole."""
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    raise TypeError
+
+
+def _decision(decision: Decision, promotion: Promotion) -> dict[str, Any]:
+    shown: dict[str, Any] = {"customerId": decision.customer_id, "valid": decision.tier is not None, "effects": []}
+    if decision.tier is not None:
+        rewards = [
+            {"rewardType": granted.reward_type, "category": granted.category, "value": granted.value}
+            for granted in decision.rewards
+        ]
+        tier = {"promotionTierId": decision.tier.id, "promotionTierName": decision.tier.name, "rewards": rewards}
+        shown["effects"] = [tier]
+        return shown
+    shown["reason"] = decision.reason
+    if decision.reason is Refusal.CONDITIONS_NOT_MET:
+        shown["failedBranches"] = [{"promotionTierId": None, "branch": decision.gate}]
+    elif decision.reason is Refusal.NO_MATCHING_TIER:
+        shown["failedBranches"] = [
+            {"promotionTierId": tier["id"], "branch": branch}
+            for tier, branch in zip(promotion.tiers, decision.branches, strict=True)
+            if branch != PASSES
+        ]
+    return shown
+
+
+@router.post(
+    "/v1/promotions/validatePromoCode",
+    summary="Validate promotion code",
+    operation_id="ValidatePromotionCode",
+    response_class=Response,
+    responses=answer("What each customer gets, in the order of the contexts", VALIDATED),
+    openapi_extra={
+        **changing(
+            {
+                "type": "object",
+                "required": ["promoCode", "contexts"],
+                "properties": {"promoCode": {"type": "string"}, **CONTEXTS_SCHEMA},
+            },
+            {"promoCode": "SPR-RELOAD", **CONTEXTS},
+        ),
+        "parameters": [],
+        **CHANGES_NOTHING,
+    },
+)
+def validate_code(
+    principal: Principal = Depends(caller("ValidatePromotionCode")),  # noqa: B008
+    body: Any = Depends(body_of),  # noqa: B008
+) -> Response:
+    """The promotion is the one whose code this is, in any case, archived ones left out. Nothing is counted."""
+    members = object_of(body)
+    code = members.get("promocode")
+    if not isinstance(code, str) or not code.strip():
+        raise Invalid("promoCode is required: the code of a promotion.")
+    validator, decisions = validating.validate_code(principal.scope, code, _contexts(members))
+    return _validated(validator.promotion, decisions)
+
+
+@router.post(
+    f"{PATH}/validateCustomers",
+    summary="Validate promotion customers",
+    operation_id="ValidatePromotionCustomers",
+    response_class=Response,
+    responses=answer("What each customer gets, in the order of the contexts", VALIDATED),
+    openapi_extra={
+        **changing({"type": "object", "required": ["contexts"], "properties": CONTEXTS_SCHEMA}, CONTEXTS),
+        "parameters": [],
+        **CHANGES_NOTHING,
+    },
+)
+def validate_customers(
+    promotionId: str,
+    principal: Principal = Depends(caller("ValidatePromotionCustomers")),  # noqa: B008
+    body: Any = Depends(body_of),  # noqa: B008
+) -> Response:
+    """Of an active promotion, the first tier whose conditions a customer meets decides the rewards.
+
+    A customer who gets nothing has a reason: UnknownCustomer, PromotionConditionsNotMet or NoMatchingTier, and the
+    branch of each condition tree that failed. Nothing is counted: repeated calls give the same answer.
+    """
+    validator, decisions = validating.validate_customers(principal.scope, promotionId, _contexts(object_of(body)))
+    return _validated(validator.promotion, decisions)
+
+
+register(
+    router,
+    PATH,
+    (
+        CommandCall(
+            "activate",
+            "Activate a draft or deactivated promotion",
+            "ActivatePromotion",
+            editing.Activate,
+            "It can be validated, and campaigns can use it. From the first activation on its conditions and tiers stay "
+            "as they are. It needs at least one tier, and an active tenant: 409.",
+        ),
+        CommandCall(
+            "deactivate",
+            "Deactivate an active promotion",
+            "DeactivatePromotion",
+            editing.Deactivate,
+            "Nobody is validated any more. It can be activated again.",
+        ),
+        CommandCall(
+            "metadata",
+            "Set metadata in promotion",
+            "SetPromotionMetadata",
+            editing.SetMetadata,
+            "Name and description, of a promotion that is not archived. What is left out stays as it is.",
+            {"name": "Spring reload", "description": "Reload offer"},
+        ),
+        CommandCall(
+            "properties",
+            "Set properties in a promotion",
+            "SetPromotionProperties",
+            editing.SetProperties,
+            "Replaces the values of properties that the tenant's promotion property schema declares; of a draft or a "
+            "deactivated promotion.",
+            {"properties": {"regionTag": "R1"}},
+        ),
+        CommandCall(
+            "conditionTree",
+            "Set the condition tree of the promotion",
+            "SetPromotionConditionTree",
+            editing.SetConditionTree,
+            "Customers must meet it before any tier is tried. Of a draft that has never been active.",
+            {"conditionTree": TREE},
+            "conditionTree",
+        ),
+        CommandCall(
+            "promotionTiers",
+            "Set the list of promotion tiers in a promotion",
+            "SetPromotionTiers",
+            editing.SetPromotionTiers,
+            "Replaces the tiers; the first one whose conditions are met decides. Of a draft that has never been "
+            "active. Tiers without an id get one.",
+            TIERS,
+            "promotionTiers",
+        ),
+    ),
+    _run,
+    SHOWN,
+)

@@ -1,0 +1,108 @@
+"""Many customers decided about in one statement of the warehouse."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from rapport.access.scope import Scope
+from rapport.conditions import Facts, Kind
+from rapport.conditions.language.nodes import attributes_in
+from rapport.promotions.deciding import Context, Decision, Validator
+from rapport.promotions.evaluation import GIVEN_KINDS, given_column, given_definitions, trees_sql, with_given
+from rapport.stores.warehouse import identifier
+
+# How the values of a kind come in JSON.
+GIVEN_TYPES = {
+    Kind.TEXT: "Nullable(String)",
+    Kind.FLOAT: "Nullable(Float64)",
+    Kind.BOOLEAN: "Nullable(Bool)",
+    Kind.INSTANT: "Nullable(Int64)",
+    Kind.TEXTS: "Array(String)",
+    Kind.NUMBERS: "Array(Float64)",
+}
+DECIDED = """
+    SELECT position, [{failing}] AS failing{inputs}
+    FROM (
+        SELECT asked.position AS position{inputs}{leaves}
+        FROM (
+            SELECT context.1 AS position, context.2 AS customer_id{given}
+            FROM (SELECT arrayJoin(JSONExtract({{contexts:String}}, 'Array(Tuple(UInt32, String{types}))')) AS context)
+        ) AS asked
+        INNER JOIN (
+            SELECT customer_id{columns} FROM profiles
+            WHERE data_date = {{data_date:Date}} AND customer_id IN {{ids:Array(String)}}
+        ) AS profile USING (customer_id)
+    )
+"""
+
+
+def decided(scope: Scope, validator: Validator, contexts: Sequence[Context]) -> dict[int, Decision]:
+    """What is decided about contexts whose customers have a profile under the id as it was given, by their places.
+
+    The rest is to be looked for by key: ids in another spelling, customers loaded since, unknown ones.
+    """
+    data_date = scope.data_date()
+    if data_date is None or validator.measures():
+        return {}
+    attributes = [validator.attributes(context) for context in contexts]
+    sql, parameters = _statement(validator, attributes, contexts)
+    ids = list({context.customer_id for context in contexts})
+    rows = scope.warehouse.rows(sql, **parameters, data_date=data_date, ids=ids)
+    inputs, today = validator.inputs(), validator.schema.today
+    made: dict[int, Decision] = {}
+    for position, failing, *values in rows:
+        given = attributes[position] | dict(zip(inputs, values, strict=True))
+        facts = Facts(contexts[position].customer_id, today, given)
+        made[position] = validator.decision(facts, failing[0], failing[1:])
+    return made
+
+
+def _statement(
+    validator: Validator, attributes: Sequence[Mapping[str, Any]], contexts: Sequence[Context]
+) -> tuple[str, dict[str, Any]]:
+    schema = with_given(validator.schema, validator.properties)
+    trees, parameters = trees_sql(validator.trees, schema)
+    kinds = {name: GIVEN_KINDS[definition.type] for name, definition in given_definitions(validator.properties).items()}
+    compared = set().union(
+        *(attributes_in(condition) for tree in validator.trees for condition in tree.conditions), validator.inputs()
+    )
+    given, own = sorted(compared & kinds.keys()), sorted(compared - kinds.keys())
+    columns = [identifier(schema.attributes[name].name) for name in own]
+    inputs = [identifier(schema.attributes[name].name) for name in validator.inputs()]
+    leaves = [f"{sql} AS {name}" for tree in trees for name, sql in tree.leaves.items()]
+    sql = DECIDED.format(
+        failing=", ".join(tree.failing for tree in trees),
+        inputs=_listed(inputs),
+        leaves=_listed(leaves),
+        given=_listed(_given(name, kinds[name], place) for place, name in enumerate(given, 3)),
+        types=_listed(GIVEN_TYPES[kinds[name]] for name in given),
+        columns=_listed(columns),
+    )
+    parameters["contexts"] = orjson.dumps(
+        [
+            (place, context.customer_id, *(_plain(values.get(name), kinds[name]) for name in given))
+            for place, (context, values) in enumerate(zip(contexts, attributes, strict=True))
+        ]
+    ).decode()
+    return sql, parameters
+
+
+def _listed(columns: Any) -> str:
+    return "".join(f", {column}" for column in columns)
+
+
+def _given(name: str, kind: Kind, place: int) -> str:
+    value = f"context.{place}"
+    if kind is Kind.INSTANT:
+        value = f"fromUnixTimestamp64Micro({value}, 'UTC')"
+    return f"{value} AS {identifier(given_column(name))}"
+
+
+def _plain(value: Any, kind: Kind) -> Any:
+    if value is None:
+        return [] if kind in (Kind.TEXTS, Kind.NUMBERS) else None
+    if isinstance(value, datetime):
+        return int(value.timestamp()) * 1_000_000 + value.microsecond
+    return value

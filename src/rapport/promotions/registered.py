@@ -1,0 +1,67 @@
+"""Promotions: the promo codes of the back office, by name, as marketers may choose them for campaigns."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import delete, text
+from sqlalchemy.dialects.postgresql import insert
+
+from rapport.access.scope import Scope
+from rapport.promotions.models import RegisteredPromotion
+from rapport.stores.parts import Part
+
+# Registered codes, and the promotions that are active; a code that is both is shown once, as it was registered.
+CHOICES = """
+    SELECT promo_code, name, updated_at FROM registered_promotions WHERE tenant_id = :tenant_id
+    UNION ALL
+    SELECT code, name, updated_at FROM promotions AS promotion
+    WHERE tenant_id = :tenant_id AND status = 'active' AND NOT EXISTS (
+        SELECT 1 FROM registered_promotions AS registered
+        WHERE registered.tenant_id = :tenant_id AND registered.promo_key = promotion.code_key
+    )
+"""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A promo code that campaigns may use."""
+
+    promo_code: str
+    name: str
+    updated_at: datetime
+
+
+def choices(scope: Scope, limit: int = 1000, offset: int = 0) -> Part[Choice]:
+    """The promo codes that marketers may choose, by code."""
+    parameters = {"tenant_id": scope.tenant_id, "limit": limit, "offset": offset}
+    paged = f'{CHOICES} ORDER BY 1 COLLATE "C" LIMIT :limit OFFSET :offset'
+    with scope.reads() as session:
+        rows = session.execute(text(paged), parameters).all()
+        total = session.scalar(text(f"SELECT count(*) FROM ({CHOICES}) AS choices"), parameters)  # noqa: S608 - ours
+    return Part([Choice(*row) for row in rows], int(total or 0))
+
+
+def add_promotions(scope: Scope, names: Mapping[str, str]) -> None:
+    """Register promo codes with their names; one that is known, in any case, gets the new name and stays as it is."""
+    now = scope.clock.now()
+    by_key = {code.lower(): (code, name) for code, name in names.items()}
+    with scope.records() as session:
+        # In order of the key, so that two callers with the same codes wait for each other and never lock up.
+        for key, (code, name) in sorted(by_key.items()):
+            primary_key = {"tenant_id": scope.tenant_id, "promo_key": key}
+            statement = insert(RegisteredPromotion).values(**primary_key, promo_code=code, name=name, updated_at=now)
+            changes = {"name": name, "updated_at": now}
+            session.execute(statement.on_conflict_do_update(index_elements=list(primary_key), set_=changes))
+        scope.audit(session, "save", "promotions", codes=sorted(names))
+
+
+def delete_promotions(scope: Scope, codes: Sequence[str]) -> None:
+    """Take promo codes, in any case, out of the choices; unknown ones are no error, and campaigns keep their codes."""
+    keys = [code.lower() for code in codes]
+    with scope.records() as session:
+        statement = delete(RegisteredPromotion).where(
+            RegisteredPromotion.tenant_id == scope.tenant_id, RegisteredPromotion.promo_key.in_(keys)
+        )
+        deleted_codes = sorted(session.scalars(statement.returning(RegisteredPromotion.promo_code)))
+        scope.audit(session, "delete", "promotions", codes=deleted_codes)
