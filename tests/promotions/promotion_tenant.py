@@ -4,8 +4,9 @@ from datetime import date
 from typing import Any
 
 import httpx
-from campaign_tenant import publish
+from sqlalchemy import update
 
+from rapport.access.models import Tenant
 from rapport.access.scope import Scope
 from rapport.customers import attributes
 from rapport.customers.attributes import AttributeInfo
@@ -46,7 +47,8 @@ def add_customers(scope: Scope, rows: list[dict[str, Any]]) -> None:
     values = [[row.get(name) for name in names] for row in rows]
     scope.warehouse.insert("customers", names, values)
     scope.warehouse.insert("profiles", ["data_date", *names], [[DATA_DATE, *row] for row in values])
-    publish(scope, DATA_DATE)
+    with scope.records() as session:
+        session.execute(update(Tenant).where(Tenant.id == scope.tenant_id).values(last_data_date=DATA_DATE))
 
 
 def create_tenant(api: httpx.Client) -> None:

@@ -152,9 +152,9 @@ def validator(scope: Scope, promotion: Promotion) -> Validator:
         tenant = promotion_tenant(scope)
     except NotFound as error:
         raise Conflict("There is no promotion tenant; create and activate it first.") from error
-    if tenant.status is not TenantStatus.ACTIVE:
+    if tenant.status != TenantStatus.ACTIVE:
         raise Conflict(f"The promotion tenant is {tenant.status}; only an active one validates.")
-    if promotion.status is not PromotionStatus.ACTIVE:
+    if promotion.status != PromotionStatus.ACTIVE:
         raise Conflict(f"Promotion {promotion.id!r} is {promotion.status}; only an active one is validated.")
     properties, as_of = properties_of(scope, tenant), schema(scope)
     return Validator(

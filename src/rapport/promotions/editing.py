@@ -343,7 +343,7 @@ class _PromotionChange(Change[Promotion]):
     def activate(self, command: Activate) -> None:
         """Raises Conflict when its tenant is not active, or when it has no tier."""
         subject = self._allowing("activate")
-        if self.tenant is None or self.tenant.status is not TenantStatus.ACTIVE:
+        if self.tenant is None or self.tenant.status != TenantStatus.ACTIVE:
             raise Conflict("The promotion tenant is not active; activate it first.")
         if not subject.tiers:
             raise Conflict(f"Promotion {subject.id!r} has no tier; set its tiers first.")

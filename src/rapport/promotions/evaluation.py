@@ -67,7 +67,8 @@ class CompiledTree:
 def with_given(schema: Schema, properties: Properties) -> Schema:
     """A schema in which session and promotion properties stand beside the customer's attributes."""
     given = {
-        name: Column(name, GIVEN_KINDS[definition.type]) for name, definition in given_definitions(properties).items()
+        name: Column(given_column(name), GIVEN_KINDS[definition.type])
+        for name, definition in given_definitions(properties).items()
     }
     return replace(schema, attributes={**schema.attributes, **given})
 

@@ -35,7 +35,7 @@ class Choice:
 def choices(scope: Scope, limit: int = 1000, offset: int = 0) -> Part[Choice]:
     """The promo codes that marketers may choose, by code."""
     parameters = {"tenant_id": scope.tenant_id, "limit": limit, "offset": offset}
-    paged = f'{CHOICES} ORDER BY 1 COLLATE "C" LIMIT :limit OFFSET :offset'
+    paged = f'SELECT * FROM ({CHOICES}) AS choices ORDER BY promo_code COLLATE "C" LIMIT :limit OFFSET :offset'  # noqa: S608
     with scope.reads() as session:
         rows = session.execute(text(paged), parameters).all()
         total = session.scalar(text(f"SELECT count(*) FROM ({CHOICES}) AS choices"), parameters)  # noqa: S608 - ours

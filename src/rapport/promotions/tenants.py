@@ -274,21 +274,21 @@ class _TenantChange(Change[PromotionTenant]):
     def activate(self, command: Activate) -> None:
         """Raises Conflict when it is active."""
         tenant = self.existing()
-        if tenant.status is TenantStatus.ACTIVE:
+        if tenant.status == TenantStatus.ACTIVE:
             raise Conflict("The promotion tenant is active already.")
         tenant.status = TenantStatus.ACTIVE
 
     def deactivate(self, command: Deactivate) -> None:
         """Raises Conflict when it is not active."""
         tenant = self.existing()
-        if tenant.status is not TenantStatus.ACTIVE:
+        if tenant.status != TenantStatus.ACTIVE:
             raise Conflict(f"The promotion tenant is {tenant.status}; only an active one can be deactivated.")
         tenant.status = TenantStatus.DEACTIVATED
 
     def delete(self, command: Delete) -> None:
         """Raises Conflict when it is active."""
         tenant = self.existing()
-        if tenant.status is TenantStatus.ACTIVE:
+        if tenant.status == TenantStatus.ACTIVE:
             raise Conflict("The promotion tenant is active; deactivate it before you delete it.")
         self.archive_promotions()
         self.session.delete(tenant)

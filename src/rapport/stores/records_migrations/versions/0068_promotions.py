@@ -12,7 +12,7 @@ depends_on = None
 
 def upgrade() -> None:
     op.rename_table("promotions", "registered_promotions")
-    op.execute("ALTER INDEX promotions_pkey RENAME TO registered_promotions_pkey")
+    op.execute("ALTER INDEX pk_promotions RENAME TO pk_registered_promotions")
     instant = sa.DateTime(timezone=True)
     op.create_table(
         "promotion_tenants",
