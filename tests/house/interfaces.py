@@ -6,6 +6,7 @@ INTERFACES: dict[str, frozenset[str]] = {
         {
             "changing",
             "counting",
+            "facts",
             "groups",
             "lists",
             "membership",

@@ -182,6 +182,9 @@ READS = {
             "templates",
         ),
     },
+    "promotions": {
+        "many customers are decided about in one statement": ("profiles",),
+    },
     "delivery": {
         "what a message says of a customer is read when it leaves": ("customers", "profiles"),
     },
@@ -209,12 +212,6 @@ READS = {
             "event_types",
             "templates",
             "tenants",
-        ),
-        "what conditions ask about a few customers, beside their histories": (
-            "customer_lists",
-            "customers",
-            "profiles",
-            "target_group_members",
         ),
         "what is filed among the activity of customers and was not before": ("activity_events",),
     },
@@ -246,8 +243,6 @@ READS = {
             "product_recommendations",
             "products",
             "profiles",
-            "promotions",
-            "registered_promotions",
             "target_groups",
             "template_folders",
             "templates",

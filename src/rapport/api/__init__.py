@@ -87,6 +87,7 @@ from rapport.api.wire import (
     preference_center,
     preference_page,
     promotion_tenants,
+    promotion_validation,
     push_notifications,
     report_event,
     sdk_config,
@@ -202,6 +203,7 @@ MANAGEMENT: tuple[APIRouter, ...] = (
     summary.router,
     promotions.router,
     promotion_tenants.router,
+    promotion_validation.router,
     wire_promotions.router,
     gateway.router,
 )

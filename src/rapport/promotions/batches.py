@@ -51,12 +51,12 @@ def decided(scope: Scope, validator: Validator, contexts: Sequence[Context]) -> 
     ids = list({context.customer_id for context in contexts})
     rows = scope.warehouse.rows(sql, **parameters, data_date=data_date, ids=ids)
     inputs, today = validator.inputs(), validator.schema.today
-    made: dict[int, Decision] = {}
+    decisions: dict[int, Decision] = {}
     for position, failing, *values in rows:
-        given = attributes[position] | dict(zip(inputs, values, strict=True))
-        facts = Facts(contexts[position].customer_id, today, given)
-        made[position] = validator.decision(facts, failing[0], failing[1:])
-    return made
+        known = attributes[position] | dict(zip(inputs, values, strict=True))
+        facts = Facts(contexts[position].customer_id, today, known)
+        decisions[position] = validator.decision(facts, failing[0], failing[1:])
+    return decisions
 
 
 def _statement(
@@ -68,7 +68,7 @@ def _statement(
     compared = set().union(
         *(attributes_in(condition) for tree in validator.trees for condition in tree.conditions), validator.inputs()
     )
-    given, own = sorted(compared & kinds.keys()), sorted(compared - kinds.keys())
+    asked, own = sorted(compared & kinds.keys()), sorted(compared - kinds.keys())
     columns = [identifier(schema.attributes[name].name) for name in own]
     inputs = [identifier(schema.attributes[name].name) for name in validator.inputs()]
     leaves = [f"{sql} AS {name}" for tree in trees for name, sql in tree.leaves.items()]
@@ -76,13 +76,13 @@ def _statement(
         failing=", ".join(tree.failing for tree in trees),
         inputs=_listed(inputs),
         leaves=_listed(leaves),
-        given=_listed(_given(name, kinds[name], place) for place, name in enumerate(given, 3)),
-        types=_listed(GIVEN_TYPES[kinds[name]] for name in given),
+        given=_listed(_given(name, kinds[name], place) for place, name in enumerate(asked, 3)),
+        types=_listed(GIVEN_TYPES[kinds[name]] for name in asked),
         columns=_listed(columns),
     )
     parameters["contexts"] = orjson.dumps(
         [
-            (place, context.customer_id, *(_plain(values.get(name), kinds[name]) for name in given))
+            (place, context.customer_id, *(_plain(values.get(name), kinds[name]) for name in asked))
             for place, (context, values) in enumerate(zip(contexts, attributes, strict=True))
         ]
     ).decode()

@@ -110,22 +110,22 @@ COMMANDS: tuple[type[Definition], ...] = (
 def promotion(scope: Scope, id: str) -> Promotion:
     """A promotion by its id. Raises NotFound."""
     with scope.reads() as session:
-        found = session.scalar(_of(scope).where(Promotion.id == id))
-    if found is None:
+        stored = session.scalar(_of(scope).where(Promotion.id == id))
+    if stored is None:
         raise NotFound(f"There is no promotion {id!r}.")
-    return found
+    return stored
 
 
 def promotion_of_code(scope: Scope, code: str) -> Promotion:
     """The promotion of a code in any case, archived ones left out. Raises NotFound."""
     key = code.strip().lower()
     with scope.reads() as session:
-        found = session.scalar(
+        stored = session.scalar(
             _of(scope).where(Promotion.code_key == key, Promotion.status != PromotionStatus.ARCHIVED)
         )
-    if found is None:
+    if stored is None:
         raise NotFound(f"There is no promotion with the code {code!r}.")
-    return found
+    return stored
 
 
 def _of(scope: Scope) -> Select[Promotion]:
@@ -279,12 +279,12 @@ class _PromotionChange(Change[Promotion]):
 
     def set_metadata(self, command: SetMetadata) -> None:
         """Raises Conflict, Invalid."""
-        subject, given = self._allowing("setMetadata"), command.model_fields_set - {"type"}
-        if not given:
+        subject, members = self._allowing("setMetadata"), command.model_fields_set - {"type"}
+        if not members:
             raise Invalid("name or description is required.")
-        if "name" in given:
+        if "name" in members:
             subject.name = bound(command.name, "name")
-        if "description" in given:
+        if "description" in members:
             subject.description = command.description
 
     def set_properties(self, command: SetProperties) -> None:

@@ -66,11 +66,11 @@ class CompiledTree:
 
 def with_given(schema: Schema, properties: Properties) -> Schema:
     """A schema in which session and promotion properties stand beside the customer's attributes."""
-    given = {
+    columns = {
         name: Column(given_column(name), GIVEN_KINDS[definition.type])
         for name, definition in given_definitions(properties).items()
     }
-    return replace(schema, attributes={**schema.attributes, **given})
+    return replace(schema, attributes={**schema.attributes, **columns})
 
 
 def given_column(name: str) -> str:
@@ -114,10 +114,10 @@ def _typed(value: Any, type_: PropertyType, schema: Schema) -> Any:
 
 
 def _instant(value: str, schema: Schema) -> datetime:
-    given = moment(value)
-    if given is None:
+    day_or_time = moment(value)
+    if day_or_time is None:
         raise Invalid(f"{value!r} is not a date.")
-    at = given if isinstance(given, datetime) else datetime.combine(given, time())
+    at = day_or_time if isinstance(day_or_time, datetime) else datetime.combine(day_or_time, time())
     return at if at.tzinfo else instant_of(at, schema.time_zone)
 
 

@@ -60,7 +60,11 @@ class Promotion(Base):
 
     __table_args__ = (
         Index(
-            "ux_promotions_code", "tenant_id", "code_key", unique=True, postgresql_where=text("status <> 'archived'")
+            "ux_promotions_code",
+            "tenant_id",
+            "code_key",
+            unique=True,
+            postgresql_where=text(f"status <> '{PromotionStatus.ARCHIVED}'"),
         ),
     )
 

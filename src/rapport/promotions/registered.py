@@ -9,18 +9,19 @@ from sqlalchemy.dialects.postgresql import insert
 
 from rapport.access.scope import Scope
 from rapport.promotions.models import RegisteredPromotion
+from rapport.promotions.states import PromotionStatus
 from rapport.stores.parts import Part
 
 # Registered codes, and the promotions that are active; a code that is both is shown once, as it was registered.
-CHOICES = """
+CHOICES = f"""
     SELECT promo_code, name, updated_at FROM registered_promotions WHERE tenant_id = :tenant_id
     UNION ALL
     SELECT code, name, updated_at FROM promotions AS promotion
-    WHERE tenant_id = :tenant_id AND status = 'active' AND NOT EXISTS (
+    WHERE tenant_id = :tenant_id AND status = '{PromotionStatus.ACTIVE}' AND NOT EXISTS (
         SELECT 1 FROM registered_promotions AS registered
         WHERE registered.tenant_id = :tenant_id AND registered.promo_key = promotion.code_key
     )
-"""
+"""  # noqa: S608 - a state of ours
 
 
 @dataclass(frozen=True)

@@ -209,14 +209,14 @@ class _TenantChange(Change[PromotionTenant]):
     def set_metadata(self, command: SetMetadata) -> None:
         """Raises Conflict, Invalid."""
         tenant = self._editable()
-        given = command.model_fields_set - {"type"}
-        if not given:
+        members = command.model_fields_set - {"type"}
+        if not members:
             raise Invalid("name, description or settings is required.")
-        if "name" in given:
+        if "name" in members:
             tenant.name = bound(command.name, "name")
-        if "description" in given:
+        if "description" in members:
             tenant.description = command.description
-        if "settings" in given:
+        if "settings" in members:
             tenant.settings = command.settings or {}
 
     def set_customer_properties(self, command: SetCustomerPropertySchema) -> None:

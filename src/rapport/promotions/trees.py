@@ -194,14 +194,14 @@ def conditions_of(tree: ConditionTree, properties: Properties) -> tuple[Conditio
     promotion_attribute. Raises Invalid that names the branch, for an unknown property, an operator or a value that
     does not fit its type.
     """
-    made: dict[int, Condition] = {}
+    by_index: dict[int, Condition] = {}
     for branch in reversed(tree.branches):
         if isinstance(branch.content, Logic):
-            parts = tuple(made[child] for child in branch.children)
-            made[branch.index] = Every(parts) if branch.content is Logic.AND else Some(parts)
+            parts = tuple(by_index[child] for child in branch.children)
+            by_index[branch.index] = Every(parts) if branch.content is Logic.AND else Some(parts)
         else:
-            made[branch.index] = _leaf_condition(branch.content, properties, f"{tree.place(branch)}.condition")
-    return tuple(made[branch.index] for branch in tree.branches)
+            by_index[branch.index] = _leaf_condition(branch.content, properties, f"{tree.place(branch)}.condition")
+    return tuple(by_index[branch.index] for branch in tree.branches)
 
 
 def session_attribute(key: str) -> str:

@@ -163,17 +163,7 @@ register(
         "GetPromotions",
         "Every promo code and its name",
         engine="records",
-        sql="""
-            SELECT promo_code AS "PromoCode", name AS "PromotionName" FROM (
-                SELECT promo_code, name FROM registered_promotions WHERE tenant_id = :tenant_id
-                UNION ALL
-                SELECT code, name FROM promotions AS promotion
-                WHERE tenant_id = :tenant_id AND status = 'active' AND NOT EXISTS (
-                    SELECT 1 FROM registered_promotions AS registered
-                    WHERE registered.tenant_id = :tenant_id AND registered.promo_key = promotion.code_key
-                )
-            ) AS choices
-        """,
+        sql=f'SELECT promo_code AS "PromoCode", name AS "PromotionName" FROM ({registered.CHOICES}) AS choices',  # noqa: S608
         row={"PromoCode": "string", "PromotionName": "string"},
         order='promo_code COLLATE "C"',
         paged=False,
