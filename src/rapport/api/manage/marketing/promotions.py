@@ -48,7 +48,7 @@ class VersionOut(BaseModel):
 
 
 @router.get("/{promotion_id}/versions", summary="List the history of a promotion")
-def list_versions(
+def list_promotion_versions(
     promotion_id: str,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     offset: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
