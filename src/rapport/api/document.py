@@ -82,6 +82,9 @@ management API take `limit` and `offset`; the header `X-Total-Count` gives the t
 
 # Descriptions of parameters that many routes have; a route may have its own.
 PARAMETERS = {
+    "tenantId": "The id of the promotion tenant",
+    "promotionId": "The id of a promotion",
+    "promotion_id": "The id of a promotion",
     "installId": "The ID of the installation, chosen by the app: a UUID, at most 100 characters",
     "slug": "The last part of the link",
     "bannerUid": "The id of a banner, see GET /v1/banners",

@@ -29,7 +29,7 @@ KEYLESS = (
 )
 # Events, and calls of apps, bound themselves once their sender is known, also when they are unpacked.
 EVENTS = re.compile(
-    r"/v1/(events|app-installs/|optistream/|realtime/|metrics/|banners/|users/)|(/v2)?/notifications|/v2/in-app"
+    r"/v1/(events|app-installs/|optistream/|realtime/|metrics/|banners/|users/|templates/)|(/v2)?/notifications|/v2/in-app"
     r"|/api/saveEvent|/reportEvent"
 )
 # Calls that name tens of thousands of customers, or hold their values: as much as the server takes of anything.
@@ -48,6 +48,8 @@ MANAGED_MOST = 4 * MIB
 MANAGED_BULK = re.compile(
     r"/manage/v1/(target-group|triggers|suppressions|pictures|channels/[0-9]+/templates|transactional/messages)"
 )
+# Thousands of customers with the values of their sessions.
+VALIDATION = re.compile(r"/v1/promotions/([^/]+/validateCustomers|validatePromoCode)", re.IGNORECASE)
 
 
 def most_bytes(path: str, most: int) -> int:
@@ -59,6 +61,6 @@ def most_bytes(path: str, most: int) -> int:
         return small
     if EVENTS.match(path):
         return sys.maxsize
-    if path in BULK:
+    if path in BULK or VALIDATION.fullmatch(path):
         return most
     return min(MANAGED_MOST if MANAGED_BULK.match(path) else USUAL, most)
