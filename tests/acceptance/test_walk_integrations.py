@@ -74,7 +74,7 @@ def apps(demo: Demo) -> None:
 
 @function("GetPromotions", "AddPromotions", "DeletePromotions")
 def promotions(demo: Demo) -> None:
-    sql = "SELECT promo_code, name FROM promotions WHERE tenant_id = :t"
+    sql = "SELECT promo_code, name FROM registered_promotions WHERE tenant_id = :t"
     before = records(demo, sql)
     write(demo, "AddPromotions", [{"PromoCode": "WALK1", "PromotionName": "Walked"}])
     found = [(row["PromoCode"], row["PromotionName"]) for row in read(demo, "GetPromotions")]

@@ -75,7 +75,7 @@ def test_ids_that_differed_only_in_case_become_one(stores: Stores) -> None:
             session.execute(text(sql), bound)
     migrations.migrate_records(older)
     with older.reading() as connection:
-        sql = "SELECT promo_key, promo_code, name FROM promotions ORDER BY 1"
+        sql = "SELECT promo_key, promo_code, name FROM registered_promotions ORDER BY 1"
         assert connection.execute(text(sql)).all() == [("free5", "free5", "newest"), ("x", "X", "x")]
         sql = "SELECT app_key, app_id, mode FROM channel_preferences ORDER BY 1"
         assert connection.execute(text(sql)).all() == [("", "", 1), ("ios", "ios", 2)]

@@ -141,6 +141,9 @@ WIRE: tuple[APIRouter, ...] = (
     optimail.router,
     optimail_templates.router,
     optimail_unsubscribers.router,
+    promotion_tenants.router,
+    promotion_validation.router,
+    wire_promotions.router,
     optitext.router,
     sms.router,
     preference_center.router,
@@ -202,8 +205,5 @@ MANAGEMENT: tuple[APIRouter, ...] = (
     programme.router,
     summary.router,
     promotions.router,
-    promotion_tenants.router,
-    promotion_validation.router,
-    wire_promotions.router,
     gateway.router,
 )

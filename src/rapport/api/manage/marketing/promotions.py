@@ -35,7 +35,7 @@ def list_promotions(
     return registered.choices(principal.scope, limit, offset).each(PromotionOut.model_validate)
 
 
-class VersionOut(BaseModel):
+class PromotionVersionOut(BaseModel):
     """A promotion as a change left it."""
 
     model_config = ConfigDict(from_attributes=True)
@@ -53,6 +53,6 @@ def list_promotion_versions(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     offset: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
     principal: Principal = Depends(admin),  # noqa: B008
-) -> list[VersionOut]:
+) -> list[PromotionVersionOut]:
     """Who changed a promotion, when, with which commands, and what it was afterwards; the newest change first."""
-    return editing.versions(principal.scope, promotion_id, limit, offset).each(VersionOut.model_validate)
+    return editing.versions(principal.scope, promotion_id, limit, offset).each(PromotionVersionOut.model_validate)
