@@ -49,8 +49,9 @@ def known(app: AppClient, install_id: str) -> Install:
 
 
 def logged(scope: Scope, **where: Any) -> list[tuple[str, str, str]]:
-    """What the event log has: event, person and reason."""
+    """What the event log has, in its order: event, person and reason."""
     statement = select(EventLogEntry).filter_by(tenant_id=scope.tenant_id, status="error", **where)
+    statement = statement.order_by(EventLogEntry.id)
     with scope.reads() as session:
         return [(entry.event, entry.person, entry.reason) for entry in session.scalars(statement)]
 

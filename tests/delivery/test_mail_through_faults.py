@@ -44,7 +44,7 @@ from rapport.campaigns.occurrences import plan_next_run
 from rapport.campaigns.runs import processing
 from rapport.channels import connection_pool
 from rapport.channels import service as channels
-from rapport.delivery import pacing, worker
+from rapport.delivery import pacing
 from rapport.delivery.models import OPEN, MailLane, OutboxMessage, State
 from rapport.messaging import templates
 from rapport.realtime.matching import releasing
@@ -162,8 +162,8 @@ def impatience() -> Iterator[pytest.MonkeyPatch]:
         patch.setattr(connection_pool, "DOWN_SECONDS", 0.02)
         patch.setattr(work, "FIRST_PAUSE", 0.01)
         patch.setattr(work, "LONGEST_PAUSE", 0.02)
-        patch.setattr(worker, "FIRST_WAIT", 0.005)
-        patch.setattr(worker, "LONGEST_WAIT", 0.02)
+        patch.setattr(pacing, "FIRST_WAIT", 0.005)
+        patch.setattr(pacing, "LONGEST_WAIT", 0.02)
         patch.setattr(pacing, "SIGNS", 6)
         patch.setattr(pacing, "FIRST_REST", timedelta(milliseconds=30))
         patch.setattr(pacing, "LONGEST_REST", timedelta(milliseconds=60))
@@ -240,8 +240,8 @@ def test_a_slow_server(world: World, send: Send, monkeypatch: pytest.MonkeyPatch
 def test_an_hour_without_a_server(world: World, send: Send, monkeypatch: pytest.MonkeyPatch, hours: float) -> None:
     """It goes away in the middle, with a message that it has taken and not answered."""
     world.retry(*RETRIES, hours=hours)
-    monkeypatch.setattr(worker, "FIRST_WAIT", 60.0)
-    monkeypatch.setattr(worker, "LONGEST_WAIT", 300.0)
+    monkeypatch.setattr(pacing, "FIRST_WAIT", 60.0)
+    monkeypatch.setattr(pacing, "LONGEST_WAIT", 300.0)
     server, clock = world.server, world.scope.clock
     server.shut_after = 5
     became = send(world)

@@ -90,6 +90,7 @@ def test_a_key_that_reads_asks_by_post_what_changes_nothing(api: httpx.Client) -
         f"/manage/v1/{path}"
         for path in (
             "eligibility",
+            "promotions/{promotion_id}/explanation",
             "target-groups/size",
             "target-groups/sample",
             "target-groups/sentence",

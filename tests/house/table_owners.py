@@ -184,6 +184,7 @@ READS = {
     },
     "promotions": {
         "many customers are decided about in one statement": ("profiles",),
+        "whether anything has changed that a condition depends on, in one statement": ("attributes", "tenants"),
     },
     "delivery": {
         "what a message says of a customer is read when it leaves": ("customers", "profiles"),

@@ -70,7 +70,7 @@ def post(*urls: str, timeout: float = 3, allow_private: bool = False) -> list[An
 )
 def test_a_name_that_leads_inward_is_refused(names: dict[str, list[list[str]]], address: str) -> None:
     names["hooks.acme.example"] = [[address]]
-    assert post("http://hooks.acme.example/") == [Answer(None, PRIVATE)]
+    assert post("http://hooks.acme.example/") == [Answer(None, PRIVATE, asked=False)]
 
 
 @pytest.mark.parametrize(
@@ -86,13 +86,13 @@ def test_public_addresses_are_taken_also_wrapped_in_others(address: str) -> None
 def test_odd_forms_of_an_inward_address_are_refused(host: str) -> None:
     with receiving() as receiver:
         (answer,) = post(f"http://{host}:{receiver.port}/")
-        assert answer in (Answer(None, PRIVATE), Answer(None, "exchange failed: InvalidURL"))
+        assert answer in (Answer(None, PRIVATE, asked=False), Answer(None, "exchange failed: InvalidURL"))
         assert receiver.posts == []
 
 
 def test_one_inward_address_among_public_ones_is_enough(names: dict[str, list[list[str]]]) -> None:
     names["hooks.acme.example"] = [[PUBLIC, "127.0.0.1"]]
-    assert post("http://hooks.acme.example/") == [Answer(None, PRIVATE)]
+    assert post("http://hooks.acme.example/") == [Answer(None, PRIVATE, asked=False)]
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_a_name_that_turns_inward_later_is_refused_then(
     with receiving() as receiver:
         names["rebinding.example"] = [[PUBLIC], ["127.0.0.1"]]
         url = f"http://rebinding.example:{receiver.port}/"
-        assert post(url, url) == [Answer(None, "connection refused"), Answer(None, PRIVATE)]
+        assert post(url, url) == [Answer(None, "connection refused", asked=False), Answer(None, PRIVATE, asked=False)]
         assert (connected, receiver.posts) == ([PUBLIC], [])
 
 

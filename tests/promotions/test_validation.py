@@ -163,6 +163,35 @@ def test_only_active_promotions_of_an_active_tenant_validate(api: httpx.Client) 
     assert api.post("/v1/promotions/validatePromoCode", json={"promoCode": "none", **body}).status_code == 404
 
 
+def test_an_explanation_says_which_branch_failed_on_what(api: httpx.Client) -> None:
+    branches = [
+        {"condition": {"type": "or"}},
+        leaf("country", "equals", "BE", parent=0),
+        leaf("lifetimeDeposits", "greaterThan", 100, parent=0),
+        leaf("depositAmount", "greaterThanOrEquals", 10, "session"),
+    ]
+    launch(api, "explained", [tier("t", branches, spins(1))], [leaf("balance", "isNotNull")])
+    done(api.patch("/v1/promotions/explained/deactivate"))
+    path = "/manage/v1/promotions/explained/explanation"
+    contexts = [
+        {"customer_id": "c001", "session_properties": {"depositAmount": 12.5}},
+        {"customer_id": "C004"},
+        {"customer_id": "C999"},
+    ]
+    reached, failed, unknown = api.post(path, json={"contexts": contexts}).json()
+    assert (reached["customer_id"], reached["tier_id"], reached["reason"]) == ("c001", "t", None)
+    own, of_tier = reached["trees"]
+    assert (own["tier_id"], own["branches"]) == (None, [{"index": 0, "is_true": True, "value": 1}])
+    told = [(branch["is_true"], branch["value"]) for branch in of_tier["branches"]]
+    assert (of_tier["tier_id"], told) == ("t", [(True, None), (True, "BE"), (False, 6.25), (True, 12.5)])
+    assert (failed["tier_id"], failed["reason"]) == (None, "NoMatchingTier")
+    told = [(branch["is_true"], branch["value"]) for branch in failed["trees"][1]["branches"]]
+    assert told == [(False, None), (False, "NL"), (False, 25), (False, None)]
+    assert (unknown["reason"], unknown["trees"]) == ("UnknownCustomer", [])
+    refused = api.post(path, json={"contexts": [{"customer_id": "C001"}] * 101})
+    assert refused.status_code == 400 and refused.json()["detail"].startswith("contexts")
+
+
 # Trees, and what they are worth to a reader of this module.
 
 TEXT_OPERATORS = {

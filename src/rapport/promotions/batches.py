@@ -43,14 +43,14 @@ def decided(scope: Scope, validator: Validator, contexts: Sequence[Context]) -> 
 
     The rest is to be looked for by key: ids in another spelling, customers loaded since, unknown ones.
     """
-    data_date = scope.data_date()
-    if data_date is None or validator.measures():
+    data_date = validator.data_date
+    if data_date is None or validator.measures:
         return {}
     attributes = [validator.attributes(context) for context in contexts]
     sql, parameters = _statement(validator, attributes, contexts)
     ids = list({context.customer_id for context in contexts})
     rows = scope.warehouse.rows(sql, **parameters, data_date=data_date, ids=ids)
-    inputs, today = validator.inputs(), validator.schema.today
+    inputs, today = validator.inputs, validator.schema.today
     decisions: dict[int, Decision] = {}
     for position, failing, *values in rows:
         known = attributes[position] | dict(zip(inputs, values, strict=True))
@@ -66,11 +66,11 @@ def _statement(
     trees, parameters = trees_sql(validator.trees, schema)
     kinds = {name: GIVEN_KINDS[definition.type] for name, definition in given_definitions(validator.properties).items()}
     compared = set().union(
-        *(attributes_in(condition) for tree in validator.trees for condition in tree.conditions), validator.inputs()
+        *(attributes_in(condition) for tree in validator.trees for condition in tree.conditions), validator.inputs
     )
     asked, own = sorted(compared & kinds.keys()), sorted(compared - kinds.keys())
     columns = [identifier(schema.attributes[name].name) for name in own]
-    inputs = [identifier(schema.attributes[name].name) for name in validator.inputs()]
+    inputs = [identifier(schema.attributes[name].name) for name in validator.inputs]
     leaves = [f"{sql} AS {name}" for tree in trees for name, sql in tree.leaves.items()]
     sql = DECIDED.format(
         failing=", ".join(tree.failing for tree in trees),

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 from rapport.access.scope import Scope
@@ -20,7 +22,7 @@ from rapport.promotions.properties import Properties, attribute_of, measure_of
 from rapport.promotions.rewards import reward_value
 from rapport.promotions.states import PromotionStatus, Refusal, RewardCategory, Source, TenantStatus
 from rapport.promotions.tenants import promotion_tenant, properties_of, reward_types_of
-from rapport.promotions.trees import promotion_attribute, session_attribute
+from rapport.promotions.trees import Leaf, promotion_attribute, session_attribute
 from rapport.promotions.uses import tiers_of, trees_of
 
 
@@ -69,21 +71,24 @@ class Validator:
     tiers: Sequence[Tier]
     own: Mapping[str, Any]  # the promotion's properties, as attributes
     currency: str
+    data_date: date | None  # of the profiles that are read; None before the first
 
     def attributes(self, context: Context) -> dict[str, Any]:
         """The properties of the session and of the promotion, as facts hold them. The values are checked."""
         session = given_values(context.session, self.properties.session, session_attribute, self.schema)
         return {**self.own, **session}
 
+    @cached_property
     def needs(self) -> known.Needs:
         """What has to be known of customers."""
-        needs = known.Needs(attributes=set(self.inputs()))
+        needs = known.Needs(attributes=set(self.inputs))
         for tree in self.trees:
-            for condition in tree.conditions:
-                needs.of_condition(condition)
-        needs.histories += self.measures().values()
+            for branch, _ in tree.tree.leaves():
+                needs.of_condition(tree.conditions[branch.index])
+        needs.histories += self.measures.values()
         return needs
 
+    @cached_property
     def percentages(self) -> list[Percentage]:
         """The calculations that need a property."""
         return [
@@ -93,15 +98,17 @@ class Validator:
             if isinstance(reward.calculation, Percentage)
         ]
 
+    @cached_property
     def inputs(self) -> list[str]:
         """The customer attributes that rewards are computed from."""
-        return sorted(set(filter(None, (self._attribute(calculation) for calculation in self.percentages()))))
+        return sorted(set(filter(None, (self._attribute(calculation) for calculation in self.percentages))))
 
+    @cached_property
     def measures(self) -> dict[str, HistoryIs]:
         """The measures that rewards are computed from, by the key of the property."""
         of_customers = (
             self.properties.customer[calculation.of.lower()]
-            for calculation in self.percentages()
+            for calculation in self.percentages
             if calculation.source is Source.CUSTOMER
         )
         by_key = {definition.key.lower(): measure_of(definition) for definition in of_customers}
@@ -130,6 +137,16 @@ class Validator:
         granted = tuple(self._granted(reward, facts) for reward in tier.rewards)
         return Decision(facts.customer_id, tier, granted, branches=tuple(branches[:reached]))
 
+    def value(self, leaf: Leaf, facts: Facts) -> Any:
+        """What a comparison is made with: the value of its property; None for a missing one."""
+        if leaf.source is Source.SESSION:
+            return facts.attributes.get(session_attribute(leaf.key))
+        if leaf.source is Source.PROMOTION:
+            return facts.attributes.get(promotion_attribute(leaf.key))
+        definition = self.properties.customer[leaf.key.lower()]
+        measure = measure_of(definition)
+        return facts.attributes.get(attribute_of(definition)) if measure is None else self._measured(measure, facts)
+
     def _granted(self, reward: Reward, facts: Facts) -> Granted:
         reward_type = self.reward_types[reward.reward_type.lower()]
         of = self._input(reward.calculation, facts) if isinstance(reward.calculation, Percentage) else None
@@ -142,21 +159,28 @@ class Validator:
         attribute = self._attribute(calculation)
         if attribute is not None:
             return facts.attributes.get(attribute)
+        return self._measured(self.measures[calculation.of.lower()], facts)
+
+    def _measured(self, measure: HistoryIs, facts: Facts) -> Any:
         anchor = Anchor(facts.today, facts.known_through or facts.today, self.schema.time_zone)
-        return measured(self.measures()[calculation.of.lower()], facts, anchor)
+        return measured(measure, facts, anchor)
 
 
-def validator(scope: Scope, promotion: Promotion) -> Validator:
-    """What decides about customers of a promotion. Raises Conflict when it, or its tenant, is not active."""
+def validator(scope: Scope, promotion: Promotion, *, as_trial: bool = False) -> Validator:
+    """What decides about customers of a promotion. Raises Conflict when it, or its tenant, is not active.
+
+    as_trial: whatever their status, to see what would be decided.
+    """
     try:
         tenant = promotion_tenant(scope)
     except NotFound as error:
         raise Conflict("There is no promotion tenant; create and activate it first.") from error
-    if tenant.status != TenantStatus.ACTIVE:
+    if tenant.status != TenantStatus.ACTIVE and not as_trial:
         raise Conflict(f"The promotion tenant is {tenant.status}; only an active one validates.")
-    if promotion.status != PromotionStatus.ACTIVE:
+    if promotion.status != PromotionStatus.ACTIVE and not as_trial:
         raise Conflict(f"Promotion {promotion.id!r} is {promotion.status}; only an active one is validated.")
-    properties, as_of = properties_of(scope, tenant), schema(scope)
+    data_date = scope.data_date()
+    properties, as_of = properties_of(scope, tenant), schema(scope, data_date)
     return Validator(
         promotion,
         properties,
@@ -166,4 +190,5 @@ def validator(scope: Scope, promotion: Promotion) -> Validator:
         tiers_of(promotion),
         given_values(promotion.properties, properties.promotion, promotion_attribute, as_of),
         scope.currency,
+        data_date,
     )

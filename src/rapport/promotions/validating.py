@@ -6,30 +6,35 @@ both give the same answer.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 from rapport.access.scope import Scope
 from rapport.audiences import facts as known
+from rapport.conditions import Facts
 from rapport.errors import Invalid
 from rapport.promotions import batches
 from rapport.promotions.deciding import Context, Decision, Validator, validator
 from rapport.promotions.editing import promotion, promotion_of_code
+from rapport.promotions.evaluation import CompiledTree
+from rapport.promotions.models import Promotion
 from rapport.promotions.properties import checked_values
 from rapport.promotions.states import Refusal
+from rapport.promotions.validators import validators
 
-MOST_CONTEXTS = 10_000
+MOST_CONTEXTS, MOST_EXPLAINED = 10_000, 100
 # Up to so many customers are read by key.
 FEW = 20
 
 
 def validate_customers(scope: Scope, id: str, contexts: Sequence[Context]) -> tuple[Validator, list[Decision]]:
     """What a promotion decides about each context, in order. Raises NotFound, Conflict, Invalid."""
-    return _validated(scope, validator(scope, promotion(scope, id)), contexts)
+    return _validated(scope, validators(scope.stores).of(scope, id), contexts)
 
 
 def validate_code(scope: Scope, code: str, contexts: Sequence[Context]) -> tuple[Validator, list[Decision]]:
     """The same for the promotion of a code. Raises NotFound, Conflict, Invalid."""
-    return _validated(scope, validator(scope, promotion_of_code(scope, code)), contexts)
+    return validate_customers(scope, promotion_of_code(scope, code).id, contexts)
 
 
 def _validated(scope: Scope, validator: Validator, contexts: Sequence[Context]) -> tuple[Validator, list[Decision]]:
@@ -52,7 +57,7 @@ def _checked(context: Context, validator: Validator, place: int) -> Context:
 def facts_of(scope: Scope, validator: Validator, customer_ids: Sequence[str]) -> dict[str, known.KnownCustomer]:
     """What is known of a few customers, by their id in lower case; others are not loaded."""
     return known.load(
-        scope, validator.schema, scope.data_date(), customer_ids, validator.needs(), validator.schema.today
+        scope, validator.schema, validator.data_date, customer_ids, validator.needs, validator.schema.today
     )
 
 
@@ -62,8 +67,57 @@ def _by_key(scope: Scope, validator: Validator, contexts: Mapping[int, Context])
 
 
 def _one(validator: Validator, context: Context, customers: Mapping[str, known.KnownCustomer]) -> Decision:
+    facts = _facts(validator, context, customers)
+    if facts is None:
+        return Decision(context.customer_id, None, reason=Refusal.UNKNOWN_CUSTOMER)
+    return replace(validator.decided(facts), customer_id=context.customer_id)
+
+
+def _facts(validator: Validator, context: Context, customers: Mapping[str, known.KnownCustomer]) -> Facts | None:
+    """What is known of a customer, with what the context gives; None for an unknown one."""
     customer = customers[context.customer_id.lower()]
     if not customer.loaded:
-        return Decision(context.customer_id, None, reason=Refusal.UNKNOWN_CUSTOMER)
-    facts = replace(customer.facts, attributes={**customer.facts.attributes, **validator.attributes(context)})
-    return replace(validator.decided(facts), customer_id=context.customer_id)
+        return None
+    return replace(customer.facts, attributes={**customer.facts.attributes, **validator.attributes(context)})
+
+
+@dataclass(frozen=True)
+class BranchResult:
+    """A branch of a tree for one customer: whether it is true, and the value that a comparison was made with."""
+
+    index: int
+    is_true: bool
+    value: Any = None
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A decision and how it came about: the branches of the promotion's own tree, then of each tier; none for an
+    unknown customer."""
+
+    decision: Decision
+    trees: tuple[tuple[BranchResult, ...], ...]
+
+
+def explain(scope: Scope, id: str, contexts: Sequence[Context]) -> tuple[Promotion, list[Explanation]]:
+    """What a promotion of any status would decide about customers, and why. Raises NotFound, Conflict, Invalid."""
+    if not 1 <= len(contexts) <= MOST_EXPLAINED:
+        raise Invalid(f"contexts must have 1 to {MOST_EXPLAINED} customers, not {len(contexts)}.")
+    explained = promotion(scope, id)
+    deciding = validator(scope, explained, as_trial=True)
+    checked = [_checked(context, deciding, place) for place, context in enumerate(contexts)]
+    customers = facts_of(scope, deciding, [context.customer_id for context in checked])
+    return explained, [_explanation(deciding, context, customers) for context in checked]
+
+
+def _explanation(validator: Validator, context: Context, customers: Mapping[str, known.KnownCustomer]) -> Explanation:
+    facts = _facts(validator, context, customers)
+    decision = _one(validator, context, customers)
+    if facts is None:
+        return Explanation(decision, ())
+    return Explanation(decision, tuple(_results(validator, tree, facts) for tree in validator.trees))
+
+
+def _results(validator: Validator, tree: CompiledTree, facts: Facts) -> tuple[BranchResult, ...]:
+    values = {branch.index: validator.value(leaf, facts) for branch, leaf in tree.tree.leaves()}
+    return tuple(BranchResult(index, is_true, values.get(index)) for index, is_true in enumerate(tree.results(facts)))

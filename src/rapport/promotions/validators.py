@@ -1,0 +1,66 @@
+"""Promotions that are ready to be evaluated, kept in this process until something changes that they depend on."""
+
+import threading
+from collections import OrderedDict
+from typing import Any
+
+from sqlalchemy import text
+
+from rapport.access.scope import Scope
+from rapport.promotions.deciding import Validator, validator
+from rapport.promotions.editing import promotion
+from rapport.stores import Stores
+
+MOST = 5000
+# The versions of a promotion and of its tenant, and what else decides what its conditions mean: the day, the attributes
+# of customers and their words of consent.
+STATE = text("""
+    SELECT promotion.version, promotion.created_at, promotion_tenant.version, promotion_tenant.created_at,
+        tenant.last_data_date, md5(CAST(tenant.settings AS text)), tenant.currency,
+        (SELECT md5(string_agg(CAST(attribute AS text), '' ORDER BY real_field_name)) FROM attributes AS attribute
+            WHERE attribute.tenant_id = :tenant_id)
+    FROM tenants AS tenant
+    LEFT JOIN promotions AS promotion ON promotion.tenant_id = tenant.id AND promotion.id = :id
+    LEFT JOIN promotion_tenants AS promotion_tenant ON promotion_tenant.tenant_id = tenant.id
+    WHERE tenant.id = :tenant_id
+""")
+
+Key = tuple[int, str]
+
+
+class Validators:
+    """The promotions that were evaluated last."""
+
+    def __init__(self, stores: Stores) -> None:
+        self._kept: OrderedDict[Key, tuple[Any, Validator]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def of(self, scope: Scope, id: str) -> Validator:
+        """What decides about customers of a promotion. Raises NotFound, and Conflict when it is not active."""
+        key, state = (scope.tenant_id, id), self._state(scope, id)
+        with self._lock:
+            kept_state, kept = self._kept.get(key, (None, None))
+            if kept is not None and kept_state == state:
+                self._kept.move_to_end(key)
+                return kept
+        fresh = validator(scope, promotion(scope, id))
+        with self._lock:
+            self._kept[key] = (state, fresh)
+            while len(self._kept) > MOST:
+                self._kept.popitem(last=False)
+        return fresh
+
+    def stop(self) -> None:
+        """There is nothing to end."""
+
+    @staticmethod
+    def _state(scope: Scope, id: str) -> Any:
+        with scope.reads() as session:
+            state = tuple(session.execute(STATE, {"tenant_id": scope.tenant_id, "id": id}).one())
+        # Before the first data date it is the day that decides.
+        return (*state, None if state[4] else scope.today())
+
+
+def validators(stores: Stores) -> Validators:
+    """Those of this process for an installation."""
+    return stores.workers.only(Validators, stores)
