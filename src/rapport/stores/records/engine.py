@@ -19,8 +19,9 @@ from rapport.stores.faults import explained
 from rapport.stores.outages import RECORDS_AWAY, outage, refusal
 from rapport.stores.records import connecting, locks, sealing
 
-# Connections of a process to records that are embedded, where it is alone, and how many of them stay open idle.
-CONNECTIONS, IDLE_CONNECTIONS = 40, 5
+# Connections of a process to records that are embedded, where it is alone, and how many of them stay open idle:
+# as many as are in use at busy times, since it takes the database longer to open one than to answer.
+CONNECTIONS, IDLE_CONNECTIONS = 40, 20
 # How long somebody waits for a connection that is free.
 FREE_SECONDS = 15.0
 POOLER_TRIES = 3
