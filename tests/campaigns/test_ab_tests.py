@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import Any
 from urllib.parse import urlsplit
@@ -93,13 +93,19 @@ def group_under_test(ab_test: dict[str, Any], template: int = A) -> dict[str, An
 
 
 def run(
-    scope: Scope, box: Mailbox, *groups: dict[str, Any], target_group: int = DUTCH, control_share: float = 0
+    scope: Scope,
+    box: Mailbox,
+    *groups: dict[str, Any],
+    target_group: int = DUTCH,
+    control_share: float = 0,
+    goal: str = "orders",
+    **of_goal: str,
 ) -> int:
     """A processed campaign whose time has come, and an empty mailbox."""
     scope.clock.set(NOW)
     box.messages.clear()
-    rules = {"include_all": True}
-    series = add_series(scope, target_group, list(groups), rules=rules, control_share=control_share)
+    rules, aim = {"include_all": True}, {"kind": goal, **of_goal}
+    series = add_series(scope, target_group, list(groups), rules=rules, control_share=control_share, goal=aim)
     number = plan_next_run(scope, series.id, TODAY)
     processing.prepare_members(scope, number, DATA_DATE)
     assert processing.process(scope, number, DATA_DATE) == "scheduled"
@@ -199,6 +205,67 @@ def test_the_rest_gets_what_persons_opened_most(tenant: Scope, box: Mailbox, api
     sql = "SELECT customer_id FROM campaign_interactions WHERE campaign_id = {id:UInt32} AND event_id = 2"
     rows_of_b = tenant.warehouse.rows(f"{sql} AND template_id = {B}", id=number)
     assert sorted(who for (who,) in rows_of_b) == sorted(opened)
+
+
+def test_the_goal_of_the_series_decides_where_responders_do(tenant: Scope, box: Mailbox, api: httpx.Client) -> None:
+    """Who bought the product since the first send, and kept it, each customer once; opens and clicks decide nothing."""
+    tenant.warehouse.insert("products", ["product_id", "category"], [["P1", "Tea"], ["P2", "Tea"]])
+    by_goal = {**TEST, "metric": "responders"}
+    number = run(tenant, box, group_under_test(by_goal), goal="product", product_id="p1")
+    tasks.execute_due(tenant)
+    a, b = (sorted(who for who, template in sent(box).items() if template == variant) for variant in (A, B))
+    waits = next(who for who, channel, _, _, template in recipients(tenant, number) if channel and not template)
+    # By the tenant's clock: the window begins at 9:00, the choice at 13:30.
+    orders = {
+        b[0]: [("P1", "09:00"), ("P1", "12:00")],
+        b[1]: [("P2", "12:00")],
+        b[2]: [("P1", "08:59")],
+        b[3]: [("P1", "12:00")],
+        b[4]: [("P1", "13:29")],
+        a[0]: [("P1", "13:30")],
+        a[1]: [("P1", "12:00")],
+        a[2]: [("P1", "12:00")],
+        waits: [("P1", "12:00")],
+    }
+    given_back = [a[2]]
+    at = {who: [(product, f"2026-03-10T{time}Z") for product, time in bought] for who, bought in orders.items()}
+    buy(tenant, at, given_back)
+    report(tenant, box, A, MailEventKind.CLICKED)
+    record_all(tenant.stores, mail_event_sinks(), timedelta(0))
+    tenant.clock.set(DUE + timedelta(hours=4))
+    tasks.execute_due(tenant)
+    (decided,) = api.get(f"/manage/v1/campaigns/{number}").raise_for_status().json()["ab_tests"]
+    assert [(variant["clicks"], variant["responders"]) for variant in decided["variants"]] == [(1, 1), (0, 3)]
+    assert [variant["rate"] for variant in decided["variants"]] == pytest.approx([1 / 12, 3 / 12])
+    assert (decided["metric"], decided["winner_template_id"], decided["ground"]) == ("responders", B, "best")
+    assert Counter(sent(box).values()) == {A: 12, B: 12 + 36}
+
+
+def buy(scope: Scope, orders: dict[str, list[tuple[str, str]]], given_back: list[str]) -> None:
+    """Orders of customers, of one product each: what and when; some customers gave theirs back wholly."""
+    lines = [(f"{who}-{n}", who, *one) for who, bought in orders.items() for n, one in enumerate(bought)]
+    columns = ["transaction_id", "customer_id", "transaction_time", "amount", "refund_of"]
+    paid = [[order, who, datetime.fromisoformat(time), 10.0, ""] for order, who, _, time in lines]
+    back = [[f"{who}-back", who, datetime(2026, 3, 10, 13, tzinfo=UTC), -10.0, f"{who}-0"] for who in given_back]
+    scope.warehouse.insert("transactions", columns, [*paid, *back])
+    columns = ["transaction_id", "line_number", "customer_id", "transaction_time", "product_id", "quantity"]
+    items = [[order, 0, who, datetime.fromisoformat(time), product, 1, 10.0] for order, who, product, time in lines]
+    scope.warehouse.insert("transaction_items", [*columns, "unit_price"], items)
+
+
+def test_where_clicks_are_the_goal_who_clicked_responded(tenant: Scope, box: Mailbox, api: httpx.Client) -> None:
+    by_goal = {**TEST, "metric": "responders"}
+    halves = [{**group_under_test(by_goal), "share": 0.5}, {**group_under_test(by_goal), "share": 0.5}]
+    number = run(tenant, box, *halves, goal="click")
+    tasks.execute_due(tenant)
+    report(tenant, box, B, MailEventKind.CLICKED)
+    record_all(tenant.stores, mail_event_sinks(), timedelta(0))
+    tenant.clock.set(DUE + timedelta(hours=4))
+    tasks.execute_due(tenant)
+    tests = api.get(f"/manage/v1/campaigns/{number}").raise_for_status().json()["ab_tests"]
+    responders = [[variant["responders"] for variant in test["variants"]] for test in tests]
+    assert sorted(responders) == [[0, 0], [0, 1]]
+    assert [test["ground"] for test in tests] == ["best" if counts == [0, 1] else "tie" for counts in responders]
 
 
 def test_a_person_ends_a_test_and_the_fallback_wins_where_nobody_reacted(

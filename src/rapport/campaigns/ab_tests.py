@@ -36,7 +36,11 @@ class VariantFigures(RecordShape):
     clicks: Annotated[int, Field(description="Recipients who clicked a link in it")]
     unsubscribes: Annotated[int, Field(description="Recipients who unsubscribed through it")]
     complaints: Annotated[int, Field(description="Recipients who reported it as spam")]
-    rate: Annotated[float, Field(description="opens or clicks (see metric), divided by sent")]
+    responders: Annotated[
+        int | None,
+        Field(description="Recipients who met the goal of the series; null for tests that an earlier release decided"),
+    ] = None
+    rate: Annotated[float, Field(description="opens, clicks or responders (see metric), divided by sent")]
 
 
 class KeptTest(RecordShape):

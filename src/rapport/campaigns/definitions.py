@@ -26,7 +26,7 @@ from rapport.campaigns.plans import PlannedGroup, PlannedRules
 from rapport.campaigns.schedule import check_schedule, upcoming
 from rapport.campaigns.schemas import ABTest, ActionBody, Group, GroupChannel, Schedule, SeriesBody
 from rapport.campaigns.settings import CampaignSettings
-from rapport.campaigns.states import SeriesStatus
+from rapport.campaigns.states import ABMetric, SeriesStatus
 from rapport.campaigns.triggered.schemas import ImmediateGroup
 from rapport.channels import service as channels
 from rapport.channels.transactional import transactional_channels
@@ -161,11 +161,17 @@ def series_warnings(scope: Scope, series: Series) -> list[str]:
     of_runs = own_runs.warnings(series.days, series.rules, series.duration)
     of_times = quiet_hours.warnings(scope, series.days, series.rules, series.groups)
     of_times += own_time_warnings(scope, series.groups)
-    return [*of_runs, *of_times, *goals.warnings(scope, series), *_untracked(scope, series.groups)]
+    return [*of_runs, *of_times, *goals.warnings(scope, series), *_untracked(scope, series)]
 
 
-def _untracked(scope: Scope, groups: Sequence[PlannedGroup]) -> list[str]:
-    tested_ids = {channel.channel_id for group in groups for channel in group.channels if channel.ab_test}
+def _untracked(scope: Scope, series: Series) -> list[str]:
+    """That an A/B test goes by opens or clicks that Rapport does not count."""
+    tested_ids = {
+        channel.channel_id
+        for group in series.groups
+        for channel in group.channels
+        if channel.ab_test and (channel.ab_test.metric is not ABMetric.RESPONDERS or goals.is_click(series.goal))
+    }
     tested = [channels.channel(scope, channel_id) for channel_id in sorted(tested_ids)]
     return [
         f"ab_test: Rapport does not count opens and clicks on channel {channel.id}, so the fallback wins."

@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict
 
 from rapport.campaigns.schemas import CampaignType, FrequencyCap, Goal, Schedule
-from rapport.campaigns.states import ChannelChoice, PassedTime, SendTimeZone, Split
+from rapport.campaigns.states import ABMetric, ChannelChoice, PassedTime, SendTimeZone, Split
 from rapport.campaigns.triggered.schemas import QuietHours, ReEntry, ReEntryRule, Trigger
 
 
@@ -38,7 +38,7 @@ class PlannedTest(RecordShape):
     variants: tuple[PlannedVariant, ...]
     share: float
     wait_hours: float
-    metric: Literal["opens", "clicks"]
+    metric: ABMetric
     minimum_sent: int = 0
 
     @property

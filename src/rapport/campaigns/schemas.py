@@ -7,7 +7,7 @@ from croniter import croniter
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from rapport.campaigns.settings import HourMinute
-from rapport.campaigns.states import ChannelChoice, PassedTime, SendTimeZone, Split
+from rapport.campaigns.states import ABMetric, ChannelChoice, PassedTime, SendTimeZone, Split
 from rapport.conditions.send_days import LONGEST_LEAD
 
 CampaignType = Literal["Test/Control", "A/B", "A/B/n"]
@@ -116,12 +116,16 @@ class ABTest(Strict):
         0.2, ge=0.1, le=0.5, description="Share of the recipients to test on, divided evenly among the variants"
     )
     wait_hours: float = Field(
-        4, ge=0.5, le=48, description="Hours from the beginning of the test until the winner is chosen"
+        4,
+        ge=0.5,
+        le=48,
+        description="Hours from the beginning of the test until the winner is chosen; with individual send times, from "
+        "its end",
     )
-    metric: Literal["opens", "clicks"] = Field(
-        "opens",
-        description="The variant with the highest share of recipients who opened (opens) or clicked (clicks) wins; "
-        "machines do not count",
+    metric: ABMetric = Field(
+        ABMetric.OPENS,
+        description="The variant with the highest share of recipients who opened (opens), clicked (clicks) or met the "
+        "goal of the series (responders) wins; opens and clicks by machines do not count",
     )
     minimum_sent: int = Field(
         0,
@@ -176,8 +180,6 @@ class GroupChannel(Strict):
         variants = self.ab_test.variants if self.ab_test else []
         if variants and all(variant.template_id != self.template_id for variant in variants):
             raise ValueError("template_id must be one of the variants of ab_test")
-        if variants and (self.send_time_zone is SendTimeZone.CUSTOMER or self.optimise_send_time):
-            raise ValueError("ab_test cannot be combined with send_time_zone customer, or with optimise_send_time")
         return self
 
 

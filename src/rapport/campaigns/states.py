@@ -39,6 +39,14 @@ class PassedTime(StrEnum):
     NEXT_DAY = "next_day"
 
 
+class ABMetric(StrEnum):
+    """Which share of the recipients of a variant decides an A/B test: who opened, clicked, or met the goal."""
+
+    OPENS = "opens"
+    CLICKS = "clicks"
+    RESPONDERS = "responders"
+
+
 class Portion(IntEnum):
     """Which of its recipients on a channel a group's row is about: all, those of an A/B test, or those after it."""
 

@@ -2,9 +2,10 @@
 
 from datetime import timedelta
 
-from rapport.campaigns.delivery import lateness, rounds, sending
+from rapport.campaigns.delivery import lateness, rounds, sending, winners
 from rapport.campaigns.delivery.send_tasks import AFTER_ROUNDS, UnitArguments, finish_unit, given_up, unit_at
 from rapport.campaigns.faults import ATTEMPTS, FAULTS
+from rapport.campaigns.states import Portion
 from rapport.stores.workflows import work
 
 # Instead of a number of messages: the unit was held up, and what is late by that does not leave.
@@ -46,9 +47,16 @@ def _sent_what_is_due(unit: UnitArguments, number: int) -> bool:
 
 @work.step("campaigns.open_round", ATTEMPTS)
 def _open(tenant_id: int, campaign_id: int, channel_id: int, group: int, portion: int) -> list[str]:
-    """Begin a unit: the last customers of the batches in which its messages are entered."""
+    """Begin a unit: the last customers of the batches in which its messages are entered.
+
+    The winner of an A/B test is chosen when the rest begins.
+    """
     scope, unit = unit_at(tenant_id, campaign_id, channel_id, group, portion)
-    return sending.plan_batches(scope, unit) if sending.begin(scope, unit) else []
+    if not sending.begin(scope, unit):
+        return []
+    if unit.portion is Portion.REST:
+        winners.decide(scope, unit)
+    return sending.plan_batches(scope, unit)
 
 
 @work.step("campaigns.enter_waiting", ATTEMPTS)

@@ -6,13 +6,16 @@ nothing is; the unit takes no place among the work under way until its next mess
 
 from datetime import datetime
 
+from sqlalchemy.orm import Session
+
 from rapport.access.scope import Scope
 from rapport.access.tenant_settings import tenant_settings
 from rapport.campaigns.delivery import lateness, ledger
 from rapport.campaigns.delivery.own_times import instant_at
 from rapport.campaigns.delivery.sending import forget, is_open
-from rapport.campaigns.delivery.units import Unit, row_of
+from rapport.campaigns.delivery.units import Unit, rows_of_unit
 from rapport.campaigns.leases import lease
+from rapport.campaigns.models import OccurrenceChannel
 from rapport.campaigns.occurrences import locked
 from rapport.campaigns.runs import queries
 from rapport.campaigns.settings import CampaignSettings
@@ -30,8 +33,9 @@ def enter_waiting(scope: Scope, unit: Unit, number: int, low: str, high: str) ->
         if not is_open(scope, unit):
             return False
         rows = scope.warehouse.rows(queries.BATCH_DUE, low=low, high=high, **unit.bindings)
-        due_at = {str(customer_id): instant_at(at) for customer_id, at in rows}
-        ledger.claim(scope, held, unit, unit.start + number, list(due_at), due_at)
+        due_at = {str(customer_id): instant_at(at) for customer_id, at, _ in rows}
+        templates = {str(customer_id): int(template_id) for customer_id, _, template_id in rows}
+        ledger.claim(scope, held, unit, unit.start + number, list(due_at), due_at, templates)
     return True
 
 
@@ -41,11 +45,12 @@ def begin_round(scope: Scope, unit: Unit, number: int) -> int | None:
     May be repeated.
     """
     with scope.records() as session:
-        campaign, row = locked(scope, session, unit.campaign.id), row_of(scope, session, unit)
-        if (campaign.state, row.state) != (RunState.EXECUTING, RunState.EXECUTING):
+        rows = _rows_under_way(scope, session, unit)
+        if not rows:
             return None
-        if row.round == number:
-            row.waits_until = None
+        for row in rows:
+            if row.round == number:
+                row.waits_until = None
         return max(reading.last_batch(session, unit.mailing(scope)) - unit.retries, 0)
 
 
@@ -63,17 +68,24 @@ def give_up_late(scope: Scope, unit: Unit, number: int) -> int:
 def end_round(scope: Scope, unit: Unit, number: int, waits_until: datetime) -> bool:
     """End a round: the next one begins at an instant. False when the unit has ended. May be repeated."""
     with scope.records() as session:
-        campaign, row = locked(scope, session, unit.campaign.id), row_of(scope, session, unit)
-        if (campaign.state, row.state) != (RunState.EXECUTING, RunState.EXECUTING):
-            return False
-        if row.round == number:
-            row.round, row.waits_until = number + 1, waits_until
-            publish(session, Topic.SCHEDULE, scope.tenant_id)
-        return True
+        rows = _rows_under_way(scope, session, unit)
+        for row in rows:
+            if row.round == number:
+                row.round, row.waits_until = number + 1, waits_until
+                publish(session, Topic.SCHEDULE, scope.tenant_id)
+        return bool(rows)
 
 
 def forget_waiting(scope: Scope, unit: Unit) -> None:
     """Forget the messages of a canceled unit that waits for its next round: no work under way would. Repeatable."""
     forget(scope, unit)
     with scope.records() as session:
-        row_of(scope, session, unit).waits_until = None
+        for row in rows_of_unit(scope, session, unit):
+            row.waits_until = None
+
+
+def _rows_under_way(scope: Scope, session: Session, unit: Unit) -> list[OccurrenceChannel]:
+    """The rows of a unit that is being sent: none when it, or its campaign, has ended."""
+    campaign = locked(scope, session, unit.campaign.id)
+    rows = rows_of_unit(scope, session, unit) if campaign.state == RunState.EXECUTING else []
+    return [row for row in rows if row.state == RunState.EXECUTING]

@@ -2,7 +2,7 @@
 
 # ruff: noqa: S608 - statements are put together of constants and numbers
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,11 +11,15 @@ from sqlalchemy.orm import Session, aliased
 
 from rapport.access.scope import Scope
 from rapport.campaigns.ab_tests import UNDECIDED, Ground, KeptTest, VariantFigures, test_key
+from rapport.campaigns.delivery import rest_times
 from rapport.campaigns.delivery.units import Unit, row_of, rows_of_unit, unit_of
+from rapport.campaigns.goals import goal_of, is_click, sales, sales_parameters
+from rapport.campaigns.measurement.windows import window
 from rapport.campaigns.models import Occurrence, OccurrenceChannel
 from rapport.campaigns.occurrences import locked
 from rapport.campaigns.plans import PlannedChannel, PlannedTest
-from rapport.campaigns.states import Portion, RunState
+from rapport.campaigns.schemas import Goal
+from rapport.campaigns.states import ABMetric, Portion, RunState
 from rapport.conditions.interaction_codes import CLICKED, OPENED, SPAM_REPORT, UNSUBSCRIBED
 from rapport.conditions.outcomes import Outcome
 from rapport.messaging import templates
@@ -47,9 +51,23 @@ REACTIONS = f"""
 """
 GIVE = f"""
     ALTER TABLE campaign_recipients
-    UPDATE template_id = {{template:UInt32}}, scheduled_time = {{time:DateTime('UTC')}}
+    UPDATE template_id = {{template:UInt32}}, $TIMES
     WHERE {OF_GROUP} AND portion = {int(Portion.REST)} AND template_id = {UNDECIDED}
 """
+AT_ONCE = "scheduled_time = {time:DateTime('UTC')}"
+
+
+def responders_sql(goal: Goal) -> str:
+    """SQL of how many recipients of each variant met a goal within a time."""
+    since, until = "{since:DateTime('UTC')}", "{until:DateTime('UTC')}"
+    done = sales(goal, since, until, f"SELECT customer_id FROM campaign_recipients WHERE {OF_TEST}")
+    return f"""
+        SELECT recipient.template_id, uniqExact(recipient.customer_id)
+        FROM (SELECT customer_id, template_id FROM campaign_recipients WHERE {OF_TEST}) AS recipient
+        INNER JOIN (SELECT DISTINCT customer_id FROM ({done}) WHERE counts) AS met
+            ON met.customer_id = recipient.customer_id
+        GROUP BY recipient.template_id
+    """
 
 
 def is_test_over() -> ColumnElement[bool]:
@@ -81,18 +99,29 @@ def _tested(scope: Scope, rest: Unit) -> Unit:
 
 
 def await_decision(scope: Scope, session: Session, unit: Unit) -> None:
-    """Set when the winner of a test is chosen, in the transaction in which the test begins."""
+    """Set when the winner of a test is chosen, in the transaction in which the test begins.
+
+    Where customers have times of their own the last of them decides, which is known.
+    """
     campaign = locked(scope, session, unit.campaign.id)
-    planned_test = campaign.plan.ab_test(unit.group, unit.channel_id)
+    planned_test = None if unit.has_own_times else campaign.plan.ab_test(unit.group, unit.channel_id)
     if planned_test is not None and kept_test(campaign, unit.group, unit.channel_id).ended_at is None:
         rest = row_of(scope, session, rest_of(scope, campaign, unit.channel_id, unit.group))
         rest.scheduled_time = wall_time(scope.clock.now() + planned_test.wait, scope.time_zone)
 
 
 def let_rest_follow(scope: Scope, session: Session, unit: Unit) -> None:
-    """The rest is not late because its test took longer than it was to wait; in the transaction that ends the test."""
+    """The rest is not late because its test took longer than it was to wait; in the transaction that ends the test.
+
+    Where customers have times of their own, the wait begins now, unless a person has ended the test.
+    """
     rest = row_of(scope, session, rest_of(scope, unit.campaign, unit.channel_id, unit.group))
-    rest.scheduled_time = max(rest.scheduled_time, wall_time(scope.clock.now(), scope.time_zone))
+    earliest = scope.clock.now()
+    campaign = locked(scope, session, unit.campaign.id)
+    planned_test = campaign.plan.ab_test(unit.group, unit.channel_id)
+    if unit.has_own_times and planned_test and kept_test(campaign, unit.group, unit.channel_id).ended_at is None:
+        earliest += planned_test.wait
+    rest.scheduled_time = max(rest.scheduled_time, wall_time(earliest, scope.time_zone))
 
 
 def is_rest_sent(scope: Scope, unit: Unit) -> bool:
@@ -128,13 +157,27 @@ def decide(scope: Scope, unit: Unit) -> None:
             if kept.chosen in present:
                 winner, ground = kept.chosen, Ground.CHOSEN
             values = {"winner": winner, "ground": ground, "decided_at": scope.clock.now(), "figures": figures}
-            keep(campaign, unit.group, unit.channel_id, **values)
+            kept = keep(campaign, unit.group, unit.channel_id, **values)
         tested = rows_of_unit(scope, session, _tested(scope, unit))
         rest = row_of(scope, session, unit)
         rest.template_id = winner
         rest.send_id = next(row.send_id for row in tested if row.template_id == winner)
         time = rest.scheduled_time.replace(tzinfo=UTC)
-    scope.warehouse.execute(GIVE, template=winner, time=time, **unit.bindings)
+    if unit.has_own_times:
+        _give_at_own_times(scope, unit, winner, kept.decided_at or scope.clock.now())
+    else:
+        scope.warehouse.execute(GIVE.replace("$TIMES", AT_ONCE), template=winner, time=time, **unit.bindings)
+
+
+def _give_at_own_times(scope: Scope, unit: Unit, winner: int, decided_at: datetime) -> None:
+    """Give the winner to the rest, to each customer at the first of his times after the choice. May be repeated."""
+    times = rest_times.times_after(scope, unit, decided_at)
+    if times["keys"]:
+        statement = GIVE.replace("$TIMES", rest_times.MOVE)
+        scope.warehouse.execute(statement, template=winner, **times, **unit.bindings)
+    first = rest_times.first_time(scope, unit)
+    with scope.records() as session:
+        row_of(scope, session, unit).scheduled_time = first
 
 
 def best(channel: PlannedChannel, figures: Sequence[VariantFigures], present: Collection[int]) -> tuple[int, Ground]:
@@ -167,16 +210,32 @@ def figures_of(scope: Scope, campaign: Occurrence, group: int, channel: PlannedC
     }
     sent = {int(template): row for template, *row in scope.warehouse.rows(SENT, **of_group)}
     reacted = {int(template): row for template, *row in scope.warehouse.rows(REACTIONS, **of_group)}
+    responders = _responders(scope, campaign, of_group, {template: int(row[1]) for template, row in reacted.items()})
     return tuple(
-        _figures(channel.ab_test, n, sent.get(template, [0, 0]), reacted.get(template, [0, 0, 0, 0]))
+        _figures(channel.ab_test, n, sent.get(template, [0, 0]), reacted.get(template, [0] * 4), responders)
         for n, template in enumerate(channel.template_ids)
     )
 
 
-def _figures(planned_test: PlannedTest, n: int, sent: Sequence[Any], reacted: Sequence[Any]) -> VariantFigures:
+def _responders(
+    scope: Scope, campaign: Occurrence, of_group: Mapping[str, Any], clicked: dict[int, int]
+) -> dict[int, int]:
+    """How many recipients of each variant have met the goal of a run since its window began."""
+    goal = goal_of(campaign.plan)
+    if is_click(goal):
+        return clicked
+    since, now = window(scope, campaign)[0], scope.clock.local(scope.time_zone)
+    rows = scope.warehouse.rows(responders_sql(goal), since=since, until=now, **sales_parameters(goal), **of_group)
+    return {int(template): int(customers) for template, customers in rows}
+
+
+def _figures(
+    planned_test: PlannedTest, n: int, sent: Sequence[Any], reacted: Sequence[Any], met_goal: Mapping[int, int]
+) -> VariantFigures:
     variant, (recipients, messages) = planned_test.variants[n], map(int, sent)
+    responders = met_goal.get(variant.template_id, 0)
     opens, clicks, unsubscribes, complaints = map(int, reacted)
-    measured = {"opens": opens, "clicks": clicks}[planned_test.metric]
+    measured = {ABMetric.OPENS: opens, ABMetric.CLICKS: clicks, ABMetric.RESPONDERS: responders}[planned_test.metric]
     return VariantFigures(
         template_id=variant.template_id,
         name=variant.name,
@@ -186,5 +245,6 @@ def _figures(planned_test: PlannedTest, n: int, sent: Sequence[Any], reacted: Se
         clicks=clicks,
         unsubscribes=unsubscribes,
         complaints=complaints,
+        responders=responders,
         rate=measured / messages if messages else 0.0,
     )

@@ -19,7 +19,7 @@ from rapport.campaigns.plans import PlannedGroup, PlannedRules
 from rapport.campaigns.runs.clearance import ask_clearance
 from rapport.campaigns.runs.clearance_deadline import clear
 from rapport.campaigns.schemas import Group, OneTimeBody, Schedule
-from rapport.campaigns.states import RunState, SeriesStatus, Split
+from rapport.campaigns.states import Portion, RunState, SeriesStatus, Split
 from rapport.errors import Conflict
 from rapport.notifications import service as notifications
 from rapport.stores.records import next_id
@@ -157,11 +157,11 @@ def cancel(scope: Scope, campaign_id: int) -> Occurrence:
     """
     while not _canceled(scope, campaign_id):
         clear(scope, campaign_id)
+    canceled = occurrence(scope, campaign_id)
     for row in channel_rows(scope, campaign_id):
         if row.waits_until is not None:  # no work is under way that would forget what waits
-            rounds.forget_waiting(
-                scope, unit_of(scope, occurrence(scope, campaign_id), row.channel_id, row.recipient_group_id)
-            )
+            unit = unit_of(scope, canceled, row.channel_id, row.recipient_group_id, Portion(row.portion))
+            rounds.forget_waiting(scope, unit)
     finish_campaign(scope, campaign_id)
     return occurrence(scope, campaign_id)
 

@@ -31,11 +31,12 @@ WOULD_BE_ADDRESSED = """
 """
 # The same by the hour of the tenant's clock at which they would get it.
 WOULD_LEAVE = f"""
+    WITH {{timing}} AS timing
     SELECT channel, place_group, toString(toStartOfHour(toDateTime({WALL_TIME}, 'UTC'))) AS hour, count()
     FROM {{stage}}
     ARRAY JOIN {{{{channels:Array(UInt32)}}}} AS channel, {{{{groups:Array(UInt16)}}}} AS place_group,
         {{{{positions:Array(UInt8)}}}} AS position, {{{{scheduled_times:Array(UInt32)}}}} AS scheduled_time,
-        {{{{timings:Array(UInt32)}}}} AS timing
+        {{{{timings:Array(UInt32)}}}} AS place_timing{{tested}}
     WHERE position > 0 AND verdict = '' AND grp = place_group AND faults[greatest(position, 1)] = 0
     GROUP BY channel, place_group, hour ORDER BY channel, place_group, hour
 """

@@ -4,8 +4,8 @@ The instants are worked out here, for each time zone and each hour at which some
 warehouse only looks up the one of each customer.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, tzinfo
 from typing import Any
 
@@ -17,6 +17,7 @@ from rapport.campaigns.runs.places import Place
 from rapport.campaigns.runs.time_zones import CustomerZones, customer_zones, whole_seconds
 from rapport.campaigns.runs.timings import NO_HOUR, Timing, due_at
 from rapport.campaigns.settings import CampaignSettings
+from rapport.campaigns.states import PassedTime
 
 # The column of a profile that says where the customer is.
 OF_ZONE = "of_own_zone"
@@ -45,17 +46,43 @@ class OwnTimes:
     def bindings(self, scope: Scope, day: date, places: Sequence[Place]) -> dict[str, Any]:
         """What the statements bind that give customers their times: of each place the timing, and the instants."""
         now = whole_seconds(scope.clock.now())
-        zones = self.zones or CustomerZones([scope.time_zone])
-        keys = [(number, hour) for number in range(len(zones.zones)) for hour in range(NO_HOUR + 1)]
-        instants = [
-            [due_at(timing, day, zones.zones, number, hour, now) for number, hour in keys] for timing in self.timings
-        ]
+        instants = [self._instants(scope, timing, day, now) for timing in self.timings]
         return {
             "timings": [self.timings.index(place.timing) + 1 if place.timing else 0 for place in places],
             "due_times": [[int(at.timestamp()) for at in row] for row in instants] or [[0]],
             "wall_times": [[_wall_seconds(at, scope.time_zone) for at in row] for row in instants] or [[0]],
-            "zone_names": zones.names,
+            "zone_names": self._zones(scope).names,
         }
+
+    def with_rests(
+        self, scope: Scope, day: date, bound: Mapping[str, Any], timings: Mapping[int, tuple[Timing, datetime]]
+    ) -> dict[str, Any]:
+        """bindings() with the times of those who wait for the winners of A/B tests: the first of their times after the
+        choice. timings: by the position of a place, how its customers get their times, and the instant of the choice.
+        """
+        instants = [
+            self._instants(scope, replace(timing, passed=PassedTime.NEXT_DAY), day, decision)
+            for timing, decision in timings.values()
+        ]
+        numbers = {position: number for number, position in enumerate(timings, start=len(bound["due_times"]) + 1)}
+        return {
+            **bound,
+            "rest_timings": [numbers.get(position, 0) for position in range(len(bound["timings"]))],
+            "due_times": [*bound["due_times"], *([int(at.timestamp()) for at in row] for row in instants)],
+            "wall_times": [
+                *bound["wall_times"],
+                *([_wall_seconds(at, scope.time_zone) for at in row] for row in instants),
+            ],
+        }
+
+    def _zones(self, scope: Scope) -> CustomerZones:
+        return self.zones or CustomerZones([scope.time_zone])
+
+    def _instants(self, scope: Scope, timing: Timing, day: date, now: datetime) -> list[datetime]:
+        """When customers get a message of a day, by zone and, within it, by best hour, of which there are 25."""
+        zones = self._zones(scope).zones
+        keys = [(number, hour) for number in range(len(zones)) for hour in range(NO_HOUR + 1)]
+        return [due_at(timing, day, zones, number, hour, now) for number, hour in keys]
 
 
 def _wall_seconds(at: datetime, zone: tzinfo) -> int:

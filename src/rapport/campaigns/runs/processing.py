@@ -27,6 +27,7 @@ from rapport.campaigns.runs import dry_run_queries, queries, variants
 from rapport.campaigns.runs.clearance import ask_clearance
 from rapport.campaigns.runs.explanations import nobody_left, reason_counts
 from rapport.campaigns.runs.guard import objection
+from rapport.campaigns.runs.own_times import OwnTimes
 from rapport.campaigns.runs.places import Place, control_place, placement, places_of, scheduled_times
 from rapport.campaigns.runs.splits import thompson_shares
 from rapport.campaigns.runs.staging import StagePlan, drop_stage, fill_stage, plan_stage
@@ -174,8 +175,7 @@ def _write(scope: Scope, campaign: Occurrence, data_date: date, prepared: Prepar
     places, stage = prepared.places, _filled(scope, campaign, prepared)
     common: dict[str, Any] = {"execution_date": campaign.execution_date, "campaign": campaign.id}
     all_places = [control_place(places), *places]
-    timings = prepared.stage.own_times.bindings(scope, campaign.send_date, all_places)
-    _add_recipients(scope, campaign, all_places, stage, timings)
+    _add_recipients(scope, campaign, all_places, stage, prepared.stage.own_times)
     _add_outcomes(scope, all_places, stage, common)
     if campaign.plan.products:
         for part in scope.warehouse.customer_slices("product_recommendations", "campaign_recipients"):
@@ -208,18 +208,18 @@ def rehearse(scope: Scope, campaign: Occurrence, data_date: date) -> Rehearsal:
             places, stage = prepared.places, _filled(scope, campaign, prepared)
             all_places = [control_place(places), *places]
             where = placement(all_places)
-            timings = prepared.stage.own_times.bindings(scope, campaign.send_date, all_places)
+            parts, drawn = variants.drawing(scope, campaign, all_places, stage, prepared.stage.own_times)
             addressed = scope.warehouse.rows(dry_run_queries.WOULD_BE_ADDRESSED.format(stage=stage), **where)
             kept_out = scope.warehouse.rows(
                 dry_run_queries.WOULD_NOT_BE_ADDRESSED.format(stage=stage), **_faults(), **where
             )
             leaving = scope.warehouse.rows(
-                dry_run_queries.WOULD_LEAVE.format(stage=stage),
-                **where,
-                **{name: timings[name] for name in ("timings", "wall_times")},
+                dry_run_queries.WOULD_LEAVE.format(stage=stage, **parts),
+                campaign=campaign.id,
                 scheduled_times=scheduled_times(all_places),
+                **where,
+                **drawn,
             )
-            leaving = variants.spread(scope, places, ((*row,) for row in leaving))
             return Rehearsal(
                 _sizes(scope, stage, places),
                 *([(*row,) for row in rows] for rows in (addressed, leaving, kept_out)),
@@ -283,9 +283,9 @@ def _forget_run(scope: Scope, campaign: Occurrence) -> None:
 
 
 def _add_recipients(
-    scope: Scope, campaign: Occurrence, places: Sequence[Place], stage: str, timings: Mapping[str, Any]
+    scope: Scope, campaign: Occurrence, places: Sequence[Place], stage: str, own_times: OwnTimes
 ) -> None:
-    drawing, drawn = variants.drawing(scope, campaign, places, stage)
+    drawing, drawn = variants.drawing(scope, campaign, places, stage, own_times)
     scope.warehouse.execute(
         queries.ADD_RECIPIENTS.format(stage=stage, **drawing),
         execution_date=campaign.execution_date,
@@ -297,7 +297,6 @@ def _add_recipients(
         scheduled_times=scheduled_times(places),
         end_date=campaign.send_date + timedelta(days=campaign.duration),
         **placement(places),
-        **timings,
         **drawn,
     )
 
@@ -323,7 +322,7 @@ def _conclude(scope: Scope, campaign: Occurrence, places: Sequence[Place], sizes
         raise RapportError(
             f"Campaign {campaign.id} accounts for {sum(counts.values()) + waiting} of {sizes.units} units."
         )
-    first_times = _first_times(scope, places, common)
+    first_times = variants.times_of_portions(scope, places, common)
     state, error = _next_state(scope, campaign, sizes)
     now = scope.clock.now()
     values = {
@@ -344,14 +343,6 @@ def _conclude(scope: Scope, campaign: Occurrence, places: Sequence[Place], sizes
     return state
 
 
-def _first_times(scope: Scope, places: Sequence[Place], common: Mapping[str, Any]) -> dict[tuple[int, int], datetime]:
-    """When the first message leaves of a channel and group whose customers have times of their own."""
-    if all(place.timing is None for place in places):
-        return {}
-    rows = scope.warehouse.rows(queries.FIRST_TIMES, **common)
-    return {(int(channel), int(group)): datetime.fromisoformat(at) for channel, group, at in rows}
-
-
 def _next_state(scope: Scope, campaign: Occurrence, sizes: Sizes) -> tuple[str, str]:
     if sizes.units == 0:
         return RunState.NOT_RUN, "The target group has no members."
@@ -368,7 +359,7 @@ def _keep_channels(
     campaign: Occurrence,
     places: Sequence[Place],
     sent_to: Mapping[tuple[int, int, int], int],
-    first_times: Mapping[tuple[int, int], datetime],
+    first_times: Mapping[variants.PlacePortion, datetime],
 ) -> None:
     """Enter what each group gets on each channel, also where an attempt that was interrupted did. sent_to: how many."""
     rows = [
@@ -381,7 +372,7 @@ def _keep_channels(
             "portion": row.portion,
             "action_id": place.action_id,
             "promo_code": place.promo_code,
-            "scheduled_time": first_times.get((place.channel_id, place.group), row.scheduled_time),
+            "scheduled_time": first_times.get((place.channel_id, place.group, row.portion), row.scheduled_time),
             "own_times": place.timing is not None and not channels.is_pulled(scope, place.channel_id),
             "send_id": row.send_id,
             "recipients": recipients,

@@ -111,15 +111,17 @@ COUNT_RUN = """
 
 # Which instant a place with the customers' own times has for a customer: by zone, and by hour, of which there are 25.
 OF_CUSTOMER = "[greatest(timing, 1)][zone * 25 + best_hour + 1]"
-WALL_TIME = f"if(timing = 0, scheduled_time, {{{{wall_times:Array(Array(UInt32))}}}}{OF_CUSTOMER})"
+OWN_WALL_TIME = f"{{{{wall_times:Array(Array(UInt32))}}}}{OF_CUSTOMER}"
+WALL_TIME = f"multiIf(timing > 0, {OWN_WALL_TIME}, {{awaits}}, {{rest_time}}, scheduled_time)"
 
 # The places of a run stand in arrays, place 0 for the control group: one statement for all of them. Whoever is held
 # back keeps the group and the number of messages that it would have had.
 ADD_RECIPIENTS = named(
     """
     INSERT INTO campaign_recipients (* EXCEPT (firing_id))
+    WITH {timing} AS timing
     SELECT {{execution_date:Date}}, {{campaign:UInt32}}, customer_id, channel, place_group, action, {template},
-        {{target_group:UInt32}}, promo_code, toDateTime(if({awaits}, {rest_time}, $WALL_TIME), 'UTC'),
+        {{target_group:UInt32}}, promo_code, toDateTime($WALL_TIME, 'UTC'),
         {{end_date:Date}}, grp,
         if(position > 0, 1, arrayCount(
             (other, place) -> other = grp AND place > 0 AND faults[greatest(place, 1)] = 0,
@@ -132,7 +134,7 @@ ADD_RECIPIENTS = named(
     ARRAY JOIN {{channels:Array(UInt32)}} AS channel, {{groups:Array(UInt16)}} AS place_group,
         {{positions:Array(UInt8)}} AS position, {{actions:Array(UInt32)}} AS action,
         {{templates:Array(UInt32)}} AS template, {{promo_codes:Array(String)}} AS promo_code,
-        {{scheduled_times:Array(UInt32)}} AS scheduled_time, {{timings:Array(UInt32)}} AS timing{tested}
+        {{scheduled_times:Array(UInt32)}} AS scheduled_time, {{timings:Array(UInt32)}} AS place_timing{tested}
     WHERE if(position = 0, verdict = $CONTROL,
         verdict = '' AND grp = place_group AND faults[greatest(position, 1)] = 0)
 """.replace("$WALL_TIME", WALL_TIME).replace("$OF_CUSTOMER", OF_CUSTOMER)
@@ -193,13 +195,6 @@ ACCOUNTED = """
     SELECT '', channel_id, recipient_group_id, template_id, count() FROM campaign_recipients
     WHERE execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32} AND channel_id > 0
     GROUP BY channel_id, recipient_group_id, template_id
-"""
-
-# When the first customer with a time of his own gets it, by channel and group, in the tenant's wall-clock time.
-FIRST_TIMES = """
-    SELECT channel_id, recipient_group_id, toString(min(scheduled_time)) FROM campaign_recipients
-    WHERE execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32} AND due_at > 0
-    GROUP BY channel_id, recipient_group_id
 """
 
 RECIPIENTS_BY_PLACE = """
@@ -313,7 +308,7 @@ BATCH = (
 )
 
 # When customers of a unit with times of their own are due, and in which time zone they are.
-BATCH_DUE = BATCH.replace("SELECT customer_id, template_id", "SELECT customer_id, toString(due_at)", 1)
+BATCH_DUE = BATCH.replace("SELECT customer_id,", "SELECT customer_id, toString(due_at),", 1)
 TIMES = (
     "SELECT customer_id, toString(due_at), toString(time_zone)" + UNIT + " AND customer_id IN {customers:Array(String)}"
 )

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal
 
 from pydantic import BaseModel, Field
 
@@ -16,7 +15,7 @@ from rapport.campaigns.models import Occurrence, OccurrenceChannel
 from rapport.campaigns.occurrences import channel_rows, locked, occurrence
 from rapport.campaigns.plans import PlannedChannel
 from rapport.campaigns.schemas import Id, Strict, TemplateId
-from rapport.campaigns.states import FINAL_STATES, Portion, RunState
+from rapport.campaigns.states import FINAL_STATES, ABMetric, Portion, RunState
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.messaging import templates
 from rapport.stores.clock import wall_time
@@ -43,7 +42,7 @@ class TestStatus(BaseModel):
         description="planned; sending: the variants are being sent; waiting: until the winner is chosen; decided; "
         "canceled: the campaign ended before the winner was chosen"
     )
-    metric: Literal["opens", "clicks"]
+    metric: ABMetric
     share: float
     wait_hours: float
     minimum_sent: int
@@ -55,7 +54,7 @@ class TestStatus(BaseModel):
     )
     rest: int = Field(description="Recipients who get the winner")
     decision_at: datetime | None = Field(
-        description="When the winner is to be chosen; null before the campaign is processed"
+        description="When the winner is to be chosen, or was chosen; null before the campaign is processed"
     )
     ended_at: datetime | None = Field(description="When a person ended the test")
     decided_at: datetime | None = Field(description="When the winner was chosen")
@@ -107,7 +106,7 @@ def _status(
         fallback_template_id=channel.template_id,
         variants=list(kept.figures or winners.figures_of(scope, campaign, group, channel)),
         rest=rest.recipients if rest else 0,
-        decision_at=scope.instant(rest.scheduled_time) if rest else None,
+        decision_at=kept.decided_at or (scope.instant(rest.scheduled_time) if rest else None),
         ended_at=kept.ended_at,
         decided_at=kept.decided_at,
         winner_template_id=kept.winner,
