@@ -1,28 +1,12 @@
-"""Every records table in one metadata, for migrations only: importing each package's models fills it."""
+"""Every records table in one metadata, for migrations and backups: importing each package's models fills it."""
 
 from importlib import import_module
-from importlib.util import find_spec
+from pathlib import Path
 
 from rapport.stores.records import Base
 
-PACKAGES = (
-    "access",
-    "apps",
-    "customers",
-    "insight",
-    "audiences",
-    "delivery",
-    "campaigns",
-    "messaging",
-    "channels",
-    "inbox",
-    "in_app",
-    "notifications",
-    "realtime",
-    "transactional",
-)
-for package in PACKAGES:
-    if find_spec(f"rapport.{package}.models"):
-        import_module(f"rapport.{package}.models")
+for models in sorted(Path(__file__).parents[1].glob("*/models.py")):
+    if models.parent != Path(__file__).parent:
+        import_module(f"rapport.{models.parent.name}.models")
 
 metadata = Base.metadata
