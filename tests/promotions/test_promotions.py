@@ -106,6 +106,8 @@ def test_a_duplicate_is_a_draft_with_everything_but_the_code(api: httpx.Client) 
         source = in_status(api, status)
         refused = api.post(f"/v1/promotions/{source}/duplicate", json={})
         assert (refused.status_code, refused.json()["message"]) == (400, "code is required.")
+        misspelt = api.post(f"/v1/promotions/{source}/duplicate", json={"code": "c", "type": "archive"})
+        assert misspelt.status_code == 400 and misspelt.json()["message"].startswith("type is not known here")
         copy = api.post(f"/v1/promotions/{source}/duplicate", json={"code": f"{source}-copy", "name": "Second"})
         assert copy.status_code == 201, copy.text
         document, original = copy.json(), api.get(f"/v1/promotions/{source}").json()

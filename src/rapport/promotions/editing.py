@@ -48,6 +48,14 @@ class Create(Definition):
     description: Text | None = None
 
 
+class Duplicate(Definition):
+    """What a copy of a promotion does not have of its source; without name it has that of the source."""
+
+    id: Id | None = None
+    code: Name
+    name: Name | None = None
+
+
 class SetMetadata(Definition):
     """Change name or description; what is left out stays."""
 
@@ -169,14 +177,14 @@ def create_promotion(scope: Scope, command: Create) -> Promotion:
     return change_promotion(scope, command.id or str(uuid.uuid4()), [command])
 
 
-def duplicate(scope: Scope, id: str, code: str, new_id: str | None = None, name: str | None = None) -> Promotion:
+def duplicate(scope: Scope, id: str, copy: Duplicate) -> Promotion:
     """A new draft with everything of another promotion, of any status, but its code. Raises NotFound, Conflict."""
     source = promotion(scope, id)
     commands = [
-        Create(name=name or source.name, code=code, description=source.description),
+        Create(name=copy.name or source.name, code=copy.code, description=source.description),
         _Copied(properties=source.properties, condition_tree=source.condition_tree, tiers=source.tiers, of=source.id),
     ]
-    return change_promotion(scope, new_id or str(uuid.uuid4()), commands)
+    return change_promotion(scope, copy.id or str(uuid.uuid4()), commands)
 
 
 class _Copied(Definition):

@@ -154,7 +154,7 @@ def _request_body(schema: dict[str, Any], example: Any) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-def inlined(model: type[WireModel]) -> dict[str, Any]:
+def inlined(model: type[BaseModel]) -> dict[str, Any]:
     """The JSON schema of a body with the parts it is made of put in, as an operation needs it."""
     schema = model.model_json_schema(by_alias=True)
     definitions = schema.pop("$defs", {})
@@ -163,7 +163,8 @@ def inlined(model: type[WireModel]) -> dict[str, Any]:
         if isinstance(part, dict):
             if "$ref" in part:
                 return resolved(definitions[part["$ref"].rsplit("/", 1)[1]])
-            return {name: resolved(value) for name, value in part.items()}
+            # A discriminator refers to the parts by name, too.
+            return {name: resolved(value) for name, value in part.items() if name != "discriminator"}
         return [resolved(element) for element in part] if isinstance(part, list) else part
 
     inlined_schema: dict[str, Any] = resolved(schema)

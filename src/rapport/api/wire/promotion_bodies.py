@@ -12,7 +12,7 @@ from starlette.responses import Response
 from rapport.access.keys import Principal
 from rapport.access.scope import Scope
 from rapport.api.http.auth import caller
-from rapport.api.http.bodies import raw_body
+from rapport.api.http.bodies import inlined, raw_body
 from rapport.api.http.json_bodies import loaded
 from rapport.api.http.responses import json_response
 from rapport.api.sections import SectionRouter
@@ -155,18 +155,8 @@ def changing(schema: dict[str, Any] | None, example: Any = None) -> dict[str, An
     return described
 
 
-def inlined_schema(model: Any) -> dict[str, Any]:
-    """The JSON schema of a definition without its type, which the path says."""
-    schema: dict[str, Any] = model.model_json_schema(by_alias=True)
-    schema.get("properties", {}).pop("type", None)
-    definitions = schema.pop("$defs", {})
-
-    def resolved(part: Any) -> Any:
-        if isinstance(part, dict):
-            if "$ref" in part and part["$ref"].startswith("#/$defs/"):
-                return resolved(definitions[part["$ref"].rsplit("/", 1)[1]])
-            return {name: resolved(value) for name, value in part.items() if name != "discriminator"}
-        return [resolved(element) for element in part] if isinstance(part, list) else part
-
-    inlined: dict[str, Any] = resolved(schema)
-    return inlined
+def inlined_schema(model: type[Definition]) -> dict[str, Any]:
+    """The JSON schema of a command without its type, which the path says."""
+    schema = inlined(model)
+    schema["properties"].pop("type", None)
+    return schema

@@ -164,14 +164,7 @@ def archive_promotion(
     status_code=201,
     response_class=Response,
     responses=answer("The new draft", {"promotionId": "p-9c2e", **SHOWN}, 201),
-    openapi_extra=changing(
-        {
-            "type": "object",
-            "required": ["code"],
-            "properties": {name: {"type": "string"} for name in ("code", "id", "name")},
-        },
-        {"code": "SUM-RELOAD"},
-    ),
+    openapi_extra=changing(inlined_schema(editing.Duplicate), {"code": "SUM-RELOAD"}),
 )
 def duplicate_promotion(
     promotionId: str,
@@ -179,12 +172,7 @@ def duplicate_promotion(
     body: Any = Depends(body_of),  # noqa: B008
 ) -> Response:
     """A draft with the name, description, conditions, tiers and properties of a promotion of any status."""
-    name = object_of(body).get("name")
-    members = {**body} if name is not None else {**body, "name": "as its source"}
-    command = read(editing.Create, members)
-    promotion = editing.duplicate(
-        principal.scope, promotionId, command.code, command.id, command.name if name is not None else None
-    )
+    promotion = editing.duplicate(principal.scope, promotionId, read(editing.Duplicate, body))
     return versioned({"promotionId": promotion.id, **shown(principal.scope, promotion)}, 201)
 
 
