@@ -192,6 +192,22 @@ def test_an_explanation_says_which_branch_failed_on_what(api: httpx.Client) -> N
     assert refused.status_code == 400 and refused.json()["detail"].startswith("contexts")
 
 
+@pytest.mark.parametrize("count", [1, 5, 40])
+def test_trees_of_any_size_are_decided(api: httpx.Client, count: int) -> None:
+    """A chain of `and` as deep as it may be, in many tiers; only the last is met, by those with less than 30."""
+    chain: list[Any] = [{"condition": {"type": "and"}} | ({"parent": n - 1} if n else {}) for n in range(98)]
+    tiers = [
+        tier(f"t{n}", [*chain, leaf("balance", "equals", n + 1000, parent=97), leaf("balance", "isNotNull", parent=50)])
+        for n in range(count)
+    ]
+    launch(api, f"deep-{count}", [*tiers, tier("last", [leaf("balance", "lessThan", 30)])])
+    many = validated(api, f"deep-{count}", *of(*BY_ID))
+    expected = [row["BALANCE"] is not None and row["BALANCE"] < 30 for row in CUSTOMERS]
+    assert [context["valid"] for context in many] == expected
+    failed = many[-1]["failedBranches"]
+    assert [branch["branch"] for branch in failed] == [98] * count + [0]
+
+
 # Trees, and what they are worth to a reader of this module.
 
 TEXT_OPERATORS = {
