@@ -66,6 +66,16 @@ def test_starts_side_by_side_make_one_account(unknown_account: str) -> None:
 
 
 @as_root
+def test_an_account_is_enough_whose_group_is_not_in_the_list_yet(folder: Path, unknown_account: str) -> None:
+    """useradd writes the account first and its group afterwards; another start may fall in between."""
+    postgres._account()
+    subprocess.run(["/usr/sbin/groupdel", "--force", unknown_account], check=True, capture_output=True)
+    data_dir = folder / f"{unknown_account}-early"
+    data_dir.mkdir()
+    postgres.start_postgres(data_dir).stop()
+
+
+@as_root
 def test_a_folder_of_an_account_that_was_removed_is_given_to_the_new_one(folder: Path, unknown_account: str) -> None:
     data_dir = folder / f"{unknown_account}-again"
     data_dir.mkdir()

@@ -72,11 +72,11 @@ def _major(binaries: Path) -> int:
 
 @dataclass
 class Postgres:
-    """A running PostgreSQL. folder holds its data and its only socket; owner is the account it runs as."""
+    """A running PostgreSQL. folder holds its data and its only socket; owner is the user and group it runs as."""
 
     folder: Path
     binaries: Path
-    owner: str | None
+    owner: tuple[int, int] | None
 
     @property
     def address(self) -> str:
@@ -94,8 +94,8 @@ class Postgres:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,  # not a pipe, which the postmaster would keep open
             stderr=subprocess.DEVNULL,
-            user=self.owner,
-            group=self.owner,
+            user=self.owner[0] if self.owner else None,
+            group=self.owner[1] if self.owner else None,
             extra_groups=[] if self.owner else None,
             cwd=self.folder,
             env=environment,
@@ -171,8 +171,8 @@ def start_postgres(data_dir: Path) -> Postgres:
     return postgres
 
 
-def _owner(folder: Path) -> str | None:
-    """The account PostgreSQL runs as: none of its own for an ordinary user; it refuses root."""
+def _owner(folder: Path) -> tuple[int, int] | None:
+    """User and group PostgreSQL runs as: none of its own for an ordinary user; it refuses root."""
     if os.geteuid() != 0:
         if not _has_name(os.geteuid()):
             raise Unavailable(NO_NAME)
@@ -181,7 +181,7 @@ def _owner(folder: Path) -> str | None:
     if folder.stat().st_uid != uid:
         for path in (folder, *folder.rglob("*")):
             os.chown(path, uid, gid, follow_symlinks=False)
-    return SYSTEM_USER
+    return uid, gid
 
 
 def _has_name(uid: int) -> bool:
