@@ -66,6 +66,7 @@ from rapport.realtime.events.intake import Intake
 from rapport.realtime.events.pacing import EventRateLimiter
 from rapport.realtime.popups import Popups
 from rapport.realtime.recording.pending_receipts import unfiled_receipts
+from rapport.redemptions.expiring import Expirer
 from rapport.settings import networks_of
 from rapport.stores import Stores
 from rapport.stores.workers.base import Worker, running
@@ -111,6 +112,7 @@ def workers_of(stores: Stores, roles: frozenset[str]) -> list[Worker]:
             *realtime.workers(stores),
             MailEventRecorder(stores, mail_event_sinks()),
             Copier(stores),
+            Expirer(stores),
         ]
         if stores.settings.bounce_port:
             workers.append(InboundMail(stores))

@@ -57,6 +57,7 @@ WORDS = {
     ),
     r"^[A-Za-z][A-Za-z0-9_]{0,99}$": "must be 1 to 100 letters, digits or underscores, and begin with a letter",
     r"^[^\s/?#\x00-\x1f\x7f]+$": "must have no blanks and none of / ? #",
+    r"^[^\s,;\"'\x00-\x1f\x7f]+$": "must have no blanks, quotes, commas and semicolons",
     r"^[0-9a-f]{32}$": "must be the id that the count was answered with",
 }
 # What texts must have of characters: pydantic calls them items where a type was read first by a rule of ours.

@@ -181,6 +181,8 @@ INTERFACES: dict[str, frozenset[str]] = {
             "service",
         }
     ),
+    "promotions": frozenset({"deciding", "definitions", "editing", "rewards", "states", "tenants", "validating"}),
+    "redemptions": frozenset({"personal"}),
     "realtime": frozenset(
         {
             "events.credentials",

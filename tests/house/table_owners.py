@@ -86,6 +86,7 @@ RECORDS = {
         "engagements",
     ),
     "promotions": ("promotion_tenants", "promotion_versions", "promotions", "registered_promotions"),
+    "redemptions": ("budget_counters", "code_pools", "pool_codes", "promotion_budgets", "redemptions"),
     "realtime": (
         "accepted_events",
         "event_counts",
@@ -185,6 +186,11 @@ READS = {
     "promotions": {
         "many customers are decided about in one statement": ("profiles",),
         "whether anything has changed that a condition depends on, in one statement": ("attributes", "tenants"),
+    },
+    "redemptions": {
+        "the status of a promotion is read where it is redeemed, and codes must not be those of promotions": (
+            "promotions",
+        ),
     },
     "delivery": {
         "what a message says of a customer is read when it leaves": ("customers", "profiles"),

@@ -17,7 +17,7 @@ FLOORS = [
     {"access"},
     {"conditions"},
     {"customers", "messaging", "channels", "notifications", "apps", "inbox", "in_app"},
-    {"insight", "audiences", "delivery", "promotions"},
+    {"insight", "audiences", "delivery", "promotions", "redemptions"},
     {"campaigns", "transactional"},
     {"realtime"},
     {"persons"},

@@ -81,6 +81,7 @@ SECTIONS = (
     "persons",
     "pictures",
     "programme",
+    "promocodes",
     "promotions",
     "series",
     "summary",

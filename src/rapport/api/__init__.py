@@ -26,6 +26,7 @@ from rapport.api.manage.marketing import (
     summary,
     triggers,
 )
+from rapport.api.manage.marketing import promo_codes as manage_promo_codes
 from rapport.api.manage.messaging import (
     apps,
     brand_groups,
@@ -86,9 +87,11 @@ from rapport.api.wire import (
     pictures,
     preference_center,
     preference_page,
+    promo_codes,
     promotion_tenants,
     promotion_validation,
     push_notifications,
+    redemptions,
     report_event,
     sdk_config,
     sdk_scripts,
@@ -142,6 +145,8 @@ WIRE: tuple[APIRouter, ...] = (
     optimail_templates.router,
     optimail_unsubscribers.router,
     promotion_tenants.router,
+    redemptions.router,
+    promo_codes.router,
     promotion_validation.router,
     wire_promotions.router,
     optitext.router,
@@ -205,5 +210,6 @@ MANAGEMENT: tuple[APIRouter, ...] = (
     programme.router,
     summary.router,
     promotions.router,
+    manage_promo_codes.router,
     gateway.router,
 )

@@ -13,6 +13,7 @@ from rapport.insight.personal import PERSONAL_DATA as INSIGHT_PERSONAL_DATA
 from rapport.messaging.personal import PERSONAL_DATA as MESSAGING_PERSONAL_DATA
 from rapport.notifications.personal import PERSONAL_DATA as NOTIFICATION_PERSONAL_DATA
 from rapport.realtime.personal import PERSONAL_DATA
+from rapport.redemptions.personal import PERSONAL_DATA as REDEMPTION_PERSONAL_DATA
 from rapport.transactional.personal import PERSONAL_DATA as TRANSACTIONAL_PERSONAL_DATA
 
 # In the order in which they are carried out: what waits in real time would be written to the tables of customers and
@@ -29,6 +30,7 @@ DECLARED: tuple[PersonalData, ...] = (
     NOTIFICATION_PERSONAL_DATA,
     INBOX_PERSONAL_DATA,
     IN_APP_PERSONAL_DATA,
+    REDEMPTION_PERSONAL_DATA,
     DELIVERY_PERSONAL_DATA,
     CAMPAIGN_PERSONAL_DATA,
 )

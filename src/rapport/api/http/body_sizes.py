@@ -49,7 +49,12 @@ MANAGED_BULK = re.compile(
     r"/manage/v1/(target-group|triggers|suppressions|pictures|channels/[0-9]+/templates|transactional/messages)"
 )
 # Thousands of customers with the values of their sessions.
-VALIDATION = re.compile(r"/v1/promotions/([^/]+/validateCustomers|validatePromoCode)", re.IGNORECASE)
+VALIDATION = re.compile(
+    r"/v1/(promotions/([^/]+/validateCustomers|validatePromoCode)|promocodes/[^/]+/validateCustomers)", re.IGNORECASE
+)
+# Files of a million codes.
+CODES = re.compile(r"/manage/v1/promocodes/[^/]+/file", re.IGNORECASE)
+CODES_MOST = 64 * MIB
 
 
 def most_bytes(path: str, most: int) -> int:
@@ -59,6 +64,8 @@ def most_bytes(path: str, most: int) -> int:
     small = next((size for beginning, size in KEYLESS if path.startswith(beginning)), None)
     if small is not None:
         return small
+    if CODES.fullmatch(path):
+        return CODES_MOST
     if EVENTS.match(path):
         return sys.maxsize
     if path in BULK or VALIDATION.fullmatch(path):

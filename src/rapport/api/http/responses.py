@@ -25,7 +25,7 @@ RETRY_AFTER = 5
 REASONS = {429: "Too Many Requests"}
 PROBLEM_TYPE = "application/problem+json"
 MANAGED = "/manage/"
-PROMOTIONS = ("/v1/promotions", "/v1/tenants")
+PROMOTIONS = ("/v1/promotions", "/v1/promocodes", "/v1/tenants")
 # Of an answer with a page of a list of the management API.
 TOTAL = "X-Total-Count"
 TOTAL_HEADER = {"description": "Entries of the whole list", "schema": {"type": "integer", "minimum": 0}}

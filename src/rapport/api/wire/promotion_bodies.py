@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -67,6 +68,13 @@ def version_of(request: Request) -> int | None:
     if match is None:
         raise Invalid('If-Match must be an ETag that was answered with, such as "4".')
     return int(match[1])
+
+
+def number(value: Any) -> Any:
+    """A decimal as a number of JSON, whole where it is whole. Raises TypeError for anything else."""
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    raise TypeError
 
 
 def versioned(document: dict[str, Any], status: int = 200) -> Response:

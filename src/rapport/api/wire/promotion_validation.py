@@ -1,7 +1,6 @@
 """Which customers a promotion is for, and what it grants them."""
 
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -13,7 +12,7 @@ from rapport.api.http.auth import caller
 from rapport.api.http.bodies import LONGEST_CUSTOMER_ID
 from rapport.api.http.responses import json_response
 from rapport.api.sections import CHANGES_NOTHING, SectionRouter
-from rapport.api.wire.promotion_bodies import answer, body_of, changing, object_of
+from rapport.api.wire.promotion_bodies import answer, body_of, changing, number, object_of
 from rapport.errors import Invalid
 from rapport.promotions import validating
 from rapport.promotions.deciding import Context, Decision
@@ -61,7 +60,7 @@ VALIDATED = {
 }
 
 
-def _contexts(members: dict[str, Any]) -> list[Context]:
+def contexts_of(members: dict[str, Any]) -> list[Context]:
     """The contexts of a body. Raises Invalid."""
     contexts = members.get("contexts")
     if not isinstance(contexts, list) or not 1 <= len(contexts) <= validating.MOST_CONTEXTS:
@@ -87,18 +86,12 @@ def _context(data: Any, at: str) -> Context:
 
 
 def _validated(promotion: Promotion, decisions: Sequence[Decision]) -> Response:
-    contexts = [_decision(decision, promotion) for decision in decisions]
-    return json_response(orjson.dumps({"promotionId": promotion.id, "contexts": contexts}, default=_number))
+    contexts = [decision_shown(decision, promotion) for decision in decisions]
+    return json_response(orjson.dumps({"promotionId": promotion.id, "contexts": contexts}, default=number))
 
 
-def _number(value: Any) -> Any:
-    """A value of a reward in JSON: whole where it is whole."""
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
-    raise TypeError
-
-
-def _decision(decision: Decision, promotion: Promotion) -> dict[str, Any]:
+def decision_shown(decision: Decision, promotion: Promotion) -> dict[str, Any]:
+    """What a promotion decides about a context, as clients read it."""
     shown: dict[str, Any] = {"customerId": decision.customer_id, "valid": decision.tier is not None, "effects": []}
     if decision.tier is not None:
         rewards = [
@@ -148,7 +141,7 @@ def validate_code(
     code = members.get("promocode")
     if not isinstance(code, str) or not code.strip():
         raise Invalid("promoCode is required: the code of a promotion.")
-    validator, decisions = validating.validate_code(principal.scope, code, _contexts(members))
+    validator, decisions = validating.validate_code(principal.scope, code, contexts_of(members))
     return _validated(validator.promotion, decisions)
 
 
@@ -174,5 +167,5 @@ def validate_customers(
     A customer who gets nothing has a reason: UnknownCustomer, PromotionConditionsNotMet or NoMatchingTier, and the
     branch of each condition tree that failed. Nothing is counted: repeated calls give the same answer.
     """
-    validator, decisions = validating.validate_customers(principal.scope, promotionId, _contexts(object_of(body)))
+    validator, decisions = validating.validate_customers(principal.scope, promotionId, contexts_of(object_of(body)))
     return _validated(validator.promotion, decisions)

@@ -79,6 +79,11 @@ def hold(session: Session, tenant_id: int, name: str) -> None:
     locks.take_name_for_transaction(session, f"rapport {tenant_id} {name}")
 
 
+def share(session: Session, tenant_id: int, name: str) -> None:
+    """Wait until no other transaction of the tenant holds this name, and share it to the end of this one."""
+    locks.share_name_for_transaction(session, f"rapport {tenant_id} {name}")
+
+
 @contextmanager
 def unique_name(index: str, kind: str, name: str) -> Iterator[None]:
     """Turn the refusal of a unique index by what is written in the block into a Conflict: the name is taken."""

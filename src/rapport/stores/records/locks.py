@@ -90,6 +90,11 @@ def take_name_for_transaction(connection: Connection | Session, name: str) -> No
     connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name})
 
 
+def share_name_for_transaction(connection: Connection | Session, name: str) -> None:
+    """The same beside others that share it."""
+    connection.execute(text("SELECT pg_advisory_xact_lock_shared(hashtextextended(:name, 0))"), {"name": name})
+
+
 def take_name_if_free(connection: psycopg.Connection[Any], lock: Lock, name: str) -> bool:
     """take_if_free() of the key that is the hash of a name."""
     row = connection.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s))", (lock, name)).fetchone()

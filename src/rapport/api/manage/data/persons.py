@@ -180,6 +180,8 @@ class RecordsHeld(BaseModel):
     in_app_messages: list[InAppMessageHeld]
     push_messages: list[PushMessageHeld]
     inbox_messages: list[dict[str, Any]]
+    redemptions: list[dict[str, Any]]
+    promo_codes: list[dict[str, Any]]
 
 
 class PersonOut(BaseModel):

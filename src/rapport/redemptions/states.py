@@ -1,0 +1,40 @@
+"""States and kinds of promo codes, budgets and redemptions."""
+
+from enum import StrEnum
+
+
+class PoolKind(StrEnum):
+    """How many codes a pool has: one that everybody uses, or many that are redeemed once each."""
+
+    GLOBAL = "global"
+    UNIQUE = "unique"
+
+
+class RedemptionState(StrEnum):
+    """Where a redemption is in its life. A reserved or committed one counts towards budgets and limits."""
+
+    RESERVED = "reserved"
+    COMMITTED = "committed"
+    ROLLED_BACK = "rolledBack"
+    EXPIRED = "expired"
+
+
+LIVE = (RedemptionState.RESERVED, RedemptionState.COMMITTED)
+
+
+class Counted(StrEnum):
+    """What a budget bounds."""
+
+    AUDIENCE = "audience"  # different customers
+    REDEMPTIONS = "redemptions"
+    CUSTOMER = "customer"  # redemptions of each customer
+    REWARD = "reward"  # what is granted of a reward type: money or units
+
+
+class Period(StrEnum):
+    """How often a budget begins anew, by the calendar of the tenant's time zone. Weeks begin on Mondays."""
+
+    DAILY = "daily"
+    WEEKLY = "weekly"
+    MONTHLY = "monthly"
+    LIFETIME = "lifetime"
