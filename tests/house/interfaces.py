@@ -189,6 +189,7 @@ INTERFACES: dict[str, frozenset[str]] = {
             "personal",
         }
     ),
+    "sports": frozenset({"retention"}),
     "transactional": frozenset(
         {
             "personal",

@@ -64,6 +64,7 @@ RECORDS = {
     "notifications": ("deliveries", "listeners"),
     "in_app": ("in_app_messages", "in_app_users"),
     "inbox": ("inbox_event_keys", "inbox_messages", "pictures"),
+    "sports": ("sports_calls", "sports_prices", "sports_records"),
     "insight": ("forecasts", "lifecycle_stages", "microsegments", "model_fits", "value_segments"),
     "audiences": (
         "customer_lists",
@@ -152,6 +153,9 @@ READS = {
             "transaction_items",
             "transactions",
         ),
+    },
+    "sports": {
+        "what a brand had goes when the brand is gone": ("brand_groups",),
     },
     "customers": {
         "settings of the tenant are locked while they are changed": ("tenants",),

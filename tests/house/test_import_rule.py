@@ -16,7 +16,7 @@ FLOORS = [
     {"stores"},
     {"access"},
     {"conditions"},
-    {"customers", "messaging", "channels", "notifications", "apps", "inbox", "in_app"},
+    {"customers", "messaging", "channels", "notifications", "apps", "inbox", "in_app", "sports"},
     {"insight", "audiences", "delivery", "promotions", "redemptions"},
     {"campaigns", "transactional"},
     {"realtime"},

@@ -84,6 +84,7 @@ SECTIONS = (
     "promocodes",
     "promotions",
     "series",
+    "sports",
     "summary",
     "suppressions",
     "target-group-counts",

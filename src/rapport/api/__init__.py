@@ -23,6 +23,7 @@ from rapport.api.manage.marketing import (
     programme,
     promotions,
     series,
+    sports,
     summary,
     triggers,
 )
@@ -106,6 +107,7 @@ from rapport.api.wire import (
     web_inbox,
 )
 from rapport.api.wire import promotions as wire_promotions
+from rapport.api.wire import sports as wire_sports
 
 # Paths are tried in this order, so what comes a thousand times a second comes first.
 WIRE: tuple[APIRouter, ...] = (
@@ -149,6 +151,7 @@ WIRE: tuple[APIRouter, ...] = (
     promo_codes.router,
     promotion_validation.router,
     wire_promotions.router,
+    wire_sports.router,
     optitext.router,
     sms.router,
     preference_center.router,
@@ -211,5 +214,6 @@ MANAGEMENT: tuple[APIRouter, ...] = (
     summary.router,
     promotions.router,
     manage_promo_codes.router,
+    sports.router,
     gateway.router,
 )

@@ -10,6 +10,8 @@ from rapport.api.http.responses import (
     PROBLEMS,
     PROMOTION_ERRORS,
     PROMOTIONS,
+    SPORTS,
+    SPORTS_ERRORS,
     TOTAL,
     TOTAL_HEADER,
 )
@@ -17,7 +19,7 @@ from rapport.conditions.language import json_schema
 from rapport.errors import Conflict, TooLarge
 
 Described = dict[str, Any]
-FAMILIES = {"Management": PROBLEMS, "Wire": ERRORS, "Promotions": PROMOTION_ERRORS}
+FAMILIES = {"Management": PROBLEMS, "Wire": ERRORS, "Promotions": PROMOTION_ERRORS, "Sports": SPORTS_ERRORS}
 # Whoever calls these shows no key: who it is stands in the path, in a token of its own, or does not matter.
 KEYLESS = {
     "Events",
@@ -68,11 +70,11 @@ also in the server's log.
 **Limits.** A key may make 50 calls in 10 seconds, unless the server or the key has another limit. Further calls are
 answered with 429 and `Retry-After`, in seconds. At most 20 calls of a tenant are carried out at a time, and 100 more
 wait; further ones are answered with 503 and `Retry-After`. A body has at most 1 MiB; calls of the wire that take tens
-of thousands of customers take 16 MiB, unless the server has another limit, transactional mail takes 26 MiB, calls of
-the management API that take long lists or texts of messages 4 MiB, and imports 1 GiB. A body has at most 30,000 objects
-and lists and 200,000 commas, not counting the customers of a list for a target group; a body of events 20,000 and
-100,000. A larger body is answered with 413, and so is an object of more than 1,000 members in the management API. A
-query has at most 1,000 parameters.
+of thousands of customers take 16 MiB, unless the server has another limit, transactional mail takes 26 MiB, the
+sports inventory and calls of the management API that take long lists or texts of messages 4 MiB, and imports 1 GiB. A
+body has at most 30,000 objects and lists and 200,000 commas, not counting the customers of a list for a target group;
+a body of events 20,000 and 100,000. A larger body is answered with 413, and so is an object of more than 1,000
+members in the management API. A query has at most 1,000 parameters.
 
 **Pages.** Functions of the wire that declare `$top` and `$skip` skip the first `$skip` rows and return the next `$top`
 rows. Lists of customers have at most 10,000 rows per page, unless the function says otherwise: read on until a page is
@@ -171,6 +173,8 @@ def completed(document: Described) -> Described:
 def _family(path: str) -> str:
     if path.startswith(PROMOTIONS):
         return "Promotions"
+    if path.startswith(SPORTS):
+        return "Sports"
     return "Management" if path.startswith(MANAGED) else "Wire"
 
 

@@ -16,6 +16,7 @@ from rapport.inbox import forgetting
 from rapport.notifications import service as notifications
 from rapport.realtime.metrics import UNFILED, WAITING
 from rapport.realtime.states import FiringState
+from rapport.sports import retention as of_sports
 from rapport.stores import Stores
 from rapport.transactional.retention import STATEMENTS, drop_old
 
@@ -116,6 +117,7 @@ class Purge:
             *(TableSweep(table, self._drop_ended(table, drop_old)) for table in STATEMENTS),
             *(TableSweep(table, self._drop_ended(table, forgetting.drop_old)) for table in forgetting.STATEMENTS),
             *(TableSweep(table, self._drop_ended(table, of_apps.drop_old)) for table in of_apps.STATEMENTS),
+            *(TableSweep(table, self._drop_ended(table, of_sports.drop_old)) for table in of_sports.STATEMENTS),
             TableSweep(in_app_retention.TABLE, self._drop_in_app),
         ]
 

@@ -26,6 +26,7 @@ REASONS = {429: "Too Many Requests"}
 PROBLEM_TYPE = "application/problem+json"
 MANAGED = "/manage/"
 PROMOTIONS = ("/v1/promotions", "/v1/promocodes", "/v1/tenants")
+SPORTS = "/sports-inventory/"
 # Of an answer with a page of a list of the management API.
 TOTAL = "X-Total-Count"
 TOTAL_HEADER = {"description": "Entries of the whole list", "schema": {"type": "integer", "minimum": 0}}
@@ -71,6 +72,22 @@ _PROMOTION_ERROR = {
     },
     "required": ["status", "error", "message", "details"],
 }
+_SPORTS_ERROR = {
+    "type": "object",
+    "properties": {
+        "error": {
+            "type": "object",
+            "properties": {"message": _TEXT, "errors": {"type": "string", "description": "Record and member"}},
+            "required": ["message"],
+        }
+    },
+    "required": ["error"],
+}
+_SPORTS_AWAY = {
+    "type": "object",
+    "properties": {"success": {"type": "boolean"}, "message": _TEXT},
+    "required": ["success", "message"],
+}
 _WAIT = {"Retry-After": {"description": "Seconds to wait", "schema": {"type": "integer", "minimum": 1}}}
 
 
@@ -81,6 +98,8 @@ def json_response(body: bytes, status: int = 200) -> Response:
 
 def error_response(path: str, error: RapportError) -> Response:
     """An error in the form of the family that a path is of."""
+    if path.startswith(SPORTS):
+        return sports_error(error)
     if path.startswith(PROMOTIONS):
         return promotion_error(error)
     return problem(error) if path.startswith(MANAGED) else wire_error(error)
@@ -112,6 +131,16 @@ def promotion_error(error: RapportError) -> Response:
     return Response(orjson.dumps(body), error.status, media_type="application/json", headers=headers_of(error))
 
 
+def sports_error(error: RapportError) -> Response:
+    """An error of the sports inventory: of a bad body the fault stands apart, and what may be tried again says so."""
+    body: dict[str, Any] = {"error": {"message": error.message}}
+    if isinstance(error, Unavailable):
+        body = {"success": False, "message": error.message}
+    elif isinstance(error, Invalid):
+        body = {"error": {"message": "Validation failed", "errors": error.message}}
+    return Response(orjson.dumps(body), error.status, media_type="application/json", headers=headers_of(error))
+
+
 def problem(error: RapportError) -> Response:
     """An error of the management API: problem+json (RFC 9457)."""
     body = orjson.dumps(_problem(error))
@@ -138,6 +167,11 @@ def _of_promotions(error: RapportError) -> dict[str, Any]:
     return _described(error, {"application/json": {"schema": _PROMOTION_ERROR}})
 
 
+def _of_sports(error: RapportError) -> dict[str, Any]:
+    schema = _SPORTS_AWAY if isinstance(error, Unavailable) else _SPORTS_ERROR
+    return _described(error, {"application/json": {"schema": schema}})
+
+
 def _managing(error: RapportError) -> dict[str, Any]:
     schema = {"$ref": "#/components/schemas/Problem"}
     return _described(error, {PROBLEM_TYPE: {"schema": schema, "example": _problem(error)}})
@@ -147,3 +181,4 @@ def _managing(error: RapportError) -> dict[str, Any]:
 ERRORS: dict[int | str, dict[str, Any]] = {error.status: _on_the_wire(error) for error in MEANINGS}
 PROBLEMS: dict[int | str, dict[str, Any]] = {error.status: _managing(error) for error in MEANINGS}
 PROMOTION_ERRORS: dict[int | str, dict[str, Any]] = {error.status: _of_promotions(error) for error in MEANINGS}
+SPORTS_ERRORS: dict[int | str, dict[str, Any]] = {error.status: _of_sports(error) for error in MEANINGS}
