@@ -39,7 +39,7 @@ def test_whether_addresses_are_shared_is_known_of_all_profiles_of_a_day_and_aske
     day = date(2026, 3, 2)
 
     def alone(*names: str) -> bool:
-        return nobody_shares(scope, day, names, profiles_stand(scope))
+        return nobody_shares(scope, day, names, profiles_stand(scope, day))
 
     fill(scope, day, [("a", "a@example.com", ""), ("b", "b@example.com", ""), ("c", "", ""), ("d", "", "")])
     assert alone("EMAIL") and alone("EMAIL", "MOBILE_NUMBER")
@@ -48,3 +48,17 @@ def test_whether_addresses_are_shared_is_known_of_all_profiles_of_a_day_and_aske
     assert alone("EMAIL") and alone("MOBILE_NUMBER") and not alone("EMAIL", "MOBILE_NUMBER")
     fill(scope, day, [("g", "A@Example.com", "")])
     assert not alone("EMAIL")
+
+
+def test_profiles_of_a_day_stand_as_they_were_whatever_becomes_of_those_of_another(scope: Scope) -> None:
+    day, other = date(2026, 3, 3), date(2026, 3, 4)
+    for data_date in (day, other):
+        fill(scope, data_date, [("a", "a@example.com", ""), ("b", "b@example.com", "")])
+    change = "UPDATE profiles SET EMAIL = {text:String} WHERE data_date = {day:Date} AND customer_id = 'a'"
+    before, before_of_other = profiles_stand(scope, day), profiles_stand(scope, other)
+    scope.warehouse.execute(change, text="new@example.com", day=other)
+    scope.warehouse.execute("ALTER TABLE profiles UPDATE EMAIL = 'n' IN PARTITION '2026-03-04' WHERE customer_id = 'b'")
+    assert profiles_stand(scope, day) == before
+    assert profiles_stand(scope, other) != before_of_other
+    scope.warehouse.execute(change, text="newer@example.com", day=day)
+    assert profiles_stand(scope, day) != before

@@ -232,8 +232,7 @@ def test_the_attribute_is_put_right_once_a_day(scope: Scope, api: httpx.Client) 
     api.post("/current/customers/UpdateCustomerAttributes", json={"CustomerNewAttributesValuesList": [update]})
     eventually(lambda: unsubscribed(scope).get("Q2") == "Yes")
     unsubscribed_attribute.refresh(scope)
-    expected = {"Q1": "No", "Q2": "No", "Q3": "No", "Later": "Yes", "Never": "No"}
-    eventually(lambda: unsubscribed(scope) == expected)
+    assert unsubscribed(scope) == {"Q1": "No", "Q2": "No", "Q3": "No", "Later": "Yes", "Never": "No"}
 
 
 def stored_addresses(scope: Scope) -> dict[str, str | None]:

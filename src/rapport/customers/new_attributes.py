@@ -16,6 +16,8 @@ from rapport.stores.warehouse import identifier
 
 log = structlog.get_logger("rapport.customers")
 MAX_API_ATTRIBUTES = 40
+# Up to so many rows are changed by a patch beside the parts: to write the parts anew waits for the engine's next look.
+MANY_ROWS = 10_000
 NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")
 MESSAGES = {
     "1": f"At most {MAX_API_ATTRIBUTES} attributes may be added through the API.",
@@ -102,10 +104,19 @@ def _fill(scope: Scope, info: AttributeInfo, default: Any) -> None:
 
 def fill_empty(scope: Scope, info: AttributeInfo, text: str) -> None:
     """Give a text to customers who have no value of an attribute. Call it under locks.writing."""
-    column = identifier(info.real_field_name)
-    change = f"UPDATE {column} = {{text:String}}"
-    if scope.warehouse.value(f"SELECT count() FROM customers WHERE {column} IS NULL"):  # noqa: S608 - ours
-        scope.warehouse.execute(f"ALTER TABLE customers {change} WHERE {column} IS NULL", text=text)
+    _fill_empty(scope, "customers", info, text, "1")
     if (data_date := scope.data_date()) is not None:
-        partition = f"IN PARTITION '{data_date}' WHERE {column} IS NULL"
-        scope.warehouse.execute(f"ALTER TABLE profiles {change} {partition}", text=text)
+        _fill_empty(scope, "profiles", info, text, "data_date = {data_date:Date}", data_date=data_date)
+
+
+def _fill_empty(scope: Scope, table: str, info: AttributeInfo, text: str, where: str, **parameters: Any) -> None:
+    column = identifier(info.real_field_name)
+    empty = f"{where} AND {column} IS NULL"
+    rows = int(scope.warehouse.value(f"SELECT count() FROM {table} WHERE {empty}", **parameters))  # noqa: S608 - ours
+    if rows > MANY_ROWS:
+        partition = f" IN PARTITION '{parameters['data_date']}'" if parameters else ""
+        sql = f"ALTER TABLE {table} UPDATE {column} = {{text:String}}{partition} WHERE {column} IS NULL"
+        scope.warehouse.execute(sql, text=text)
+    elif rows:
+        sql = f"UPDATE {table} SET {column} = {{text:String}} WHERE {empty}"  # noqa: S608 - ours
+        scope.warehouse.execute(sql, text=text, **parameters)

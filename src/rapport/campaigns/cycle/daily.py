@@ -33,10 +33,11 @@ from rapport.insight import service as insight
 from rapport.insight import snapshot
 from rapport.messaging.contactability import suppressed_addresses, unsubscribed_attribute
 from rapport.notifications import service as notifications
+from rapport.stores.outages import outage
 from rapport.stores.workflows import work
 
 log = structlog.get_logger("rapport.campaigns")
-RECOMMENDATIONS = "recommendations"
+RECOMMENDATIONS, PROFILES = "recommendations", "profiles"
 T = TypeVar("T")
 
 
@@ -59,7 +60,24 @@ def _check_loads(tenant_id: int, data_date: str) -> str:
 
 @work.step("cycle.model", ATTEMPTS)
 def _model(tenant_id: int, data_date: str, name: str) -> None:
-    dict(insight.MODEL_STEPS)[name](current_scope(tenant_id), date.fromisoformat(data_date))
+    scope = current_scope(tenant_id)
+    if name == PROFILES:
+        _renew_wishes(scope)
+    dict(insight.MODEL_STEPS)[name](scope, date.fromisoformat(data_date))
+
+
+def _renew_wishes(scope: Scope) -> None:
+    """Bring what follows from suppressions up to date before the profiles are written, which then need no change.
+
+    The attribute alone stops no day: whoever must not be reached is found without it.
+    """
+    suppressed_addresses.keep_again(scope)
+    try:
+        unsubscribed_attribute.refresh(scope)
+    except Exception as fault:  # of any write that was in line before, too
+        if outage(fault) is not None:
+            raise
+        log.exception("attribute of who is unsubscribed not written", tenant_id=scope.tenant_id)
 
 
 @work.step("cycle.whole_model", ATTEMPTS)
@@ -76,6 +94,8 @@ def _whole_model(tenant_id: int, data_date: str) -> dict[str, float]:
     with ThreadPoolExecutor(1, RECOMMENDATIONS) as beside:  # they need nothing of the other steps, nor these of them
         recommended = beside.submit(take, RECOMMENDATIONS, steps.pop(RECOMMENDATIONS))
         for name, step in steps.items():
+            if name == PROFILES:
+                _renew_wishes(scope)
             take(name, step)
         recommended.result()
     take("publish", service.publish_data_date)
@@ -101,8 +121,6 @@ def _publish(tenant_id: int, data_date: str) -> None:
 @work.step("cycle.plan", ATTEMPTS)
 def _plan(tenant_id: int, data_date: str) -> list[int]:
     scope = current_scope(tenant_id)
-    suppressed_addresses.keep_again(scope)
-    unsubscribed_attribute.refresh(scope)
     ids = plan_day(scope, cycles.execution_date(date.fromisoformat(data_date)))
     processing.reopen(scope, ids)
     return ids

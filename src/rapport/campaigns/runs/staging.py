@@ -78,7 +78,7 @@ def plan_stage(
         channels.channel(scope, channel_id) for channel_id in sorted({place.channel_id for place in places})
     ]
     lists = _lists(scope, places)
-    profiles = survey.profiles_stand(scope)
+    profiles = survey.profiles_stand(scope, data_date)
     list_states = [(exclusion, messaging_kept_off.stand(scope, exclusion, data_date, profiles)) for exclusion in lists]
     for exclusion in lists:
         messaging_kept_off.load_suppressed(

@@ -96,7 +96,7 @@ def stand(scope: Scope, kept_off: KeptOff, data_date: date, profiles: str | None
     if not digest and not kept_off.purpose.opt_in:
         return ""
     attribute = channels.channel(scope, kept_off.channel_id).address_attribute
-    return f"{kept_off.purpose} {digest} {attribute} {data_date} {profiles or profiles_stand(scope)}"
+    return f"{kept_off.purpose} {digest} {attribute} {data_date} {profiles or profiles_stand(scope, data_date)}"
 
 
 def create_suppressed(scope: Scope, table: str) -> None:

@@ -23,9 +23,11 @@ from rapport.customers.consent import Consent
 # More different words than this are read by SQL.
 WORDS = 50
 KEPT_SURVEYS = 256
+# Parts of updates that are not merged yet are called patches, and are partitions by themselves.
 PROFILES_STAND = """
-    SELECT count(), toString(sum(cityHash64(name, hash_of_all_files))) FROM system.parts
+    SELECT count(), toString(sum(cityHash64(hash_of_all_files))) FROM system.parts
     WHERE database = {database:String} AND table = 'profiles' AND active
+        AND (partition_id = {day:String} OR startsWith(partition_id, 'patch-') AND endsWith(partition_id, {day:String}))
 """
 
 SHARED = """
@@ -37,9 +39,9 @@ SHARED = """
 T = TypeVar("T")
 
 
-def profiles_stand(scope: Scope) -> str:
-    """A text that changes with the profiles: parts of the table are never changed, only replaced."""
-    return str(scope.warehouse.row(PROFILES_STAND, database=scope.warehouse.name))
+def profiles_stand(scope: Scope, data_date: date) -> str:
+    """A text that changes with the profiles of a data date: parts of the table are never changed, only replaced."""
+    return str(scope.warehouse.row(PROFILES_STAND, database=scope.warehouse.name, day=f"{data_date:%Y%m%d}"))
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def survey(
     names = sorted(consents | addresses)
     infos = dict(zip(names, attributes.find(scope, names), strict=True))
     key = (
-        *(scope.warehouse.name, data_date.isoformat(), stand or profiles_stand(scope)),
+        *(scope.warehouse.name, data_date.isoformat(), stand or profiles_stand(scope, data_date)),
         *(f"{name in consents}{name in addresses}{attributes.rendered(info)}" for name, info in sorted(infos.items())),
     )
     return _once(_surveys, key, lambda: _asked(scope, data_date, infos, consents, addresses))

@@ -32,7 +32,7 @@ def unreached(scope: Scope, channel_id: int, data_date: date) -> str:
     reach fewer. Raises NotFound for the channel.
     """
     channel = channels.channel(scope, channel_id)
-    prefix, profiles = f"{PREFIX}{channel_id}_", profiles_stand(scope)
+    prefix, profiles = f"{PREFIX}{channel_id}_", profiles_stand(scope, data_date)
     name, stands = f"{prefix}{data_date:%Y%m%d}", _stand(scope, channel, data_date, profiles)
     if _tables(scope, prefix).get(name) == stands:
         return name

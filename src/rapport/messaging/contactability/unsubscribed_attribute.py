@@ -23,7 +23,7 @@ from rapport.customers import attributes, new_attributes
 from rapport.customers.attributes import AttributeInfo
 from rapport.customers.models import AttributeJob
 from rapport.customers.states import AttributeSource
-from rapport.customers.writes import attribute_writes, ordering
+from rapport.customers.writes import attribute_writes, locks, ordering
 from rapport.customers.writes.attribute_writes import CustomerValues
 from rapport.customers.writes.writer import writer_of
 from rapport.messaging import queries
@@ -67,10 +67,15 @@ def follow(scope: Scope, session: Session, customer_ids: Collection[str] = (), m
 
 
 def refresh(scope: Scope) -> None:
-    """Have it written anew of everybody, where the tenant has it. Once a day."""
+    """Write it anew of everybody, where the tenant has it. Once a day, before the profiles of the day are written.
+
+    So they have it from the beginning: a change of them afterwards has every unit of the day look again whom it must
+    not reach.
+    """
     if NAME.upper() in attributes.attributes(scope):
-        with scope.records() as session:
-            _accept(scope, session, {"everybody": True})
+        with ordering.writing(scope):
+            _write(scope, set(), set(), everybody=True)
+            locks.require_writing(scope)
 
 
 def declare(scope: Scope) -> None:
@@ -96,10 +101,19 @@ def carry_out(scope: Scope, jobs: Sequence[AttributeJob]) -> list[dict[str, Any]
     """Write the attribute of the customers whom jobs name. Call it under locks.writing."""
     declare(scope)
     payloads = [job.payload or {} for job in jobs]
-    everybody = any(payload.get("everybody") for payload in payloads)
-    used = _email_channels(scope)
     ids = {item["customer"] for payload in payloads for item in payload.get("items", ())}
     marks = {mark for payload in payloads for mark in payload.get("marks", ())}
+    everybody = any(payload.get("everybody") for payload in payloads)  # as earlier releases put it in line
+    _write(scope, ids, marks, everybody=everybody)
+    return [None] * len(jobs)
+
+
+ordering.register_handler(KIND, carry_out)
+
+
+def _write(scope: Scope, ids: set[str], marks: set[str], *, everybody: bool) -> None:
+    """Write the attribute of customers by id and of those who have addresses, by mark, or of everybody."""
+    used = _email_channels(scope)
     if everybody:
         new_attributes.fill_empty(scope, ATTRIBUTE, NO)
         ids |= _known_as_yes(scope) | _on_list(scope, used)
@@ -111,10 +125,6 @@ def carry_out(scope: Scope, jobs: Sequence[AttributeJob]) -> list[dict[str, Any]
         unsubscribed = _unsubscribed(scope, used, part)
         values = {customer: YES if customer.lower() in unsubscribed else NO for customer in part}
         attribute_writes.overwrite(scope, [CustomerValues(customer, {NAME: word}) for customer, word in values.items()])
-    return [None] * len(jobs)
-
-
-ordering.register_handler(KIND, carry_out)
 
 
 def _unsubscribed(scope: Scope, used: Sequence[Channel], customers: Sequence[str]) -> set[str]:
