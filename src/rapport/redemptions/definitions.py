@@ -7,7 +7,7 @@ from pydantic import AwareDatetime, Field, model_validator
 from rapport.promotions.definitions import Definition, Id, Key, Name, Number
 from rapport.redemptions.states import Counted, Period, PoolKind
 
-MOST_BUDGETS, MOST_CAMPAIGNS = 50, 100
+MOST_BUDGETS, MOST_CAMPAIGNS, MOST_EXCLUDED = 50, 100, 500
 SHORTEST_CODE, LONGEST_CODE = 3, 100
 # Printable, without blanks, quotes and separators of files.
 CODE = r"^[^\s,;\"'\x00-\x1f\x7f]+$"
@@ -40,6 +40,18 @@ class SetBudgets(Definition):
     """Replace what bounds the redemptions of a promotion."""
 
     budgets: Annotated[list[Budget], Field(max_length=MOST_BUDGETS)]
+
+
+class StackingRules(Definition):
+    """With which other promotions one may be redeemed in the same order.
+
+    is_exclusive: with none. not_with are promotions, by id, that it never goes with. Of the promotions of a group, an
+    order has one at most. A rule of either promotion is enough.
+    """
+
+    is_exclusive: Annotated[bool, Field(strict=True)] = False
+    not_with: Annotated[list[Id], Field(max_length=MOST_EXCLUDED)] = Field(default_factory=list)
+    group: Name | None = None
 
 
 class PoolDates(Definition):

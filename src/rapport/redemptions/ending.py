@@ -5,7 +5,7 @@ What does not stay gives back, in the same transaction, what it took: its code a
 
 from collections.abc import Collection
 
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope, scope_of
@@ -56,14 +56,14 @@ def roll_back(scope: Scope, id: str) -> Redemption:
     return _end(scope, stored, RedemptionState.ROLLED_BACK, LIVE) or _stored(scope, id)
 
 
-def expire_due(scope: Scope, promotion_id: str) -> int:
-    """End the reservations of a promotion whose time is over; how many they were."""
+def expire_due(scope: Scope, promotion_id: str, order_id: str | None) -> int:
+    """End the reservations of a promotion, and of an order, whose time is over; how many they were."""
     with scope.reads() as session:
         due = session.scalars(
             select(Redemption)
             .where(
                 Redemption.tenant_id == scope.tenant_id,
-                Redemption.promotion_id == promotion_id,
+                or_(Redemption.promotion_id == promotion_id, Redemption.order_id == order_id),
                 Redemption.state == RedemptionState.RESERVED,
                 Redemption.reserved_until <= scope.clock.now(),
             )

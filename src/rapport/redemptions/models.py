@@ -67,13 +67,14 @@ class PromoCode(Base):
 
 
 class PromotionBudget(Base):
-    """What bounds the redemptions of a promotion: definitions.Budget as JSON."""
+    """What bounds the redemptions of a promotion: definitions.Budget and definitions.StackingRules as JSON."""
 
     __tablename__ = "promotion_budgets"
 
     tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
     promotion_id: Mapped[str] = mapped_column(String(100), primary_key=True)
-    budgets: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
+    budgets: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, default=list)
+    stacking: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
     updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
 

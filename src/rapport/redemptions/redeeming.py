@@ -22,7 +22,7 @@ from rapport.promotions.deciding import Context, Decision
 from rapport.promotions.editing import promotion_of_code
 from rapport.promotions.states import PromotionStatus
 from rapport.promotions.validating import validate_customers
-from rapport.redemptions import counting, ending
+from rapport.redemptions import counting, ending, stacking
 from rapport.redemptions.budgets import counters_in, lock_name
 from rapport.redemptions.models import PromoCode, Redemption
 from rapport.redemptions.pools import code_key
@@ -32,6 +32,7 @@ from rapport.redemptions.refusals import (
     CodeOfAnother,
     CodeRedeemed,
     CustomerLimitReached,
+    NotCombinable,
     NotEligible,
 )
 from rapport.redemptions.states import PoolKind, RedemptionState
@@ -95,9 +96,9 @@ def redeem(scope: Scope, request: Request) -> tuple[Redemption, bool]:
     decision = _decision(scope, request, target)
     try:
         return _entered(scope, request, target, decision)
-    except (BudgetExceeded, CustomerLimitReached, CodeRedeemed):
+    except (BudgetExceeded, CustomerLimitReached, CodeRedeemed, NotCombinable):
         # What is reserved in vain may be what is missing.
-        if not ending.expire_due(scope, target.promotion_id):
+        if not ending.expire_due(scope, target.promotion_id, request.order_id):
             raise
         return _entered(scope, request, target, decision)
 
@@ -164,6 +165,7 @@ def _entered(scope: Scope, request: Request, target: Target, decision: Decision)
         share(session, scope.tenant_id, lock_name(target.promotion_id))
         entered = _insert(scope, session, request, target, decision)
         if entered is not None:
+            stacking.require_combinable(scope, session, entered)
             if target.is_unique:
                 _claim(session, entered)
             taker = ending.taker_of(entered)

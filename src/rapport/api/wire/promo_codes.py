@@ -17,9 +17,9 @@ from rapport.api.wire.promotion_validation import CONTEXTS, CONTEXTS_SCHEMA, VAL
 from rapport.errors import Conflict
 from rapport.promotions import validating
 from rapport.promotions.changing import read
-from rapport.redemptions import budgets, pools
+from rapport.redemptions import budgets, pools, stacking
 from rapport.redemptions.budgets import BudgetUse
-from rapport.redemptions.definitions import ChangePool, CreatePool, SetBudgets
+from rapport.redemptions.definitions import ChangePool, CreatePool, SetBudgets, StackingRules
 from rapport.redemptions.models import CodePool
 
 router = SectionRouter("Promotions")
@@ -76,6 +76,7 @@ BUDGETS_SHOWN = {
         },
     ],
 }
+STACKING = {"isExclusive": False, "notWith": ["welcome-bonus"], "group": "reload offers"}
 
 
 def _shown(scope: Scope, pool: CodePool) -> dict[str, Any]:
@@ -237,3 +238,43 @@ def set_budgets(
     """
     budgets.set_budgets(principal.scope, promotionId, read(SetBudgets, body))
     return _budgets_shown(principal.scope, promotionId)
+
+
+def _rules_shown(scope: Scope, promotion_id: str) -> Response:
+    rules = stacking.rules_of(scope, promotion_id).document()
+    return json_response(orjson.dumps({"promotionId": promotion_id, **rules}))
+
+
+@router.get(
+    "/v1/promotions/{promotionId}/stackingRules",
+    summary="Get the stacking rules of a promotion",
+    operation_id="GetStackingRules",
+    response_class=Response,
+    responses=answer("The rules", {"promotionId": "p-7f3a", **STACKING}),
+)
+def get_rules(
+    promotionId: str,
+    principal: Principal = Depends(caller("GetStackingRules")),  # noqa: B008
+) -> Response:
+    """With which other promotions it may be redeemed in one order; without rules, with all."""
+    return _rules_shown(principal.scope, promotionId)
+
+
+@router.patch(
+    "/v1/promotions/{promotionId}/stackingRules",
+    summary="Set the stacking rules of a promotion",
+    operation_id="SetStackingRules",
+    response_class=Response,
+    responses=answer("The rules", {"promotionId": "p-7f3a", **STACKING}),
+    openapi_extra={**changing(inlined(StackingRules), STACKING), "parameters": []},
+)
+def set_rules(
+    promotionId: str,
+    principal: Principal = Depends(caller("SetStackingRules")),  # noqa: B008
+    body: Any = Depends(body_of),  # noqa: B008
+) -> Response:
+    """Replaces them, of a promotion that is not archived. isExclusive: it goes with no other promotion; notWith: it
+    does not go with these; group: an order has one promotion of the group at most. A rule of either promotion is
+    enough. Redemptions are in the same order if they have the same orderId."""
+    stacking.set_rules(principal.scope, promotionId, read(StackingRules, body))
+    return _rules_shown(principal.scope, promotionId)

@@ -132,8 +132,9 @@ def redeem(
     """The customer is validated, the rewards are recorded as they are now, and the budgets of the promotion and a
     unique code are taken, all or nothing. The code may also be the promotion's own.
 
-    A refusal is 409, and its error is CodeNotValid, CodeRedeemed, CodeOfAnother, NotEligible, CustomerLimitReached or
-    BudgetExceeded; it uses up neither the code nor the key. The same key with another body is a 409, too.
+    A refusal is 409, and its error is CodeNotValid, CodeRedeemed, CodeOfAnother, NotEligible, NotCombinable,
+    CustomerLimitReached or BudgetExceeded; it uses up neither the code nor the key. The same key with another body is a
+    409, too.
     """
     asked = read(RedeemIn, body)
     seconds = asked.reserve_seconds
