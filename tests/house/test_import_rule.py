@@ -12,7 +12,7 @@ from interfaces import INTERFACES
 
 SOURCE = Path(__file__).parents[2] / "src" / "rapport"
 FLOORS = [
-    {"errors", "hosts", "private", "settings", "wording"},
+    {"errors", "hosts", "masks", "private", "settings", "wording"},
     {"stores"},
     {"access"},
     {"conditions"},
@@ -123,5 +123,13 @@ def test_what_only_a_fit_or_a_change_of_the_schema_needs_is_not_imported_at_the_
     """`import scipy` alone loads none of its parts; they load when they are named where they are used."""
     late = {"alembic", "sklearn", "pandas", "scipy.linalg", "scipy.optimize", "scipy.special", "scipy.stats"}
     asked = f"import sys, rapport.app, rapport.demo.run; print({late} & set(sys.modules))"
+    found = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "set()"
+
+
+def test_a_command_begins_without_the_engines_and_the_api() -> None:
+    """Most commands talk to a server that runs, or end before any engine is opened."""
+    late = {"sqlalchemy", "psycopg", "dbos", "clickhouse_connect", "chdb", "pyarrow", "numpy", "fastapi", "uvicorn"}
+    asked = f"import sys, rapport.cli; print({late} & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "set()"

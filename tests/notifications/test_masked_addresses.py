@@ -3,7 +3,7 @@
 import pytest
 
 from rapport.errors import Invalid
-from rapport.stores.outside.masks import masked, unmasked
+from rapport.masks import masked, unmasked
 
 
 @pytest.mark.parametrize(

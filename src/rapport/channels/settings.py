@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from rapport.channels.kinds.base import Secret
 from rapport.channels.rate_plans import RatePlan
 from rapport.errors import Invalid
-from rapport.stores.outside.masks import kept
+from rapport.masks import kept
 from rapport.wording import refused
 
 MASK = "********"

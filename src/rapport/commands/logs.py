@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from rapport.stores.outside.masks import masked
+from rapport.masks import masked
 
 SECRETS = re.compile(
     r"\b(?:rap|rt|rv)_[A-Za-z0-9_-]{8,}|\bsdk-[A-Za-z0-9_-]{43}"  # API keys, tokens of events

@@ -19,12 +19,12 @@ from rapport.access.scope import Scope
 from rapport.channels import service as channels
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.hosts import checked_url
+from rapport.masks import unmasked
 from rapport.notifications import queries
 from rapport.notifications.deliverer import OUTSIDE_CLOCK
 from rapport.notifications.models import CALLBACK, Delivery, Listener
 from rapport.notifications.states import DeliveryState, ListenerStatus
 from rapport.stores import Stores
-from rapport.stores.outside.masks import unmasked
 from rapport.stores.outside.posting import GRACE_HOURS, new_secret
 from rapport.stores.parts import Part, part
 from rapport.stores.records import next_id

@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 from rapport.access.scope import Scope
 from rapport.errors import NotFound
 from rapport.hosts import checked_url
+from rapport.masks import masked, unmasked
 from rapport.notifications.deliverer import OUTSIDE_CLOCK
 from rapport.realtime.models import Gateway
-from rapport.stores.outside.masks import masked, unmasked
 from rapport.stores.outside.posting import GRACE_HOURS, new_secret
 
 Seconds = Annotated[float, Field(ge=0.1, le=30, strict=True)]

@@ -12,9 +12,9 @@ from rapport.api.http.auth import caller
 from rapport.api.http.bodies import WireModel, documented, parse, raw_body
 from rapport.api.http.responses import json_response
 from rapport.api.sections import SectionRouter
+from rapport.masks import masked
 from rapport.realtime import gateways
 from rapport.realtime.models import Gateway
-from rapport.stores.outside.masks import masked
 
 router = SectionRouter("External System Integration")
 PATH = "/triggered_conditional_execution_gateway"

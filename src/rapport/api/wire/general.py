@@ -16,9 +16,9 @@ from rapport.api.http.responses import json_response
 from rapport.api.reads import Read, Values, register
 from rapport.api.sections import SectionRouter
 from rapport.errors import Invalid, NotFound
+from rapport.masks import masked
 from rapport.notifications import service as notifications
 from rapport.stores import Stores
-from rapport.stores.outside.masks import masked
 
 router = SectionRouter("General")
 

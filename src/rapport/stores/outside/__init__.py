@@ -1,1 +1,1 @@
-"""Outside addresses: how posts to them are signed, and how logs mask them."""
+"""Outside addresses: how posts to them are signed, and which buckets a tenant may name."""

@@ -13,9 +13,9 @@ from rapport.api.manage.messaging.addresses import MASKED_IS_KEPT
 from rapport.api.manage.messaging.rotations import SecretRotation
 from rapport.api.sections import SectionRouter
 from rapport.errors import NotFound
+from rapport.masks import masked
 from rapport.realtime import gateways
 from rapport.realtime.models import Gateway
-from rapport.stores.outside.masks import masked
 
 router = SectionRouter("Management: gateway", "/manage/v1/gateway", JsonRoute)
 

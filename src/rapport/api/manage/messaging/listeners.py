@@ -15,9 +15,9 @@ from rapport.api.http.pages import Paged
 from rapport.api.manage.messaging.addresses import MASKED_IS_KEPT
 from rapport.api.manage.messaging.rotations import SecretRotation
 from rapport.api.sections import SectionRouter
+from rapport.masks import masked
 from rapport.notifications import service
 from rapport.notifications.models import CALLBACK, Delivery, Listener
-from rapport.stores.outside.masks import masked
 
 router = SectionRouter("Management: listeners", "/manage/v1/listeners", JsonRoute)
 Id = Annotated[int, Path(ge=1, le=2**31 - 1)]

@@ -14,7 +14,7 @@ from rapport.api.sections import SectionRouter
 from rapport.campaigns.delivery import webhooks
 from rapport.campaigns.delivery.webhooks import ChannelWebhook
 from rapport.errors import NotFound
-from rapport.stores.outside.masks import masked
+from rapport.masks import masked
 
 router = SectionRouter("Management: channels", "/manage/v1/channels/{channel_id}/webhook", JsonRoute)
 ChannelId = Annotated[int, Path(ge=1, le=2**31 - 1)]
