@@ -1,5 +1,8 @@
 """A feed of a brand: calls of the sports inventory, and what they leave in it."""
 
+import json
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import httpx
@@ -71,3 +74,20 @@ class Feed:
         """Call, place, key and outcome of what the log has."""
         entries = self.listed("log", **asked)
         return [(entry["call"], entry["place"], entry["record_key"], entry["outcome"]) for entry in entries]
+
+    def followed(self, **headers: str) -> AbstractContextManager[httpx.Response]:
+        """The stream of the changes of the brand."""
+        path, asked = "/manage/v1/sports/changes", {"brand": self.brand}
+        return self.client.stream("GET", path, params=asked, headers=headers, timeout=60)
+
+
+def events(answer: httpx.Response) -> Iterator[tuple[str, int, Any]]:
+    """Name, id and data of each event of a stream."""
+    members: dict[str, str] = {}
+    for line in answer.iter_lines():
+        if line:
+            name, _, value = line.partition(": ")
+            members[name] = value
+        elif "event" in members:
+            yield members["event"], int(members["id"]), json.loads(members["data"])
+            members = {}

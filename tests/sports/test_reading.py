@@ -9,7 +9,7 @@ import pytest
 from feed import TENNIS, Feed
 
 from rapport.access.scope import Scope
-from rapport.sports import storing
+from rapport.sports import storing, tree
 
 NUMBERS = itertools.count(1)
 
@@ -142,3 +142,40 @@ def test_words_that_are_not_known_are_refused(feed: Feed) -> None:
         assert answer.status_code == 400
         assert next(iter(asked)) in answer.json()["detail"]
     assert feed.client.get("/manage/v1/sports/records").status_code == 400
+
+
+def grown(nodes: list[Any]) -> list[Any]:
+    """The keys of a tree, each with those below it."""
+    return [(node["record_key"], grown(node["children"])) if node["children"] else node["record_key"] for node in nodes]
+
+
+def test_the_inventory_is_a_tree(feed: Feed) -> None:
+    feed.done(
+        "POST",
+        {"categoryKey": "golf", "displayOrder": 1},
+        {"eventKey": "ev-2", "typeKey": "open-1", "eventDateTime": "2030-01-01T00:00:00Z"},
+        {"marketKey": "mk-2", "eventKey": "ev-2"},
+        {"selectionKey": "sl-3", "eventKey": "ev-1"},
+    )
+    feed.done("PUT", {"classKey": "intl", "categoryKey": "tennis", "classStatus": "Inactive"})
+    tree = feed.listed("tree", depth=6)
+    event = ("ev-1", [("mk-1", ["sl-1", "sl-2"]), "sl-3"])
+    assert grown(tree) == ["golf", ("tennis", [("intl", [("open-1", [("ev-2", ["mk-2"]), event])])])]
+    competition = tree[1]["children"][0]["children"][0]
+    assert (competition["name"], competition["shown"], competition["active"]) == ("Northwind Open", True, False)
+    assert grown(feed.listed("tree")) == ["golf", ("tennis", [("intl", ["open-1"])])]
+    assert feed.listed("tree")[1]["children"][0]["children"][0]["number_of_children"] == 2
+    below = feed.listed("tree", kind="Event", record_key="ev-1")
+    assert grown(below) == [event]
+    assert below[0]["active"] is below[0]["children"][0]["children"][0]["active"] is False
+    assert below[0]["children"][0]["children"][0]["odds"]["american"] == 125
+    assert grown(feed.listed("tree", kind="Selection", event_key="ev-1", record_key="sl-3")) == ["sl-3"]
+
+
+def test_a_tree_that_is_too_large_is_refused(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
+    def status(**asked: Any) -> int:
+        return feed.client.get("/manage/v1/sports/tree", params={"brand": feed.brand, **asked}).status_code
+
+    monkeypatch.setattr(tree, "MOST_NODES", 4)
+    assert (status(depth=4), status(depth=5)) == (200, 400)
+    assert (status(kind="Event"), status(kind="Event", record_key="ev-404")) == (400, 404)

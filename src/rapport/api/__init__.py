@@ -24,6 +24,7 @@ from rapport.api.manage.marketing import (
     promotions,
     series,
     sports,
+    sports_changes,
     summary,
     triggers,
 )
@@ -215,5 +216,6 @@ MANAGEMENT: tuple[APIRouter, ...] = (
     promotions.router,
     manage_promo_codes.router,
     sports.router,
+    sports_changes.router,
     gateway.router,
 )

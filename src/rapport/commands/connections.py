@@ -16,6 +16,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from rapport.api.http.event_streams import end_stream
 from rapport.api.http.protection import protected
 from rapport.settings import Settings
 
@@ -175,6 +176,12 @@ class LimitedConnection(HttpToolsProtocol):
     def _wait_for_next(self) -> None:
         self.idle_since = self.loop.time()
         self.until = self.idle_since + self.timeout_keep_alive + self.limits.head_seconds
+
+    def shutdown(self) -> None:
+        """The server stops: an answer that is under way is written to its end, and a stream, which has none, ends."""
+        if self.cycle is not None:
+            end_stream(self.cycle.scope)
+        super().shutdown()
 
     def pause_writing(self) -> None:
         """The caller does not take its answer as fast as it comes."""

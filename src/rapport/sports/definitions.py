@@ -182,7 +182,15 @@ ANCESTORS: dict[Kind, tuple[Kind, ...]] = {
     Kind.MARKET: (Kind.EVENT,),
     Kind.SELECTION: (Kind.MARKET, Kind.EVENT),
 }
+KINDS = {str(kind): kind for kind in Kind}
 OF_EVENTS = (Kind.MARKET, Kind.SELECTION)
+# The members that say what a record hangs on; the event of a market or selection is part of its key.
+PARENT_KEYS = {
+    kind: frozenset(KEYS[above] for above in ANCESTORS[kind] if not (kind in OF_EVENTS and above is Kind.EVENT))
+    for kind in Kind
+}
+NAME_MEMBERS = {kind: (f"{kind.lower()}Name", f"{kind.lower()}NameTranslated") for kind in Kind}
+STATUS_MEMBERS = {kind: f"{kind.lower()}Status" for kind in Kind}
 REQUIRED = {
     Kind.CATEGORY: (),
     Kind.CLASS: ("categoryKey",),
@@ -195,8 +203,8 @@ REQUIRED = {
 
 def _members(kind: Kind) -> dict[str, Form]:
     named = {KEYS[kind]: KEY, **dict.fromkeys((KEYS[ancestor] for ancestor in ANCESTORS[kind]), KEY)}
-    word = kind.lower()
-    return {**named, f"{word}Name": NAME, f"{word}NameTranslated": TRANSLATED, **COMMON, **OWN[kind]}
+    name, translations = NAME_MEMBERS[kind]
+    return {**named, name: NAME, translations: TRANSLATED, **COMMON, **OWN[kind]}
 
 
 MEMBERS = {kind: _members(kind) for kind in Kind}
@@ -268,14 +276,14 @@ def is_shown(members: Mapping[str, Any]) -> bool:
 
 def is_active(key: RecordKey, members: Mapping[str, Any]) -> bool:
     """Whether a record by itself can be bet on."""
-    return members.get(f"{key.kind.lower()}Status") != Activity.INACTIVE
+    return members.get(STATUS_MEMBERS[key.kind]) != Activity.INACTIVE
 
 
 def names_of(key: RecordKey, members: Mapping[str, Any]) -> str:
     """Every name of a record, a line each."""
-    word = key.kind.lower()
-    translated: Mapping[str, str] = members.get(f"{word}NameTranslated") or {}
-    return "\n".join(dict.fromkeys([members.get(f"{word}Name") or "", *translated.values()])).strip()
+    name, translations = NAME_MEMBERS[key.kind]
+    translated: Mapping[str, str] = members.get(translations) or {}
+    return "\n".join(dict.fromkeys([members.get(name) or "", *translated.values()])).strip()
 
 
 def decimal_of(value: float | int) -> Decimal:

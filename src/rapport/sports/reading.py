@@ -79,6 +79,7 @@ def _with_ancestors(column: str) -> str:
 
 SHOWN, ACTIVE = _with_ancestors("is_shown"), _with_ancestors("is_active")
 FROM = "FROM sports_records AS record " + " ".join(_ancestors())
+OF_BRAND = "record.tenant_id = :tenant_id AND record.brand_group_id = :brand"
 COLUMNS = f"""record.kind, record.event_key, record.record_key, record.parent_kind, record.parent_key, record.names,
     {SHOWN} AS shown, {ACTIVE} AS active, record.starts_at, record.numerator, record.denominator,
     record.decimal_odds, record.members, record.created_at, record.updated_at"""
@@ -115,9 +116,7 @@ LOGGED = text(f"SELECT count(*) {OF_CALLS}")
 def records(scope: Scope, brand: str, record_filter: RecordFilter, limit: int, offset: int) -> Part[ReadRecord]:
     """Records of a brand group, by kind, display order, start and key."""
     bound = {name: value for name, value in vars(record_filter).items() if value is not None}
-    where = " AND ".join(
-        ["record.tenant_id = :tenant_id", "record.brand_group_id = :brand", *(CONDITIONS[name] for name in bound)]
-    )
+    where = " AND ".join([OF_BRAND, *(CONDITIONS[name] for name in bound)])
     if record_filter.text is not None:
         bound["text"] = f"%{record_filter.text.translate(LIKE_ESCAPES)}%"
     bound |= {"tenant_id": scope.tenant_id, "brand": brand}
@@ -125,10 +124,11 @@ def records(scope: Scope, brand: str, record_filter: RecordFilter, limit: int, o
     with scope.reads() as session:
         rows = session.execute(text(paged), {**bound, "limit": limit, "offset": offset}).all()
         total = session.scalar(text(f"SELECT count(*) {FROM} WHERE {where}"), bound)
-    return Part([_record(row) for row in rows], int(total or 0))
+    return Part([read_record(row) for row in rows], int(total or 0))
 
 
-def _record(row: Row[Any]) -> ReadRecord:
+def read_record(row: Row[Any]) -> ReadRecord:
+    """A record from a row of COLUMNS."""
     return ReadRecord(
         kind=Kind(row.kind),
         event_key=row.event_key,

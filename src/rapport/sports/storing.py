@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
@@ -14,7 +13,8 @@ from rapport.access.scope import Scope
 from rapport.errors import Invalid
 from rapport.sports.definitions import (
     KEYS,
-    Kind,
+    KINDS,
+    PARENT_KEYS,
     Operation,
     RecordKey,
     SentRecord,
@@ -27,6 +27,7 @@ from rapport.sports.definitions import (
 )
 from rapport.sports.odds import NO_PRICE, Price, of_decimal, of_fraction
 from rapport.stores.records import hold
+from rapport.stores.workers.listening import Topic, publish
 
 # Of a selection, and of a brand.
 MOST_PRICES, MOST_CALLS = 500, 20_000
@@ -35,10 +36,14 @@ OF_BRAND = "stored.tenant_id = :tenant_id AND stored.brand_group_id = :brand"
 NAMED = "json_to_recordset(CAST(:keys AS json)) AS named (kind text, event_key text, record_key text)"
 IS_NAMED = """stored.kind = named.kind AND stored.event_key = named.event_key
     AND stored.record_key = named.record_key"""
+# Each by its key, whatever the planner thinks of how many there are.
 FIND = text(f"""
-    SELECT stored.kind, stored.event_key, stored.record_key, stored.members, stored.numerator, stored.denominator,
-        stored.decimal_odds, stored.prices
-    FROM {NAMED} JOIN sports_records AS stored ON {OF_BRAND} AND {IS_NAMED}
+    SELECT stored.kind, stored.event_key, stored.record_key, CAST(stored.members AS text), stored.parent_kind,
+        stored.parent_event_key, stored.parent_key, stored.numerator, stored.denominator, stored.decimal_odds,
+        stored.prices
+    FROM {NAMED} CROSS JOIN LATERAL (
+        SELECT * FROM sports_records AS stored WHERE {OF_BRAND} AND {IS_NAMED} LIMIT 1
+    ) AS stored
 """)  # noqa: S608 - ours
 STORE = text("""
     INSERT INTO sports_records (tenant_id, brand_group_id, kind, event_key, record_key, parent_kind, parent_event_key,
@@ -105,8 +110,9 @@ class Outcome(StrEnum):
 class Stored:
     """A record as it is, or will be, in the inventory."""
 
-    members: Mapping[str, Any]
-    price: Price
+    members: Mapping[str, Any] = field(default_factory=dict)
+    parent: RecordKey | None = None
+    price: Price = NO_PRICE
     prices: int = 0  # that it has had before
 
 
@@ -146,6 +152,7 @@ def _note_call(session: Session, bound: Mapping[str, Any], outcomes: Sequence[tu
     entries = [{**_named(key), "outcome": outcome} for key, outcome in outcomes]
     number = session.execute(NOTE_CALL, {**bound, "outcomes": _json(entries)}).scalar_one()
     session.execute(FORGET_CALLS, {**bound, "last": number - MOST_CALLS})
+    publish(session, Topic.SPORTS, bound["tenant_id"])
 
 
 def _stored(session: Session, bound: Mapping[str, Any], sent: Sequence[SentRecord]) -> dict[RecordKey, Stored]:
@@ -162,8 +169,24 @@ def _stored(session: Session, bound: Mapping[str, Any], sent: Sequence[SentRecor
 def _find(session: Session, bound: Mapping[str, Any], keys: Iterable[RecordKey]) -> dict[RecordKey, Stored]:
     rows = session.execute(FIND, {**bound, "keys": _json(map(_named, keys))})
     return {
-        RecordKey(Kind(kind), event_key, record_key): Stored(members, Price(*price), prices)
-        for kind, event_key, record_key, members, *price, prices in rows
+        RecordKey(KINDS[kind], event_key, record_key): Stored(
+            orjson.loads(members),
+            RecordKey(KINDS[parent_kind], *parent) if parent_kind else None,
+            Price(numerator, denominator, decimal_odds),
+            prices,
+        )
+        for (
+            kind,
+            event_key,
+            record_key,
+            members,
+            parent_kind,
+            *parent,
+            numerator,
+            denominator,
+            decimal_odds,
+            prices,
+        ) in rows
     }
 
 
@@ -174,10 +197,11 @@ def _merge(sent: Sequence[SentRecord], changes: Changes, operation: Operation) -
         if present is None and operation is Operation.UPDATE:
             changes.outcomes.append((record.key, Outcome.UNKNOWN))
             continue
-        base = present if present is not None and operation is Operation.UPDATE else Stored({}, NO_PRICE)
+        base = present if present is not None and operation is Operation.UPDATE else Stored()
         members = {name: value for name, value in {**base.members, **record.members}.items() if value is not None}
-        parent = parent_of(record.key, members)
-        if parent is not None and parent != parent_of(record.key, base.members) and changes.present(parent) is None:
+        may_move = base.parent is None or not PARENT_KEYS[record.key.kind].isdisjoint(record.members)
+        parent = parent_of(record.key, members) if may_move else base.parent
+        if parent is not None and parent != base.parent and changes.present(parent) is None:
             raise Invalid(
                 f"[{place}].{KEYS[parent.kind]}: the {parent.kind} {parent.record_key!r} is neither stored nor earlier "
                 "in the request."
@@ -186,7 +210,7 @@ def _merge(sent: Sequence[SentRecord], changes: Changes, operation: Operation) -
             price = priced(base.price, record.members)
         except ValueError as error:
             raise Invalid(f"[{place}]{error}.") from error
-        changes.after[record.key] = Stored(_with_price(members, price), price)
+        changes.after[record.key] = Stored(_with_price(members, price), parent, price)
         changes.outcomes.append((record.key, Outcome.CREATED if present is None else Outcome.UPDATED))
 
 
@@ -219,7 +243,7 @@ def _with_price(members: dict[str, Any], price: Price) -> dict[str, Any]:
 def _store(session: Session, bound: Mapping[str, Any], changes: Changes) -> None:
     rows, changed_prices = [], []
     for key, stored in changes.after.items():
-        before = changes.before.get(key) or Stored({}, NO_PRICE)
+        before = changes.before.get(key) or Stored()
         row = _row(key, stored) | {"prices": before.prices}
         if stored.price != before.price:
             changed_prices.append({**_named(key), **_price_columns(stored.price), "number": before.prices})
@@ -232,7 +256,7 @@ def _store(session: Session, bound: Mapping[str, Any], changes: Changes) -> None
 
 
 def _row(key: RecordKey, stored: Stored) -> dict[str, Any]:
-    parent = parent_of(key, stored.members)
+    parent = stored.parent
     return {
         **_named(key),
         "parent_kind": parent.kind if parent else "",
@@ -249,7 +273,11 @@ def _row(key: RecordKey, stored: Stored) -> dict[str, Any]:
 
 
 def _price_columns(price: Price) -> dict[str, Any]:
-    return {"numerator": price.numerator, "denominator": price.denominator, "decimal_odds": price.decimal}
+    return {
+        "numerator": price.numerator,
+        "denominator": price.denominator,
+        "decimal_odds": price.decimal and str(price.decimal),
+    }
 
 
 def _delete(session: Session, bound: Mapping[str, Any], sent: Sequence[SentRecord], changes: Changes) -> None:
@@ -267,10 +295,4 @@ def _named(key: RecordKey) -> dict[str, str]:
 
 
 def _json(rows: Iterable[Mapping[str, Any]]) -> str:
-    return orjson.dumps(list(rows), default=_number).decode()
-
-
-def _number(value: Any) -> str:
-    if isinstance(value, Decimal):
-        return str(value)
-    raise TypeError
+    return orjson.dumps(list(rows)).decode()

@@ -58,6 +58,11 @@ def identified(request: Request) -> None:
     request.state.principal = principal
 
 
+def check_still_good(request: Request) -> None:
+    """Raises Unauthorized, Forbidden where a caller who was let in would not be any more; nothing is counted."""
+    _principal(request)
+
+
 def count_refusal(request: Request) -> None:
     """Count a credential that is not good against its address. Raises TooManyRequests."""
     limiter: RateLimiter = request.app.state.limiter

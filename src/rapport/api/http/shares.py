@@ -14,6 +14,8 @@ from rapport.stores.turns import FairQueues
 THREADS = 40
 # So many requests of a tenant wait for its share; what comes beyond is told to come again.
 MOST_WAITING = 100
+# What goes on for long, of which its route allows few: it takes a thread for moments only.
+STREAMED = frozenset({"/manage/v1/sports/changes"})
 CROWDED = "So many calls of this tenant are under way that no more can wait: try again."
 
 
@@ -59,7 +61,10 @@ class Places:
 
 
 class Shares:
-    """ASGI middleware behind the front door. A place is held to the end of the answer; a file that comes needs none."""
+    """ASGI middleware behind the front door. A place is held to the end of the answer.
+
+    A file that comes needs none, and neither does a stream.
+    """
 
     def __init__(self, app: ASGIApp, threads: int = THREADS) -> None:
         self.app = app
@@ -68,7 +73,7 @@ class Shares:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request of a known tenant wait for its turn."""
         principal: Principal | None = scope.get("state", {}).get("principal")
-        if principal is None:
+        if principal is None or scope["path"] in STREAMED:
             return await self.app(scope, receive, send)
         tenant_id = principal.scope.tenant_id
         if self._places.waiting(tenant_id) >= MOST_WAITING:

@@ -16,6 +16,7 @@ class Topic(StrEnum):
     MAIL_EVENTS = "rapport_mail_events"  # nothing
     MESSAGES = "rapport_messages"  # nothing
     SCHEDULE = "rapport_schedule"  # the tenant of whom something new may be due
+    SPORTS = "rapport_sports"  # the tenant of whom a sports inventory has changed
     TRIGGERS = "rapport_triggers"  # the tenant whose triggers have changed
 
 

@@ -10,9 +10,11 @@ from rapport.access.keys import Principal
 from rapport.api.http.auth import admin
 from rapport.api.http.managed import JsonRoute
 from rapport.api.sections import SectionRouter
+from rapport.errors import Invalid
 from rapport.messaging.topics import brand_groups
 from rapport.sports import reading
-from rapport.sports.definitions import Kind
+from rapport.sports import tree as trees
+from rapport.sports.definitions import Kind, RecordKey
 from rapport.sports.models import SportsPrice
 from rapport.sports.odds import Price, american
 from rapport.sports.reading import LogFilter, ReadRecord, RecordFilter
@@ -49,6 +51,22 @@ class SportsRecordOut(BaseModel):
     updated_at: datetime
 
 
+class SportsNodeOut(BaseModel):
+    """A record and what hangs on it. shown and active hold for it with everything above it."""
+
+    kind: Kind
+    event_key: str
+    record_key: str = Field(examples=["tennis"])
+    name: str = Field(examples=["Tennis"])
+    shown: bool
+    active: bool
+    display_order: int | None
+    starts_at: datetime | None
+    odds: OddsOut | None
+    number_of_children: int = Field(description="Also where depth leaves the children out")
+    children: list["SportsNodeOut"]
+
+
 class SportsPriceOut(OddsOut):
     """The price that a selection has had from an instant on; nulls: it had none."""
 
@@ -75,10 +93,25 @@ def _odds(price: Price) -> OddsOut:
     return OddsOut(decimal=decimal, fractional=fractional, american=american(price))
 
 
-def _record(record: ReadRecord) -> SportsRecordOut:
+def shown_record(record: ReadRecord) -> SportsRecordOut:
+    """A record as the management API shows it."""
     odds = None if record.price.decimal is None else _odds(record.price)
     members = {name: getattr(record, name) for name in SportsRecordOut.model_fields if name != "odds"}
     return SportsRecordOut(odds=odds, **members)
+
+
+def _node(node: trees.Node) -> SportsNodeOut:
+    return SportsNodeOut(
+        **node.key._asdict(),
+        name=node.name,
+        shown=node.shown,
+        active=node.active,
+        display_order=node.display_order,
+        starts_at=node.starts_at,
+        odds=None if node.price.decimal is None else _odds(node.price),
+        number_of_children=node.number_of_children,
+        children=list(map(_node, node.children)),
+    )
 
 
 def _price(price: SportsPrice) -> SportsPriceOut:
@@ -86,7 +119,7 @@ def _price(price: SportsPrice) -> SportsPriceOut:
     return SportsPriceOut(at=price.at, **odds.model_dump())
 
 
-def _brand(principal: Principal, brand: str) -> str:
+def brand_of(principal: Principal, brand: str) -> str:
     """The id of a brand group of the tenant. Raises NotFound."""
     return brand_groups.brand_group(principal.scope, brand).id
 
@@ -115,7 +148,23 @@ def list_sports_records(
     record_filter = RecordFilter(
         kind, parent_kind, parent_key, event_key, search, shown, active, starts_from, starts_to
     )
-    return reading.records(principal.scope, _brand(principal, brand), record_filter, limit, offset).each(_record)
+    return reading.records(principal.scope, brand_of(principal, brand), record_filter, limit, offset).each(shown_record)
+
+
+@router.get("/tree", summary="Show the sports inventory as a tree")
+def show_sports_tree(
+    brand: Brand,
+    kind: Annotated[Kind | None, Query(description="The kind of the record to begin at, with record_key")] = None,
+    record_key: Annotated[str | None, Query(max_length=200, description="The record to begin at")] = None,
+    event_key: Annotated[str, Query(max_length=200, description="The event of a market or selection to begin at")] = "",
+    depth: Annotated[int, Query(ge=1, le=len(Kind), description="Levels")] = 3,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> list[SportsNodeOut]:
+    """The records without a parent, or one record, with what hangs on them: at most 2,000 records."""
+    if (kind is None) != (record_key is None):
+        raise Invalid("kind and record_key go together: they name the record to begin at.")
+    root = None if kind is None or record_key is None else RecordKey(kind, event_key, record_key)
+    return list(map(_node, trees.tree(principal.scope, brand_of(principal, brand), root, depth)))
 
 
 @router.get("/prices", summary="List the prices of a selection")
@@ -128,7 +177,7 @@ def list_sports_prices(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> list[SportsPriceOut]:
     """Each price that the selection has had in the last 90 days, the newest first."""
-    brand = _brand(principal, brand)
+    brand = brand_of(principal, brand)
     return reading.prices(principal.scope, brand, event_key, selection_key, limit, offset).each(_price)
 
 
@@ -146,5 +195,5 @@ def list_sports_log(
 ) -> list[SportsLogOut]:
     """What became of each record of the newest 1,000 calls, the newest call first. Calls are kept for seven days."""
     log_filter = LogFilter(outcome, record_key, last_call)
-    entries = reading.log(principal.scope, _brand(principal, brand), log_filter, limit, offset)
+    entries = reading.log(principal.scope, brand_of(principal, brand), log_filter, limit, offset)
     return entries.each(SportsLogOut.model_validate)
