@@ -78,7 +78,9 @@ from rapport.transactional.pushes.reports import NotificationReports
 from rapport.wording import sentence
 
 log = structlog.get_logger("rapport.api")
-SWITCH_SECONDS = 0.0001
+# Each thread that waits for the interpreter wakes as often to ask for it: far below this, dozens of them that send a
+# campaign take half a core for nothing.
+SWITCH_SECONDS = 0.001
 # Of requests with attachments so many are read and carried out at once: each takes several times its size of memory.
 LARGE_BODIES = 8
 ASSETS = "/docs/assets"

@@ -30,8 +30,6 @@ from rapport.stores.checks import secrets_check
 log = structlog.get_logger("rapport.serve")
 MOST_FILES = 65_536
 SERVING = frozenset({"api", "console"})
-# Requests, events and deliveries share the interpreter with longer work, which gives way after this long.
-SWITCH_SECONDS = 0.0001
 
 
 class _Server(uvicorn.Server):
@@ -76,7 +74,6 @@ def run(settings: Settings, roles: frozenset[str], *, as_json: bool, more: Seque
     more: what is served beside the API.
     """
     logs.configure(settings.log_level)
-    sys.setswitchinterval(SWITCH_SECONDS)
     _open_many_files()
     stopping = _Stopping()
     with _listener(settings, roles) as listener, _opened(settings) as stores:
