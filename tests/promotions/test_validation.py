@@ -336,7 +336,7 @@ def test_both_ways_decide_as_the_words_say(
     id = f"drawn-{next(NUMBERS)}"
     launch(api, id, [tier(f"t{number}", branches) for number, branches in enumerate(tiers)], gate)
     contexts = [Context(customer_id, (session, other)[n % 2]) for n, customer_id in enumerate(BY_ID)]
-    validator = validating.validator(scope, promotion(scope, id))
+    validator = validating.validator(scope, promotion(scope, id), validating.basis(scope))
     set_based = batches.decided(scope, validator, contexts)
     by_key = validating.validate_customers(scope, id, contexts[: validating.FEW])[1]
     assert [set_based[place] for place in range(validating.FEW)] == by_key

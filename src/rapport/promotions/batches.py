@@ -25,7 +25,7 @@ GIVEN_TYPES = {
 # A longer statement takes the engine more time to read than the customers do, and in the end it refuses it.
 LONGEST = 100_000
 DECIDED = """
-    SELECT position, [{failing}] AS failing{inputs}
+    SELECT position, {failing}{inputs}
     FROM (
         SELECT asked.position AS position{inputs}{leaves}
         FROM (
@@ -57,8 +57,10 @@ def decided(scope: Scope, validator: Validator, contexts: Sequence[Context]) -> 
     rows = scope.warehouse.rows(sql, **parameters, data_date=data_date, ids=ids)
     inputs, today = validator.inputs, validator.schema.today
     decisions: dict[int, Decision] = {}
-    for position, failing, *values in rows:
-        known = attributes[position] | dict(zip(inputs, values, strict=True))
+    count = len(validator.trees)
+    for position, *values in rows:
+        failing = values[:count]
+        known = attributes[position] | dict(zip(inputs, values[count:], strict=True))
         facts = Facts(contexts[position].customer_id, today, known)
         decisions[position] = validator.decision(facts, failing[0], failing[1:])
     return decisions
@@ -78,7 +80,7 @@ def _statement(
     inputs = [identifier(schema.attributes[name].name) for name in validator.inputs]
     leaves = [f"{sql} AS {name}" for tree in trees for name, sql in tree.leaves.items()]
     sql = DECIDED.format(
-        failing=", ".join(tree.failing for tree in trees),
+        failing=", ".join(f"{tree.failing} AS failing_{number}" for number, tree in enumerate(trees)),
         inputs=_listed(inputs),
         leaves=_listed(leaves),
         given=_listed(_given(name, kinds[name], place) for place, name in enumerate(asked, 3)),

@@ -16,7 +16,7 @@ from rapport.conditions.language.nodes import HistoryIs
 from rapport.conditions.schema import Anchor
 from rapport.errors import Conflict, NotFound
 from rapport.promotions.definitions import Percentage, Reward, RewardType, Tier
-from rapport.promotions.evaluation import PASSES, CompiledTree, compiled, given_values
+from rapport.promotions.evaluation import PASSES, CompiledTree, compiled, given_values, with_given
 from rapport.promotions.models import Promotion
 from rapport.promotions.properties import Properties, attribute_of, measure_of
 from rapport.promotions.rewards import reward_value
@@ -26,7 +26,7 @@ from rapport.promotions.trees import Leaf, promotion_attribute, session_attribut
 from rapport.promotions.uses import tiers_of, trees_of
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Context:
     """A customer who is validated, with the values of session properties."""
 
@@ -34,7 +34,7 @@ class Context:
     session: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Granted:
     """A reward of a tier with its value: in the tenant's currency, or units."""
 
@@ -43,7 +43,7 @@ class Granted:
     value: Decimal
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Decision:
     """What a promotion decides about a context.
 
@@ -57,6 +57,21 @@ class Decision:
     reason: Refusal | None = None
     gate: int = PASSES
     branches: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What the promotions of a tenant have in common when they are evaluated, as of a data date.
+
+    whole is the schema in which session and promotion properties stand beside the customer's attributes.
+    """
+
+    status: TenantStatus
+    properties: Properties
+    reward_types: Mapping[str, RewardType]
+    schema: Schema
+    whole: Schema
+    data_date: date | None  # of the profiles that are read; None before the first
 
 
 @dataclass(frozen=True)
@@ -166,29 +181,35 @@ class Validator:
         return measured(measure, facts, anchor)
 
 
-def validator(scope: Scope, promotion: Promotion, *, as_trial: bool = False) -> Validator:
-    """What decides about customers of a promotion. Raises Conflict when it, or its tenant, is not active.
-
-    as_trial: whatever their status, to see what would be decided.
-    """
+def basis(scope: Scope) -> Basis:
+    """What all promotions of the tenant are evaluated on. Raises Conflict when there is no promotion tenant."""
     try:
         tenant = promotion_tenant(scope)
     except NotFound as error:
         raise Conflict("There is no promotion tenant; create and activate it first.") from error
-    if tenant.status != TenantStatus.ACTIVE and not as_trial:
-        raise Conflict(f"The promotion tenant is {tenant.status}; only an active one validates.")
-    if promotion.status != PromotionStatus.ACTIVE and not as_trial:
-        raise Conflict(f"Promotion {promotion.id!r} is {promotion.status}; only an active one is validated.")
     data_date = scope.data_date()
     properties, as_of = properties_of(scope, tenant), schema(scope, data_date)
+    whole = with_given(as_of, properties)
+    return Basis(tenant.status, properties, reward_types_of(tenant), as_of, whole, data_date)
+
+
+def validator(scope: Scope, promotion: Promotion, on: Basis, *, as_trial: bool = False) -> Validator:
+    """What decides about customers of a promotion. Raises Conflict when it, or its tenant, is not active.
+
+    as_trial: whatever their status, to see what would be decided.
+    """
+    if on.status != TenantStatus.ACTIVE and not as_trial:
+        raise Conflict(f"The promotion tenant is {on.status}; only an active one validates.")
+    if promotion.status != PromotionStatus.ACTIVE and not as_trial:
+        raise Conflict(f"Promotion {promotion.id!r} is {promotion.status}; only an active one is validated.")
     return Validator(
         promotion,
-        properties,
-        reward_types_of(tenant),
-        as_of,
-        [compiled(tree, properties, as_of) for tree in trees_of(promotion)],
+        on.properties,
+        on.reward_types,
+        on.schema,
+        [compiled(tree, on.properties, on.whole) for tree in trees_of(promotion)],
         tiers_of(promotion),
-        given_values(promotion.properties, properties.promotion, promotion_attribute, as_of),
+        given_values(promotion.properties, on.properties.promotion, promotion_attribute, on.schema),
         scope.currency,
-        data_date,
+        on.data_date,
     )

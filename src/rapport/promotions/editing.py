@@ -16,7 +16,7 @@ from rapport.audiences.schema import schema
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.promotions.changing import Change, bound, run_commands
 from rapport.promotions.definitions import MOST_TIERS, Definition, Id, Name, Percentage, Reward, Text, Tier, Tree
-from rapport.promotions.evaluation import compiled
+from rapport.promotions.evaluation import compiled, with_given
 from rapport.promotions.models import Promotion, PromotionTenant, PromotionVersion
 from rapport.promotions.properties import Properties, checked_values
 from rapport.promotions.states import PromotionStatus, PropertyType, Source, TenantStatus
@@ -320,7 +320,7 @@ class _PromotionChange(Change[Promotion]):
 
     def _checked_tree(self, tree: Tree, path: str) -> dict[str, Any]:
         read, properties = tree_of(tree.branches, path), self.properties
-        compiled(read, properties, schema(self.scope))
+        compiled(read, properties, with_given(schema(self.scope), properties))
         return document(read, properties)
 
     def _checked_tier(self, tier: Tier, path: str) -> dict[str, Any]:
@@ -356,8 +356,9 @@ class _PromotionChange(Change[Promotion]):
         if not subject.tiers:
             raise Conflict(f"Promotion {subject.id!r} has no tier; set its tiers first.")
         properties = self.properties
+        whole = with_given(schema(self.scope), properties)
         for tree in [subject.condition_tree, *(tier["conditionTree"] for tier in subject.tiers)]:
-            compiled(tree_of(tree, "conditionTree"), properties, schema(self.scope))
+            compiled(tree_of(tree, "conditionTree"), properties, whole)
         checked_values(subject.properties, properties.promotion, "properties")
         subject.status = ACTIVE
         subject.activated_at = subject.activated_at or self.scope.clock.now()

@@ -84,10 +84,9 @@ def given_definitions(properties: Properties) -> dict[str, PropertyDefinition]:
     return session | {promotion_attribute(key): definition for key, definition in properties.promotion.items()}
 
 
-def compiled(tree: ConditionTree, properties: Properties, schema: Schema) -> CompiledTree:
-    """A tree that can be evaluated. Raises Invalid that names the branch."""
+def compiled(tree: ConditionTree, properties: Properties, whole: Schema) -> CompiledTree:
+    """A tree that can be evaluated; whole is a schema with_given properties. Raises Invalid that names the branch."""
     conditions = conditions_of(tree, properties)
-    whole = with_given(schema, properties)
     return CompiledTree(tree, conditions, tuple(to_predicate(condition, whole) for condition in conditions))
 
 

@@ -153,6 +153,8 @@ def is_number(value: Any) -> bool:
     """Whether a value is a number that both engines hold exactly: below 10^15, with at most 10 decimals."""
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return False
+    if isinstance(value, int):
+        return abs(value) <= LARGEST
     exact = Decimal(str(value))
     return exact.is_finite() and abs(exact) <= LARGEST and exact == round(exact, DECIMALS)
 
@@ -169,7 +171,7 @@ def _check_constraints(value: Any, definition: PropertyDefinition, path: str) ->
     constraints = definition.constraints
     if constraints.enum is not None and value not in constraints.enum:
         raise Invalid(f"{path} must be one of {', '.join(map(str, constraints.enum))}.")
-    if is_number(value):
+    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
         if constraints.min is not None and value < constraints.min:
             raise Invalid(f"{path} must be at least {constraints.min:g}.")
         if constraints.max is not None and value > constraints.max:

@@ -1,6 +1,7 @@
 """What a reward is worth for one customer."""
 
 from decimal import ROUND_FLOOR, ROUND_HALF_UP, Decimal
+from functools import cache, lru_cache
 from typing import Any
 
 from rapport.promotions.definitions import Constraints, Fixed, Percentage, RewardType
@@ -31,7 +32,12 @@ def reward_value(
     value = _limited(value, limits.min, limits.max)
     if reward_type.category is RewardCategory.UNITS:
         return value.to_integral_value(ROUND_FLOOR)
-    return value.quantize(Decimal(1).scaleb(-digits(currency)), ROUND_HALF_UP)
+    return value.quantize(_smallest(currency), ROUND_HALF_UP)
+
+
+@cache
+def _smallest(currency: str) -> Decimal:
+    return Decimal(1).scaleb(-digits(currency))
 
 
 def digits(currency: str) -> int:
@@ -39,6 +45,7 @@ def digits(currency: str) -> int:
     return DIGITS.get(currency.upper(), USUAL_DIGITS)
 
 
+@lru_cache(10_000)
 def exact(number: Any) -> Decimal:
     """A number as its shortest decimal form."""
     return number if isinstance(number, Decimal) else Decimal(repr(number))

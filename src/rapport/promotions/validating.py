@@ -14,7 +14,7 @@ from rapport.audiences import facts as known
 from rapport.conditions import Facts
 from rapport.errors import Invalid
 from rapport.promotions import batches
-from rapport.promotions.deciding import Context, Decision, Validator, validator
+from rapport.promotions.deciding import Context, Decision, Validator, basis, validator
 from rapport.promotions.editing import promotion, promotion_of_code
 from rapport.promotions.evaluation import CompiledTree
 from rapport.promotions.models import Promotion
@@ -104,7 +104,7 @@ def explain(scope: Scope, id: str, contexts: Sequence[Context]) -> tuple[Promoti
     if not 1 <= len(contexts) <= MOST_EXPLAINED:
         raise Invalid(f"contexts must have 1 to {MOST_EXPLAINED} customers, not {len(contexts)}.")
     explained = promotion(scope, id)
-    deciding = validator(scope, explained, as_trial=True)
+    deciding = validator(scope, explained, basis(scope), as_trial=True)
     checked = [_checked(context, deciding, place) for place, context in enumerate(contexts)]
     customers = facts_of(scope, deciding, [context.customer_id for context in checked])
     return explained, [_explanation(deciding, context, customers) for context in checked]

@@ -7,16 +7,16 @@ from typing import Any
 from sqlalchemy import text
 
 from rapport.access.scope import Scope
-from rapport.promotions.deciding import Validator, validator
+from rapport.promotions.deciding import Basis, Validator, basis, validator
 from rapport.promotions.editing import promotion
 from rapport.stores import Stores
 
-MOST = 5000
+MOST, MOST_TENANTS = 5000, 500
 # The versions of a promotion and of its tenant, and what else decides what its conditions mean: the day, the attributes
 # of customers and their words of consent.
 STATE = text("""
     SELECT promotion.version, promotion.created_at, promotion_tenant.version, promotion_tenant.created_at,
-        tenant.last_data_date, md5(CAST(tenant.settings AS text)), tenant.currency,
+        tenant.last_data_date, md5(CAST(tenant.settings AS text)), tenant.currency, tenant.time_zone,
         (SELECT md5(string_agg(CAST(attribute AS text), '' ORDER BY real_field_name)) FROM attributes AS attribute
             WHERE attribute.tenant_id = :tenant_id)
     FROM tenants AS tenant
@@ -24,6 +24,7 @@ STATE = text("""
     LEFT JOIN promotion_tenants AS promotion_tenant ON promotion_tenant.tenant_id = tenant.id
     WHERE tenant.id = :tenant_id
 """)
+OF_PROMOTION = 2  # so many of its columns are of the promotion, the others of the tenant
 
 Key = tuple[int, str]
 
@@ -33,6 +34,7 @@ class Validators:
 
     def __init__(self, stores: Stores) -> None:
         self._kept: OrderedDict[Key, tuple[Any, Validator]] = OrderedDict()
+        self._bases: OrderedDict[int, tuple[Any, Basis]] = OrderedDict()
         self._lock = threading.Lock()
 
     def of(self, scope: Scope, id: str) -> Validator:
@@ -43,11 +45,25 @@ class Validators:
             if kept is not None and kept_state == state:
                 self._kept.move_to_end(key)
                 return kept
-        fresh = validator(scope, promotion(scope, id))
+        fresh = validator(scope, promotion(scope, id), self._basis(scope, state[OF_PROMOTION:]))
         with self._lock:
             self._kept[key] = (state, fresh)
             while len(self._kept) > MOST:
                 self._kept.popitem(last=False)
+        return fresh
+
+    def _basis(self, scope: Scope, state: Any) -> Basis:
+        """What the promotions of the tenant have in common in a state of all but the promotion."""
+        with self._lock:
+            kept_state, kept = self._bases.get(scope.tenant_id, (None, None))
+        if kept is not None and kept_state == state:
+            return kept
+        fresh = basis(scope)
+        with self._lock:
+            self._bases[scope.tenant_id] = (state, fresh)
+            self._bases.move_to_end(scope.tenant_id)
+            while len(self._bases) > MOST_TENANTS:
+                self._bases.popitem(last=False)
         return fresh
 
     def stop(self) -> None:
@@ -55,8 +71,8 @@ class Validators:
 
     @staticmethod
     def _state(scope: Scope, id: str) -> Any:
-        with scope.reads() as session:
-            state = tuple(session.execute(STATE, {"tenant_id": scope.tenant_id, "id": id}).one())
+        with scope.stores.records.reading() as connection:
+            state = tuple(connection.execute(STATE, {"tenant_id": scope.tenant_id, "id": id}).one())
         # Before the first data date it is the day that decides.
         return (*state, None if state[4] else scope.today())
 
