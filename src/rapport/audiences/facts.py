@@ -15,6 +15,7 @@ from sqlalchemy import text
 
 from rapport.access.scope import Scope
 from rapport.audiences import membership, queries
+from rapport.audiences.lookups import lookups
 from rapport.conditions import Column, Condition, Facts, Kind, Schema, load_histories
 from rapport.conditions.language.nodes import AttributeIs, HistoryIs, InGroup, InList, Reachable, leaves
 from rapport.customers import attributes as customer_attributes
@@ -26,10 +27,6 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TIMES = (Kind.TIME, Kind.INSTANT)
 FLAGS = ("IS_TEST", "IS_BLOCKED", "IS_OPTIN")
 
-PROFILES = """
-    SELECT customer_id, {columns} FROM profiles
-    WHERE data_date = {{data_date:Date}} AND customer_id IN {{ids:Array(String)}}
-"""
 CUSTOMERS = "SELECT customer_id, {columns} FROM customers WHERE customer_id IN {{ids:Array(String)}}"
 MEMBERS = """
     SELECT customer_id, target_group_id FROM target_group_members
@@ -118,15 +115,15 @@ def _of_ids(
     """The rows of ids as they are stored: of the profile, else of the record, which has what was not calculated."""
     rows: dict[str, tuple[Any, ...]] = {}
     if ids and data_date is not None:
-        sql = PROFILES.format(columns=", ".join(map(_selected, columns.values())))
-        rows = {row[0].lower(): row for row in scope.warehouse.rows(sql, ids=ids, data_date=data_date)}
+        selected = [_selected(column) for column in columns.values()]
+        rows = {row[0].lower(): row for row in lookups(scope.stores).profiles(scope, data_date, selected, ids)}
     others = [customer_id for customer_id in ids if customer_id.lower() not in rows]
     if others:
         written = {
             name for name, info in customer_attributes.attributes(scope).items() if info.source in STORED_SOURCES
         }
-        selected = (_selected(column) if name in written else "NULL" for name, column in columns.items())
-        sql = CUSTOMERS.format(columns=", ".join(selected))
+        stored = (_selected(column) if name in written else "NULL" for name, column in columns.items())
+        sql = CUSTOMERS.format(columns=", ".join(stored))
         rows |= {row[0].lower(): row for row in scope.warehouse.rows(sql, ids=others)}
     return rows
 
