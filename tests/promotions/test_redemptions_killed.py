@@ -1,0 +1,183 @@
+"""kill -9 of a server that redeems and generates codes: what it answered for is there, and nothing is half or twice."""
+
+import json
+import os
+import shutil
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+from redemption_calls import create_code, lifetime, redeem, set_budgets
+
+from loaded_program import Forked, begin, said_by_script
+
+KILLS = int(os.environ.get("RAPPORT_KILLS", "2"))
+SERVE = ["serve", "--port", "0", "--json"]
+CAP, BATCH = 100_000, 4000
+SETUP = """
+import json
+import sys
+from pathlib import Path
+
+from rapport.access import keys
+from rapport.access.service import create_tenant
+from rapport.promotions import editing, tenants
+from rapport.promotions.changing import commands_of
+from rapport.settings import Settings
+from rapport.stores import open_stores
+
+stores = open_stores(Settings(data_dir=Path(sys.argv[1])))
+scope = create_tenant(stores, "Killed")
+_, secret = keys.create_key(scope, "tests", "tests@example.com", "Admin")
+scope.warehouse.insert("customers", ["customer_id"], [[f"Q{number}"] for number in range(20)])
+commands = [
+    {"type": "create", "name": "Killed"},
+    {"type": "setRewardTypes", "rewardTypes": [{"key": "spins", "name": "Spins", "category": "units"}]},
+    {"type": "activate"},
+]
+tenants.change_tenant(scope, None, commands_of(commands, tenants.COMMANDS))
+rewards = [{"rewardType": "spins", "calculation": {"type": "fixed", "value": 3}}]
+launched = [
+    {"type": "create", "name": "P", "code": "P"},
+    {"type": "setPromotionTiers", "promotionTiers": [{"name": "T", "conditionTree": [], "rewards": rewards}]},
+    {"type": "activate"},
+]
+editing.change_promotion(scope, "P", commands_of(launched, editing.COMMANDS))
+print(json.dumps(secret))
+stores.close()
+"""
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    base = Path(tempfile.mkdtemp(prefix="rapport-kill-"))
+    base.chmod(0o755)
+    yield base
+    shutil.rmtree(base, ignore_errors=True)
+
+
+def asked(data: Path, sql: str) -> list[tuple[Any, ...]]:
+    """Rows of the records of a server that runs."""
+    with psycopg.connect(host=str(data / "records"), user="postgres", dbname="postgres") as connection:
+        return connection.execute(sql.encode()).fetchall()
+
+
+class Load:
+    """Redeems and generates until the server is gone; what it answered for, by key or pool."""
+
+    def __init__(self, secret: str) -> None:
+        self.secret = secret
+        self.redeemed: dict[str, Any] = {}
+        self.asked_for: list[tuple[str, str, str]] = []
+        self.generated: set[str] = set()
+        self.codes: list[str] = []
+
+    def client(self, base_url: str) -> httpx.Client:
+        return httpx.Client(base_url=base_url, headers={"X-API-KEY": self.secret}, timeout=30)
+
+    def redeem(self, base_url: str, killed: threading.Event, thread: str, codes: list[str]) -> None:
+        with self.client(base_url) as api:
+            for number, code in enumerate(codes):
+                request = (code, f"Q{number % 20}", f"{thread}-{number}")
+                self.asked_for.append(request)
+                try:
+                    answer = redeem(api, *request)
+                except httpx.HTTPError:
+                    assert killed.is_set()
+                    return
+                assert answer.status_code == 201, answer.text
+                self.redeemed[request[2]] = answer.json()["redemptionId"]
+
+    def generate(self, base_url: str, killed: threading.Event) -> None:
+        with self.client(base_url) as api:
+            while True:
+                try:
+                    id = create_code(api, type="unique", promotionId="P")
+                    answer = api.post(f"/manage/v1/promocodes/{id}/generate", json={"count": BATCH})
+                except httpx.HTTPError:
+                    assert killed.is_set()
+                    return
+                assert answer.status_code == 201, answer.text
+                self.generated.add(id)
+
+
+def serve(folder: Path) -> tuple[Forked, str]:
+    with (folder.parent / f"{folder.name}.log").open("a") as log:
+        process = begin([*SERVE, "--data-dir", str(folder)], {**os.environ, "RAPPORT_RATE_LIMIT_CALLS": "0"}, log)
+    return process, json.loads(process.stdout.readline())["base_url"]
+
+
+def end(process: Forked, number: int) -> None:
+    os.kill(process.pid, number)
+    process.wait(60)
+    process.stdout.close()
+
+
+@pytest.mark.timeout(240)
+def test_what_was_answered_for_is_there_and_nothing_is_half(folder: Path) -> None:
+    data = folder / "data"
+    load = Load(json.loads(said_by_script(SETUP, data).splitlines()[-1]))
+    unique: list[str] = []
+    for kill in range(KILLS):
+        process, base_url = serve(data)
+        with load.client(base_url) as api:
+            if kill == 0:
+                set_budgets(
+                    api, "P", lifetime("redemptions", CAP), lifetime("audience", 20), lifetime("reward", CAP, "spins")
+                )
+                id = create_code(api, type="unique", promotionId="P")
+                assert api.post(f"/manage/v1/promocodes/{id}/generate", json={"count": BATCH}).status_code == 201
+                listed = api.get(f"/manage/v1/promocodes/{id}/codes", params={"limit": BATCH}).json()
+                unique = [code["code"] for code in listed]
+                load.generated.add(id)
+        killed = threading.Event()
+        half = len(unique) // KILLS
+        codes = [["P"] * 5000, unique[kill * half : (kill + 1) * half]]
+        threads = [
+            threading.Thread(target=load.redeem, args=(base_url, killed, f"{kill}-{place}", of_thread))
+            for place, of_thread in enumerate(codes)
+        ]
+        threads.append(threading.Thread(target=load.generate, args=(base_url, killed)))
+        for thread in threads:
+            thread.start()
+        time.sleep(1.5 + kill / 3)
+        killed.set()
+        end(process, signal.SIGKILL)
+        for thread in threads:
+            thread.join()
+    process, base_url = serve(data)
+    try:
+        check(data, load)
+        with load.client(base_url) as api:
+            for request in load.asked_for[-30:]:
+                again = redeem(api, *request)
+                assert again.status_code in (200, 201)
+                assert (
+                    load.redeemed.setdefault(request[2], again.json()["redemptionId"]) == again.json()["redemptionId"]
+                )
+        check(data, load)
+    finally:
+        end(process, signal.SIGTERM)
+
+
+def check(data: Path, load: Load) -> None:
+    redemptions = asked(data, "SELECT idempotency_key, id, person FROM redemptions")
+    by_key = {key: id for key, id, _ in redemptions}
+    assert len(by_key) == len(redemptions) and load.redeemed.items() <= by_key.items()
+    assert by_key.keys() <= {key for _, _, key in load.asked_for}
+    assert len(load.redeemed) > 10 and len(load.generated) > 1
+    counters = asked(data, "SELECT counted, used FROM budget_counters WHERE person = '' ORDER BY counted")
+    count, customers = len(redemptions), len({person for _, _, person in redemptions})
+    assert counters == [("audience", customers), ("redemptions", count), ("reward", 3 * count)]
+    taken = asked(data, "SELECT redemption_id FROM pool_codes WHERE redemption_id IS NOT NULL")
+    of_codes = asked(data, "SELECT id FROM redemptions WHERE pool_id IS NOT NULL")
+    assert sorted(taken) == sorted(of_codes)
+    pools = dict(asked(data, "SELECT pool_id, count(*) FROM pool_codes GROUP BY pool_id"))
+    assert set(pools.values()) == {BATCH} and load.generated <= pools.keys()
