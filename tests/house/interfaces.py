@@ -182,7 +182,7 @@ INTERFACES: dict[str, frozenset[str]] = {
         }
     ),
     "promotions": frozenset({"deciding", "definitions", "editing", "rewards", "states", "tenants", "validating"}),
-    "redemptions": frozenset({"personal"}),
+    "redemptions": frozenset({"allocation", "personal"}),
     "realtime": frozenset(
         {
             "events.credentials",

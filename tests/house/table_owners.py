@@ -189,12 +189,14 @@ READS = {
     },
     "promotions": {
         "many customers are decided about in one statement": ("profiles",),
+        "promo codes are choices beside promotions, in one list": ("code_pools", "pool_codes"),
         "whether anything has changed that a condition depends on, in one statement": ("attributes", "tenants"),
     },
     "redemptions": {
         "the status of a promotion is read where it is redeemed, and codes must not be those of promotions": (
             "promotions",
         ),
+        "a code returns by the state of its message, in one statement": ("messages",),
     },
     "delivery": {
         "what a message says of a customer is read when it leaves": ("customers", "profiles"),

@@ -23,10 +23,12 @@ from rapport.messaging import rendering, templates
 from rapport.messaging.contactability import preferences, purposes, suppressed_addresses
 from rapport.messaging.message_writer import MessageWriter
 from rapport.messaging.models import Template
+from rapport.redemptions import allocation
 from rapport.stores.workers.leader import FAULTS
 
 log = structlog.get_logger("rapport.delivery")
 NO_ADDRESS = "no address"
+NO_CODE = "no promo code left"
 Written = Message | Receipt
 
 
@@ -62,7 +64,16 @@ def write(
     addresses = _addresses(scope, channel, values)
     refused = _refused(scope, records, channel, template, origin.campaign_id, ids, addresses)
     letters = MessageWriter(scope, channel, template, origin)
-    written = {draft.message_id: _written(letters, draft, values, addresses, refused) for draft in drafts}
+    codes = allocation.allocate(
+        scope,
+        records,
+        [
+            allocation.Wanted(draft.message_id, draft.customer_id, draft.extra.get("promo_code") or "")
+            for draft in drafts
+            if draft.customer_id not in refused and addresses.of(draft)
+        ],
+    )
+    written = {draft.message_id: _written(letters, draft, values, addresses, refused, codes) for draft in drafts}
     letters.keep_links(records)
     return written
 
@@ -146,6 +157,7 @@ def _written(
     values: Mapping[str, Values],
     addresses: _Addresses,
     refused: Mapping[str, once.Refusal],
+    codes: Mapping[str, str | None],
 ) -> Written:
     """One message, or the receipt of one that is not sent; one that cannot be written is no other customer's fault."""
     customer_id = draft.customer_id
@@ -155,8 +167,12 @@ def _written(
         return _not_sent(draft, *refused[customer_id])
     if not address:
         return _not_sent(draft, "failed", NO_ADDRESS)
+    promo_code = codes[draft.message_id]
+    if promo_code is None:
+        return _not_sent(draft, "failed", NO_CODE)
+    extra = {**draft.extra, "promo_code": promo_code} if promo_code else draft.extra
     try:
-        return letters.write(draft.message_id, customer_id, address, attributes, draft.extra)
+        return letters.write(draft.message_id, customer_id, address, attributes, extra)
     except FAULTS:
         raise
     except Exception as error:

@@ -25,10 +25,13 @@ from rapport.access.scope import Scope
 from rapport.delivery.ids import message_id_sql
 from rapport.delivery.models import DUE as DUE_AT
 from rapport.delivery.models import IS_OPEN, Source, State
+from rapport.redemptions import allocation
 from rapport.stores.workers.listening import Topic, publish
 
 Records = Session | Connection
 REASON_LENGTH = 300
+# The final states of what has not left.
+UNSENT = [State.FAILED, State.SUPPRESSED, State.SKIPPED, State.NO_ADDRESS]
 
 # Entries are rows of `entry`: members of Entry, with a message id and the state in which the message comes in.
 INSERT = f"""
@@ -337,7 +340,11 @@ def settle(scope: Scope, records: Records, settled: Sequence[Settled]) -> int:
         }
         for ended in settled
     ]
-    return _changed(records.execute(SETTLE, {"tenant_id": scope.tenant_id, "settled": _json(rows)}))
+    changed = _changed(records.execute(SETTLE, {"tenant_id": scope.tenant_id, "settled": _json(rows)}))
+    unsent = [ended.claim.id for ended in settled if ended.claim.promo_code and ended.state in UNSENT]
+    if unsent:
+        allocation.give_back(scope, records, unsent, UNSENT)
+    return changed
 
 
 def put_off(records: Records, mailing: Mailing, reason: str, until: datetime) -> None:
@@ -348,12 +355,15 @@ def put_off(records: Records, mailing: Mailing, reason: str, until: datetime) ->
 def give_up(records: Records, mailing: Mailing, reason: str) -> None:
     """Let everything fail that is not settled; whoever has claimed some of it cannot settle it any more."""
     records.execute(GIVE_UP, {**asdict(mailing), "reason": reason[:REASON_LENGTH]})
+    allocation.give_back_of_mailing(records, asdict(mailing), UNSENT)
 
 
 def give_up_late(records: Records, mailing: Mailing, batch: int, due_before: datetime, size: int, reason: str) -> int:
     """Let up to size messages fail that wait and were due before an instant, as a batch of their own; how many."""
     parameters = {"batch": batch, "due_before": due_before, "size": size, "reason": reason[:REASON_LENGTH]}
-    return _changed(records.execute(GIVE_UP_LATE, {**asdict(mailing), **parameters}))
+    given_up = _changed(records.execute(GIVE_UP_LATE, {**asdict(mailing), **parameters}))
+    allocation.give_back_of_mailing(records, asdict(mailing), UNSENT)
+    return given_up
 
 
 def drop_mailing(records: Records, mailing: Mailing) -> None:

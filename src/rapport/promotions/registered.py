@@ -12,15 +12,29 @@ from rapport.promotions.models import RegisteredPromotion
 from rapport.promotions.states import PromotionStatus
 from rapport.stores.parts import Part
 
-# Registered codes, and the promotions that are active; a code that is both is shown once, as it was registered.
+# Registered codes, and the promotions that are active with the promo codes that lead to them: a global one is its code,
+# a unique one its id, in place of which each message gets a code. What is several of these is shown once, as the first.
 CHOICES = f"""
-    SELECT promo_code, name, updated_at FROM registered_promotions WHERE tenant_id = :tenant_id
-    UNION ALL
-    SELECT code, name, updated_at FROM promotions AS promotion
-    WHERE tenant_id = :tenant_id AND status = '{PromotionStatus.ACTIVE}' AND NOT EXISTS (
-        SELECT 1 FROM registered_promotions AS registered
-        WHERE registered.tenant_id = :tenant_id AND registered.promo_key = promotion.code_key
-    )
+    SELECT DISTINCT ON (promo_key) promo_code, name, updated_at FROM (
+        SELECT 1 AS place, promo_key, promo_code, name, updated_at FROM registered_promotions
+        WHERE tenant_id = :tenant_id
+        UNION ALL
+        SELECT 2, code_key, code, name, updated_at FROM promotions
+        WHERE tenant_id = :tenant_id AND status = '{PromotionStatus.ACTIVE}'
+        UNION ALL
+        SELECT 3, coalesce(global_code.code_key, lower(pool.id)), coalesce(global_code.code, pool.id), pool.name,
+            pool.updated_at
+        FROM code_pools AS pool
+        INNER JOIN promotions AS promotion ON promotion.tenant_id = pool.tenant_id AND promotion.id = pool.promotion_id
+        LEFT JOIN LATERAL (
+            SELECT code_key, code FROM pool_codes
+            WHERE pool.kind = 'global' AND pool_codes.tenant_id = pool.tenant_id AND pool_codes.pool_id = pool.id
+                AND redemption_id IS NULL AND message_id IS NULL
+            LIMIT 1
+        ) AS global_code ON true
+        WHERE pool.tenant_id = :tenant_id AND pool.is_active AND promotion.status = '{PromotionStatus.ACTIVE}'
+    ) AS choice
+    ORDER BY promo_key, place
 """  # noqa: S608 - a state of ours
 
 

@@ -28,6 +28,7 @@ from rapport.errors import NotFound
 from rapport.messaging import rendering, templates, versions
 from rapport.messaging.message_writer import MessageWriter
 from rapport.messaging.tracking.tokens import MessageToken, SentFor
+from rapport.redemptions import allocation
 
 GONE = "This message is no longer available."
 # Tokens tell the second in which a message was written.
@@ -76,7 +77,7 @@ def shown(scope: Scope, message: MessageToken, fired_messages: FiredMessages) ->
     values = {OWN_ID: customer_id, **attribute_values(scope, [customer_id], names, day).get(customer_id, {})}
     writer = MessageWriter(scope, channel, template, origin, written_at)
     address = mended(values.get(channel.address_attribute) or "")
-    extra = {"promo_code": row.promo_code, **sent.extra}
+    extra = {"promo_code": allocation.shown(scope, sent.message_id, row.promo_code), **sent.extra}
     return writer.content(sent.message_id, customer_id, address, values, extra)
 
 
