@@ -30,7 +30,6 @@ from rapport.stores.workers.listening import Topic, publish
 
 Records = Session | Connection
 REASON_LENGTH = 300
-# The final states of what has not left.
 UNSENT = [State.FAILED, State.SUPPRESSED, State.SKIPPED, State.NO_ADDRESS]
 
 # Entries are rows of `entry`: members of Entry, with a message id and the state in which the message comes in.
@@ -341,8 +340,7 @@ def settle(scope: Scope, records: Records, settled: Sequence[Settled]) -> int:
         for ended in settled
     ]
     changed = _changed(records.execute(SETTLE, {"tenant_id": scope.tenant_id, "settled": _json(rows)}))
-    unsent = [ended.claim.id for ended in settled if ended.claim.promo_code and ended.state in UNSENT]
-    if unsent:
+    if unsent := [ended.claim.id for ended in settled if ended.claim.promo_code and ended.state in UNSENT]:
         allocation.give_back(scope, records, unsent, UNSENT)
     return changed
 
@@ -361,9 +359,9 @@ def give_up(records: Records, mailing: Mailing, reason: str) -> None:
 def give_up_late(records: Records, mailing: Mailing, batch: int, due_before: datetime, size: int, reason: str) -> int:
     """Let up to size messages fail that wait and were due before an instant, as a batch of their own; how many."""
     parameters = {"batch": batch, "due_before": due_before, "size": size, "reason": reason[:REASON_LENGTH]}
-    given_up = _changed(records.execute(GIVE_UP_LATE, {**asdict(mailing), **parameters}))
+    changed = _changed(records.execute(GIVE_UP_LATE, {**asdict(mailing), **parameters}))
     allocation.give_back_of_mailing(records, asdict(mailing), UNSENT)
-    return given_up
+    return changed
 
 
 def drop_mailing(records: Records, mailing: Mailing) -> None:

@@ -73,27 +73,27 @@ class Wanted:
     promo_code: str
 
 
-def allocate(scope: Scope, records: Records, wanted: Sequence[Wanted]) -> dict[str, str | None]:
+def allocate(scope: Scope, records: Records, drafts: Sequence[Wanted]) -> dict[str, str | None]:
     """What stands for the promo codes in messages, by id: those of unique promo codes are the message's own.
 
     None for a message for which there is no code, since all are taken or the promo code is not in force.
     """
-    names = {name for message in wanted for name in message.promo_code.split(SEPARATOR) if name}
+    names = {name for message in drafts for name in message.promo_code.split(SEPARATOR) if name}
     if not names:
-        return {message.message_id: message.promo_code for message in wanted}
+        return {message.message_id: message.promo_code for message in drafts}
     parameters = {"tenant_id": scope.tenant_id, "names": sorted(names), "unique": PoolKind.UNIQUE}
     pools = sorted(records.execute(POOLS, parameters).scalars())
     if not pools:
-        return {message.message_id: message.promo_code for message in wanted}
-    codes = _allocated(scope, records, [message.message_id for message in wanted])
+        return {message.message_id: message.promo_code for message in drafts}
+    codes = _allocated(scope, records, [message.message_id for message in drafts])
     for pool_id in pools:
         missing = [
             message
-            for message in sorted(wanted, key=lambda message: message.message_id)
+            for message in sorted(drafts, key=lambda message: message.message_id)
             if pool_id in message.promo_code.split(SEPARATOR) and (message.message_id, pool_id) not in codes
         ]
         codes |= _taken(scope, records, pool_id, missing)
-    return {message.message_id: _filled(message, pools, codes) for message in wanted}
+    return {message.message_id: _filled(message, pools, codes) for message in drafts}
 
 
 def _taken(scope: Scope, records: Records, pool_id: str, missing: Sequence[Wanted]) -> dict[tuple[str, str], str]:
