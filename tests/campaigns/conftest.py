@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-for neighbour in ("channels", "realtime"):
+for neighbour in ("channels", "promotions", "realtime"):
     sys.path.append(str(Path(__file__).parents[1] / neighbour))
 
 

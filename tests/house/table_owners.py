@@ -122,6 +122,7 @@ WAREHOUSE = {
         "campaign_outcomes",
         "campaign_products",
         "campaign_recipients",
+        "campaign_rewards",
     ),
     "realtime": ("visitor_events",),
 }

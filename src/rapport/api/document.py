@@ -87,6 +87,7 @@ PARAMETERS = {
     "tenantId": "The id of the promotion tenant",
     "promotionId": "The id of a promotion",
     "promotion_id": "The id of a promotion",
+    "campaignId": "The CampaignID of a conditional campaign",
     "promocodeId": "The id of a promo code",
     "promocode_id": "The id of a promo code",
     "redemptionId": "The id of a redemption",

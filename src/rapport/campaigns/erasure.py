@@ -32,6 +32,7 @@ ACCOUNTS = (
     "campaign_interactions",
     "campaign_products",
     "campaign_clearances",
+    "campaign_rewards",
 )
 ATTEMPTS = 3
 ERASED = "customer_id IN (SELECT customer_id FROM erase_ids)"

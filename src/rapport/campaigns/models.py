@@ -158,6 +158,8 @@ class Occurrence(Base):
     counts: Mapped[dict[str, int]] = mapped_column(JSONB, default=dict)  # units by outcome
     clearance_by: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))  # the deadline of approval
     cleared_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))  # from then on none is accepted
+    # Promotions still have to decide about customers of it (campaigns.publishing).
+    to_publish: Mapped[bool] = mapped_column(Boolean, default=False, server_default="false")
     processed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     confirmed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))  # that the blast guard had stopped
     # The lists of its outside channels were handed over, if it has any (campaigns.handing_over).

@@ -119,6 +119,7 @@ class PlannedRules(RecordShape):
     own_runs: Literal["duration", "period"] | None = None
     min_share: float = 0.05
     keeps_groups: bool = False
+    publishes_promotions: bool = False
 
 
 class PlannedCost(RecordShape):

@@ -229,9 +229,7 @@ class Rules(Strict):
 
     exclude_target_group_ids: list[Id] = Field([], max_length=50, description="Always-exclude groups")
     include_all: bool = Field(False, description="Include customers who are in another running campaign")
-    frequency_cap: FrequencyCap | None = Field(
-        None, description="Excludes customers who have got this number of messages; null: nobody"
-    )
+    frequency_cap: FrequencyCap | None = Field(None, description="Excludes who has got so many messages; null: nobody")
     any_hour: bool = Field(False, description="Send messages in the tenant's quiet hours, too")
 
 
@@ -243,6 +241,7 @@ class SeriesRules(Rules):
         description="How long a run excludes its customers from later runs of the same series: its duration, or only "
         "until the next planned run (period). Default: period if runs are at least a week apart, otherwise duration",
     )
+    publishes_promotions: bool = Field(False, description="Approve whom promotions reward; needs conditional")
 
 
 class PlainGoal(Strict):
@@ -324,6 +323,8 @@ class SeriesBody(Strict):
             raise ValueError("keeps_groups needs the split fixed: thompson moves customers to the better group")
         if self.conditional and any(channel.ab_test for group in self.groups for channel in group.channels):
             raise ValueError("conditional must be false if a group has an ab_test")
+        if self.rules.publishes_promotions and not self.conditional:
+            raise ValueError("rules.publishes_promotions needs conditional: customers are approved one by one")
         return self
 
 

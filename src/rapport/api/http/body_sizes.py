@@ -52,7 +52,9 @@ MANAGED_BULK = re.compile(
 )
 # Thousands of customers with the values of their sessions.
 VALIDATION = re.compile(
-    r"/v1/(promotions/([^/]+/validateCustomers|validatePromoCode)|promocodes/[^/]+/validateCustomers)", re.IGNORECASE
+    r"/v1/(promotions/([^/]+/validateCustomers|validatePromoCode|publisher/campaigns/[^/]+/(customers|rewards))"
+    r"|promocodes/[^/]+/validateCustomers)",
+    re.IGNORECASE,
 )
 # Files of a million codes.
 CODES = re.compile(r"/manage/v1/promocodes/[^/]+/file", re.IGNORECASE)

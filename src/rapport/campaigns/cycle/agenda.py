@@ -13,6 +13,7 @@ from rapport.access.scope import Scope, scope_from
 from rapport.access.tenant_settings import tenant_settings
 from rapport.campaigns.delivery import due_units, handing_over
 from rapport.campaigns.models import Cycle, Occurrence, OccurrenceChannel
+from rapport.campaigns.publishing import publisher
 from rapport.campaigns.runs import clearance_deadline
 from rapport.campaigns.settings import CampaignSettings
 from rapport.campaigns.states import CycleState
@@ -87,6 +88,7 @@ def _statement(since: date) -> Any:
         unsent.correlate(Tenant).scalar_subquery().label("send_time"),
         next_round.correlate(Tenant).scalar_subquery().label("next_round_at"),
         handing_over.to_hand_over(Tenant.id).correlate(Tenant).exists().label("to_hand_over"),
+        publisher.to_publish(Tenant.id).correlate(Tenant).exists().label("to_publish"),
     ).order_by(Tenant.id)
 
 
@@ -97,13 +99,13 @@ def _agenda(stores: Stores, row: Any) -> Agenda:
     ready = ready_at(scope, data_date)
     patience = timedelta(minutes=tenant_settings(scope, CampaignSettings).late_minutes)
     send_at = scope.instant(row.send_time) if row.send_time else None
-    hand_over_at = AT_ONCE if row.to_hand_over else None
+    at_once = AT_ONCE if row.to_hand_over or row.to_publish else None
     late = [at for at in (send_at, row.clearance_by, row.next_round_at) if at]
     if row.last_data_date is not None and not state:
         late.append(ready)
     times = {
         CYCLE: _cycle_at(scope, data_date, state, ready),
-        SENDS: min((at for at in (send_at, row.next_round_at, row.clearance_by, hand_over_at) if at), default=None),
+        SENDS: min((at for at in (send_at, row.next_round_at, row.clearance_by, at_once) if at), default=None),
         ALARM: min(late) + patience if late else None,
     }
     due = {act: at for act, at in times.items() if at is not None}

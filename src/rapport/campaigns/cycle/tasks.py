@@ -18,6 +18,7 @@ from rapport.campaigns.delivery.round_tasks import send_round
 from rapport.campaigns.delivery.send_tasks import begin_unit, finish_unit, given_up, send_unit, unit_at
 from rapport.campaigns.faults import ATTEMPTS, FAULTS, PAUSE_SECONDS, sentence
 from rapport.campaigns.models import OccurrenceChannel
+from rapport.campaigns.publishing import publisher
 from rapport.campaigns.runs import clearance_deadline, processing
 from rapport.campaigns.states import Portion, RunState
 from rapport.errors import Away, RapportError
@@ -59,6 +60,18 @@ def hand_over(tenant_id: int, campaign_id: int) -> None:
     _tell(tenant_id, campaign_id)
 
 
+@work.step("campaigns.publish_batch", ATTEMPTS)
+def _publish_batch(tenant_id: int, campaign_id: int) -> bool:
+    return publisher.publish_batch(current_scope(tenant_id), campaign_id)
+
+
+@work.workflow("campaigns.publish")
+def publish(tenant_id: int, campaign_id: int) -> None:
+    """Have promotions decide about the customers of a campaign, a batch at a time."""
+    while _publish_batch(tenant_id, campaign_id):
+        pass
+
+
 def _due(scope: Scope) -> list[list[int]]:
     """Units that are due by the clock, as arguments of send_unit; waits for approval that are over are ended."""
     for campaign_id in clearance_deadline.due_clearances(scope):
@@ -95,7 +108,11 @@ def _works_due(scope: Scope) -> dict[str, work.Work]:
         f"hand over:{tenant_id}:{campaign_id}": (hand_over, tenant_id, campaign_id)
         for campaign_id in handing_over.waiting(scope)
     }
-    return handovers | _sends(units)
+    publications: dict[str, work.Work] = {
+        f"publish:{tenant_id}:{campaign_id}": (publish, tenant_id, campaign_id)
+        for campaign_id in publisher.waiting(scope)
+    }
+    return handovers | publications | _sends(units)
 
 
 def _queue(works: dict[str, work.Work]) -> list[str]:

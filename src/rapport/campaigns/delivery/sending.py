@@ -21,6 +21,7 @@ from rapport.campaigns.faults import sentence
 from rapport.campaigns.leases import HeldLease, lease
 from rapport.campaigns.models import Occurrence, OccurrenceChannel
 from rapport.campaigns.occurrences import locked, move
+from rapport.campaigns.publishing import rewards
 from rapport.campaigns.runs import queries
 from rapport.campaigns.runs.staging import stage_name
 from rapport.campaigns.settings import CampaignSettings
@@ -338,9 +339,11 @@ def _written(scope: Scope, unit: Unit, channel: Channel, claims: Sequence[Claim]
     """The messages of claims, or why there is none, by message id."""
     began = time.monotonic()
     products = _products(scope, unit, [claim.customer_id for claim in claims])
+    in_tags = rewards.in_tags(scope, unit.campaign, [claim.customer_id for claim in claims])
     drafts: dict[int, list[Draft]] = defaultdict(list)
     for claim in claims:
-        extra = {"promo_code": claim.promo_code, "products": products[claim.customer_id]}
+        customer_id = claim.customer_id
+        extra = {"promo_code": claim.promo_code, "products": products[customer_id], **in_tags[customer_id]}
         drafts[claim.template_id].append(Draft(claim.message_id, claim.customer_id, extra))
     origin = Origin(
         channel_id=channel.id,

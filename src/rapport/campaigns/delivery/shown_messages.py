@@ -15,6 +15,7 @@ from sqlalchemy import select
 from rapport.access.scope import Scope
 from rapport.campaigns.measurement.received import received
 from rapport.campaigns.models import Occurrence, OccurrenceChannel
+from rapport.campaigns.publishing import rewards
 from rapport.campaigns.runs import queries
 from rapport.channels import service as channels
 from rapport.channels.addresses import mended
@@ -120,4 +121,5 @@ def _of_run(scope: Scope, campaign: Occurrence, message: MessageToken) -> SentMe
         rows = scope.warehouse.rows(queries.PRODUCTS, customers=[customer_id], **place)
         products = [str(name) for _, name in rows]
     identity = message_id(scope.tenant_id, Source.RUN, campaign.id, channel_id, customer_id)
-    return SentMessage(identity, recipient.group, {"products": products})
+    in_tags = rewards.in_tags(scope, campaign, [customer_id])[customer_id]
+    return SentMessage(identity, recipient.group, {"products": products, **in_tags})

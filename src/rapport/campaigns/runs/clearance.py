@@ -5,7 +5,8 @@ What becomes of them at the deadline is decided in `clearing`; silence means no.
 
 # ruff: noqa: S608 - statements are put together of constants
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,7 +21,7 @@ from rapport.campaigns.occurrences import locked, occurrence
 from rapport.campaigns.settings import CampaignSettings
 from rapport.campaigns.states import RunState
 from rapport.conditions.outcomes import Outcome
-from rapport.errors import Conflict, Invalid
+from rapport.errors import Conflict, Invalid, RapportError
 from rapport.notifications import service as notifications
 from rapport.stores.clock import wall_time
 from rapport.stores.records import next_id
@@ -107,7 +108,9 @@ def ask_clearance(scope: Scope, session: Session, campaign_id: int) -> None:
     for row in rows:
         if scope.instant(row.scheduled_time) < deadline + lead:
             row.scheduled_time = wall_time(deadline + lead, scope.time_zone)
-    locked(scope, session, campaign_id).clearance_by = deadline
+    campaign = locked(scope, session, campaign_id)
+    campaign.clearance_by = deadline
+    campaign.to_publish = campaign.plan.rules.publishes_promotions
     payload = {
         "CampaignID": campaign_id,
         "ClearanceRequiredBy": f"{wall_time(deadline, scope.time_zone):%Y-%m-%d %H:%M:%S}",
@@ -132,21 +135,46 @@ def report(
     """
     if len(statuses) > MAX_REPORTED:
         raise Invalid(f"PromosUpdated must not have more than {MAX_REPORTED} customers.")
-    with scope.records() as session:
-        call = next_id(session, scope.tenant_id, CALLS)
+    with accepting(scope, campaign_id) as (campaign, first):
+        keep(scope, campaign, first, statuses, reported and reported.replace(tzinfo=UTC))
+
+
+@contextmanager
+def accepting(
+    scope: Scope, campaign_id: int, refusal: type[RapportError] = Invalid
+) -> Iterator[tuple[Occurrence, int]]:
+    """A campaign that waits for the length of the block, and the number of the first of up to MAX_REPORTED reports.
+
+    Raises Invalid when there is none, and the refusal when nothing can be reported of it.
+    """
+    first = first_number(scope)
     with scope.records() as session:
         campaign = session.get(Occurrence, (scope.tenant_id, campaign_id), with_for_update={"read": True})
         if campaign is None:
             raise Invalid(f"CampaignID {campaign_id} is not a campaign.")
         if objection := _objection(scope, campaign):
-            raise Invalid(objection)
-        at = scope.clock.now()
-        stated_time = reported and reported.replace(tzinfo=UTC)
-        common = (campaign.execution_date, campaign_id, at, stated_time)
-        first = call * MAX_REPORTED
-        rows = [(*common, customer_id, int(status), first + n) for n, (customer_id, status) in enumerate(statuses)]
-        names = ("execution_date", "campaign_id", "reported_at", "stated_time", "customer_id", "status", "seq")
-        scope.warehouse.insert("campaign_clearances", names, rows)
+            raise refusal(objection)
+        yield campaign, first
+
+
+def first_number(scope: Scope) -> int:
+    """The number of the first of up to MAX_REPORTED reports: higher than those of all before."""
+    with scope.records() as session:
+        return next_id(session, scope.tenant_id, CALLS) * MAX_REPORTED
+
+
+def keep(
+    scope: Scope,
+    campaign: Occurrence,
+    first: int,
+    statuses: Sequence[tuple[str, bool]],
+    stated_time: datetime | None = None,
+) -> None:
+    """Write whether customers of a campaign that is held are approved; first is the number of the first report."""
+    common = (campaign.execution_date, campaign.id, scope.clock.now(), stated_time)
+    rows = [(*common, customer_id, int(status), first + n) for n, (customer_id, status) in enumerate(statuses)]
+    names = ("execution_date", "campaign_id", "reported_at", "stated_time", "customer_id", "status", "seq")
+    scope.warehouse.insert("campaign_clearances", names, rows)
 
 
 def _objection(scope: Scope, campaign: Occurrence) -> str:

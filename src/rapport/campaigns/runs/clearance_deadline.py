@@ -18,6 +18,7 @@ from rapport.campaigns.delivery.completion import counts_of
 from rapport.campaigns.leases import lease
 from rapport.campaigns.models import Occurrence, OccurrenceChannel
 from rapport.campaigns.occurrences import channel_rows, locked, occurrence
+from rapport.campaigns.publishing import publisher
 from rapport.campaigns.runs import queries
 from rapport.campaigns.runs.clearance import LEFT_OUT, NOT_CLEARED, REFUSED, VERDICTS
 from rapport.campaigns.states import RunState
@@ -78,6 +79,8 @@ def due_clearances(scope: Scope, since: datetime | None = None) -> list[int]:
 def clear(scope: Scope, campaign_id: int) -> None:
     """End the wait of a campaign whose deadline has come. Any number of callers at once is as good as one."""
     with lease(scope, f"clear/{campaign_id}"):
+        if _is_due(scope, campaign_id):
+            publisher.publish(scope, campaign_id)
         if not _end_reports(scope, campaign_id):
             return
         campaign = occurrence(scope, campaign_id)
@@ -95,6 +98,11 @@ def none_decided(scope: Scope) -> Iterator[None]:
         for campaign_id in campaign_ids:
             leases.enter_context(lease(scope, f"clear/{campaign_id}"))
         yield
+
+
+def _is_due(scope: Scope, campaign_id: int) -> bool:
+    by = occurrence(scope, campaign_id).clearance_by
+    return by is not None and by <= scope.clock.now()
 
 
 def _end_reports(scope: Scope, campaign_id: int) -> bool:

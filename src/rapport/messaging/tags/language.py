@@ -4,6 +4,7 @@
     [%PRODUCTS:2%]                        the second recommended product
     [%EVENT:NAME%]  [%EVENT.NAME%]        a parameter of the event that a triggered campaign answers
     [%EVENT:EVENT_NAME:NAME%]             the same, of this event only
+    [%REWARD:NAME%] [%REWARD:NAME:default%]  what the customer is given, by the key of the reward type
     [%TRANS:NAME%]                        a value that came with a transactional message
     [%CURRENT_DATE:dd/MM/yyyy%]           the day or the time at which the message is written (see dates)
     [%UPPER:NAME%]                        a value in another form; prefixes can be combined with each other
@@ -36,7 +37,7 @@ ALIASES = {"UNSUB": "UNSUBSCRIBE_URL"}
 # Links hold signed texts, which another form would break.
 LINKS = frozenset({"UNSUBSCRIBE_URL", "VIEW_IN_BROWSER", "PREFERENCE_CENTER"})
 PRODUCTS = "PRODUCTS"
-EVENT, TRANSACTIONAL = "EVENT:", "TRANS:"
+EVENT, TRANSACTIONAL, REWARD = "EVENT:", "TRANS:", "REWARD:"
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 EVENT_NAME = re.compile(r"EVENT[.]([A-Za-z_][A-Za-z0-9_]*)", re.IGNORECASE)
 PREFIX = re.compile(r"\s*(TITLE_CASE|LOWER|UPPER)\s*:", re.IGNORECASE)
@@ -159,6 +160,9 @@ def _insertion(body: str) -> Insertion | None:
     name = head.strip().upper()
     if colon and f"{name}:" in (EVENT, TRANSACTIONAL):
         return _of_path(name, rest, tuple(forms))
+    if colon and f"{name}:" == REWARD:
+        key, _, default = rest.partition(":")
+        return Insertion(Field(f"{REWARD}{key.strip().upper()}", tuple(forms)), default) if key.strip() else None
     if name in DATE_TAGS:
         return Insertion(_date_field(name, rest.strip(), tuple(forms)))
     if name == PRODUCTS and (place := PLACE_OF_PRODUCT.fullmatch(rest)):
