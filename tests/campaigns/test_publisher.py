@@ -29,6 +29,8 @@ from rapport.campaigns.occurrences import plan_next_run
 from rapport.campaigns.publishing import publisher
 from rapport.campaigns.runs import by_hand, processing
 from rapport.messaging import templates
+from rapport.redemptions import pools
+from rapport.redemptions.definitions import ChangePool, CreatePool
 
 DEADLINE, SEND = datetime(2026, 3, 10, 10, 30, tzinfo=UTC), datetime(2026, 3, 10, 11, tzinfo=UTC)
 ALL = {"include_all": True}
@@ -230,6 +232,24 @@ def test_every_code_decides_and_what_several_grant_adds_up(tenant: Scope, api: h
     # Codes of no promotion, and no code at all, keep nobody out; a promotion that is not active does.
     others = publisher.granted_by(tenant, {high: "BACKOFFICE", low: "", none: "GONE"})
     assert {who: one and one.values for who, one in others.items()} == {high: {}, low: {}, none: None}
+
+
+def test_promo_codes_decide_as_the_promotion_to_which_they_lead(tenant: Scope, api: httpx.Client) -> None:
+    """Campaigns name a unique promo code by its id; a global one, and a promotion's own, is a code."""
+    unique = {"id": "Each-Own", "name": "Each their own", "type": "unique", "promotionId": "SPRING"}
+    shared = {"id": "one", "name": "One for all", "type": "global", "promotionId": "SPRING", "code": "TAKE-IT"}
+    for definition in (unique, shared):
+        pools.create_pool(tenant, CreatePool.model_validate(definition))
+    high, low, none = "C030", "C010", "C000"
+    for name in ("Each-Own", "take-it"):
+        granted = publisher.granted_by(tenant, dict.fromkeys((high, low, none), name))
+        assert {who: kept and kept.values for who, kept in granted.items()} == {
+            high: {"FREESPINS": "20"},
+            low: {"BONUS": "5.06"},
+            none: None,
+        }
+    pools.change_pool(tenant, "Each-Own", ChangePool.model_validate({"isActive": False}))
+    assert publisher.granted_by(tenant, {high: "Each-Own"}) == {high: None}
 
 
 def test_codes_are_the_same_for_marketers_and_campaigns(tenant: Scope, api: httpx.Client) -> None:

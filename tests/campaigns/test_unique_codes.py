@@ -30,6 +30,7 @@ from rapport.access.scope import Scope, scope_of
 from rapport.campaigns.cycle import tasks
 from rapport.campaigns.occurrences import plan_next_run
 from rapport.campaigns.runs import processing
+from rapport.persons import service as persons
 from rapport.promotions import editing, tenants
 from rapport.promotions.changing import commands_of
 from rapport.promotions.registered import choices
@@ -146,6 +147,13 @@ def test_each_recipient_gets_a_code_and_what_was_not_sent_returns(tenant: Scope,
         redeeming.redeem(tenant, redeeming.Request("other", code, other))
     assert person is not None
     assert redeeming.redeem(tenant, redeeming.Request("own", code, person))[0].promotion_id == "spring"
+    erased_code, erased = next((code, who) for code, who in of_persons.items() if who and who != person)
+    held = persons.export(tenant, erased).others["redemptions"]["promo_codes"]
+    assert [row["code"] for row in held] == [erased_code]
+    persons.erase(tenant, erased)
+    assert erased not in allocated(tenant, "letters").values()
+    with pytest.raises(CodeOfAnother):
+        redeeming.redeem(tenant, redeeming.Request("erased", erased_code, other))
 
 
 def test_nobody_gets_a_message_without_a_code(tenant: Scope, box: Mailbox) -> None:

@@ -294,6 +294,8 @@ ELSEWHERE = (
     "in_app_messages",
     "inbox_messages",
     "push_messages",
+    "redemptions",
+    "promo_codes",
 )
 
 

@@ -46,6 +46,10 @@ FIND = text("""
     INNER JOIN code_pools AS pool ON pool.tenant_id = promo_code.tenant_id AND pool.id = promo_code.pool_id
     WHERE promo_code.tenant_id = :tenant_id AND promo_code.code_key = :code_key
 """)
+FIND_UNIQUE = text("""
+    SELECT id AS code, promotion_id, is_active, starts_at, expires_at FROM code_pools
+    WHERE tenant_id = :tenant_id AND id = :name AND kind = :unique
+""")
 STATUS = text("SELECT status, version FROM promotions WHERE tenant_id = :tenant_id AND id = :promotion_id")
 
 
@@ -136,6 +140,20 @@ def target_of(scope: Scope, request: Request) -> Target:
     if row.person is not None and row.person != request.customer_id.lower():
         raise CodeOfAnother(f"The code {row.code!r} is another customer's.")
     return Target(row.code, row.promotion_id, row.pool_id, row.kind == PoolKind.UNIQUE, row.person)
+
+
+def promotion_of_choice(scope: Scope, name: str) -> str:
+    """The id of the promotion that a promo code leads to now as campaigns name it: a unique one by its id, not a code.
+
+    Raises NotFound, CodeNotValid.
+    """
+    parameters = {"tenant_id": scope.tenant_id, "name": name, "code_key": code_key(name), "unique": PoolKind.UNIQUE}
+    with scope.reads() as session:
+        row = session.execute(FIND_UNIQUE, parameters).one_or_none() or session.execute(FIND, parameters).one_or_none()
+    if row is None:
+        return promotion_of_code(scope, name).id
+    _require_in_force(row, scope.clock.now())
+    return str(row.promotion_id)
 
 
 def _require_in_force(row: Row[Any], now: datetime) -> None:

@@ -27,6 +27,7 @@ from rapport.campaigns.states import RunState
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.promotions import validating
 from rapport.promotions.deciding import Context, Decision
+from rapport.redemptions import redeeming
 
 log = structlog.get_logger("rapport.campaigns")
 BATCH = validating.MOST_CONTEXTS
@@ -180,7 +181,7 @@ def granted_by(scope: Scope, codes: Mapping[str, str]) -> dict[str, CustomerRewa
     """
     customers_of = defaultdict[str, list[str]](list)
     for customer_id, joined in codes.items():
-        for code in dict.fromkeys(code.lower() for code in joined.split(",") if code):
+        for code in {code.lower(): code for code in reversed(joined.split(",")) if code}.values():
             customers_of[code].append(customer_id)
     asked, granted = set[str](), defaultdict[str, list[tuple[Grant, Decision]]](list)
     for code, customer_ids in customers_of.items():
@@ -203,7 +204,8 @@ def _decided(scope: Scope, code: str, customer_ids: Sequence[str]) -> list[tuple
     """What the promotion of a code decides about customers, in order; None for a code of no promotion."""
     contexts = [Context(customer_id) for customer_id in customer_ids]
     try:
-        validator, decisions = validating.validate_code(scope, code, contexts)
+        promotion_id = redeeming.promotion_of_choice(scope, code)
+        validator, decisions = validating.validate_customers(scope, promotion_id, contexts)
     except NotFound:
         return None
     except Conflict as reason:  # not active: it grants nothing
