@@ -182,7 +182,7 @@ INTERFACES: dict[str, frozenset[str]] = {
         }
     ),
     "promotions": frozenset({"deciding", "definitions", "editing", "rewards", "states", "tenants", "validating"}),
-    "redemptions": frozenset({"allocation", "personal"}),
+    "redemptions": frozenset({"allocation", "personal", "redeeming"}),
     "realtime": frozenset(
         {
             "events.credentials",
