@@ -58,12 +58,15 @@ def roll_back(scope: Scope, id: str) -> Redemption:
 
 def expire_due(scope: Scope, promotion_id: str, order_id: str | None) -> int:
     """End the reservations of a promotion, and of an order, whose time is over; how many they were."""
+    concerned = Redemption.promotion_id == promotion_id
+    if order_id is not None:
+        concerned = or_(concerned, Redemption.order_id == order_id)
     with scope.reads() as session:
         due = session.scalars(
             select(Redemption)
             .where(
                 Redemption.tenant_id == scope.tenant_id,
-                or_(Redemption.promotion_id == promotion_id, Redemption.order_id == order_id),
+                concerned,
                 Redemption.state == RedemptionState.RESERVED,
                 Redemption.reserved_until <= scope.clock.now(),
             )
