@@ -43,13 +43,14 @@ class SportsRecord(Base):
     updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
     __table_args__ = (
+        # A parent's key comes first, so that no record is looked for by its tenant and brand in here.
         Index(
             "ix_sports_records_parent",
-            "tenant_id",
-            "brand_group_id",
-            "parent_kind",
-            "parent_event_key",
             "parent_key",
+            "parent_event_key",
+            "parent_kind",
+            "brand_group_id",
+            "tenant_id",
         ),
     )
 
