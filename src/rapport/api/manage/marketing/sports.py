@@ -10,7 +10,7 @@ from rapport.access.keys import Principal
 from rapport.api.http.auth import admin
 from rapport.api.http.managed import JsonRoute
 from rapport.api.sections import SectionRouter
-from rapport.errors import Invalid
+from rapport.errors import Invalid, NotFound
 from rapport.messaging.topics import brand_groups
 from rapport.sports import reading
 from rapport.sports import tree as trees
@@ -121,7 +121,10 @@ def _price(price: SportsPrice) -> SportsPriceOut:
 
 def brand_of(principal: Principal, brand: str) -> str:
     """The id of a brand group of the tenant. Raises NotFound."""
-    return brand_groups.brand_group(principal.scope, brand).id
+    try:
+        return brand_groups.brand_group(principal.scope, brand).id
+    except NotFound as error:
+        raise NotFound("brand is not the id of a brand group of the tenant.") from error
 
 
 @router.get("/records", summary="List records of the sports inventory")
