@@ -245,13 +245,12 @@ def test_management_shows_installs_and_errors(
     assert len(api.get(f"{home}/push-errors").json()) == 3
     for call in ("installs", "installs/shown-1", "push-errors"):
         assert api.get(f"/manage/v1/apps/999/{call}").status_code == 404
-    theirs = {app["id"] for app in neighbour_api.get("/manage/v1/apps").json()}
-    for app_id in theirs:
-        assert neighbour_api.get(f"/manage/v1/apps/{app_id}/installs", params={"customer_id": "Shown-2"}).json() == []
-        assert neighbour_api.get(f"/manage/v1/apps/{app_id}/installs/shown-2").status_code == 404
-        assert neighbour_api.delete(f"/manage/v1/apps/{app_id}/installs/shown-2").status_code == 404
-        assert neighbour_api.get(f"/manage/v1/apps/{app_id}/push-errors").json() == []
-    assert theirs
+    theirs = neighbour_api.post("/manage/v1/apps", json={"name": f"Other {uuid.uuid4()}"}).json()["id"]
+    other = f"/manage/v1/apps/{theirs}"
+    assert neighbour_api.get(f"{other}/installs", params={"customer_id": "Shown-2"}).json() == []
+    assert neighbour_api.get(f"{other}/installs/shown-2").status_code == 404
+    assert neighbour_api.delete(f"{other}/installs/shown-2").status_code == 404
+    assert neighbour_api.get(f"{other}/push-errors").json() == []
     assert api.delete(f"{home}/installs/shown-1").status_code == 204
     assert api.delete(f"{home}/installs/shown-1").status_code == 404
     assert app.install("shown-1") is None
