@@ -6,7 +6,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import Case
 
-EXAMPLES = 4
+EXAMPLES = 3
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -30,19 +30,19 @@ def check(scope: Scope, world: World, data: Any) -> None:
     assert sentence(condition)
 
 
-@settings(quick, max_examples=150)
+@settings(quick, max_examples=100)
 @given(data=attribute())
 def test_attributes(scope: Scope, world: World, data: Any) -> None:
     check(scope, world, data)
 
 
-@settings(quick, max_examples=150)
+@settings(quick, max_examples=100)
 @given(data=history())
 def test_histories(scope: Scope, world: World, data: Any) -> None:
     check(scope, world, data)
 
 
-@settings(quick, max_examples=150)
+@settings(quick, max_examples=100)
 @given(data=trees)
 def test_trees(scope: Scope, world: World, data: Any) -> None:
     check(scope, world, data)

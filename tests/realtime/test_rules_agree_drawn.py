@@ -1,6 +1,6 @@
 """A run's SQL and the predicates for one person come to the same outcome and reason, whatever hypothesis draws of both.
 
-Three examples of many customers each, the same ones every time; RAPPORT_EXAMPLES draws so many others.
+Two examples of many customers each, the same ones every time; RAPPORT_EXAMPLES draws so many others.
 """
 
 import os
@@ -20,7 +20,7 @@ EXAMPLES = int(os.environ.get("RAPPORT_EXAMPLES", "0"))
 CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
 # An example takes seconds on the engines: what fails is told as it was drawn.
 AS_DRAWN = settings(
-    max_examples=EXAMPLES or 3,
+    max_examples=EXAMPLES or 2,
     derandomize=not EXAMPLES,
     deadline=None,
     database=None,

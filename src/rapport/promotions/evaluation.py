@@ -37,31 +37,44 @@ PASSES = -1  # in the place of a failing branch
 
 @dataclass(frozen=True)
 class CompiledTree:
-    """A tree with the condition and the predicate of each branch, by its index."""
+    """A tree with the condition of each branch, by its index, and the predicates of those that compare."""
 
     tree: ConditionTree
     conditions: tuple[Condition, ...]
-    predicates: tuple[Predicate, ...]
+    leaves: Mapping[int, Predicate]
 
     def failing(self, facts: Facts) -> int:
         """The branch for which a customer fails, PASSES for none.
 
         It is the first one that is false, followed down: of a false `and` its first false child, a false `or` itself.
         """
+        known: dict[int, bool] = {}
         for root in self.tree.roots:
-            if not self.predicates[root.index](facts):
-                return self._deepest(root, facts)
+            if not self._holds(root.index, facts, known):
+                return self._deepest(root, facts, known)
         return PASSES
-
-    def _deepest(self, branch: Branch, facts: Facts) -> int:
-        if branch.content is not Logic.AND:
-            return branch.index
-        child = next(child for child in branch.children if not self.predicates[child](facts))
-        return self._deepest(self.tree.branches[child], facts)
 
     def results(self, facts: Facts) -> list[bool]:
         """Whether each branch is true of a customer."""
-        return [predicate(facts) for predicate in self.predicates]
+        known: dict[int, bool] = {}
+        return [self._holds(branch.index, facts, known) for branch in self.tree.branches]
+
+    def _deepest(self, branch: Branch, facts: Facts, known: dict[int, bool]) -> int:
+        if branch.content is not Logic.AND:
+            return branch.index
+        child = next(child for child in branch.children if not self._holds(child, facts, known))
+        return self._deepest(self.tree.branches[child], facts, known)
+
+    def _holds(self, index: int, facts: Facts, known: dict[int, bool]) -> bool:
+        # Every branch above asks again: without what is known, a deep tree takes the square of its depth.
+        if index not in known:
+            branch = self.tree.branches[index]
+            if isinstance(branch.content, Leaf):
+                known[index] = self.leaves[index](facts)
+            else:
+                of_children = (self._holds(child, facts, known) for child in branch.children)
+                known[index] = all(of_children) if branch.content is Logic.AND else any(of_children)
+        return known[index]
 
 
 def with_given(schema: Schema, properties: Properties) -> Schema:
@@ -87,7 +100,8 @@ def given_definitions(properties: Properties) -> dict[str, PropertyDefinition]:
 def compiled(tree: ConditionTree, properties: Properties, whole: Schema) -> CompiledTree:
     """A tree that can be evaluated; whole is a schema with_given properties. Raises Invalid that names the branch."""
     conditions = conditions_of(tree, properties)
-    return CompiledTree(tree, conditions, tuple(to_predicate(condition, whole) for condition in conditions))
+    leaves = {branch.index: to_predicate(conditions[branch.index], whole) for branch, _ in tree.leaves()}
+    return CompiledTree(tree, conditions, leaves)
 
 
 def given_values(
