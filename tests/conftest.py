@@ -31,13 +31,17 @@ LONGEST = {
     "operations",
     "outages",
     "test_callbacks",
+    "test_erasure",
     "test_getting_started",
     "test_import_killed",
     "test_intake_killed",
     "test_mail_through_faults",
+    "test_pii",
     "test_rules_agree",
     "test_rules_agree_drawn",
     "test_simulator",
+    "test_stored_messages_killed",
+    "test_validation",
 }
 
 warnings.simplefilter("ignore")
