@@ -32,6 +32,27 @@ def validate_customers(scope: Scope, id: str, contexts: Sequence[Context]) -> tu
     return _validated(scope, validators(scope.stores).of(scope, id), contexts)
 
 
+def validate_each(scope: Scope, id: str, contexts: Sequence[Context]) -> list[Decision | Invalid]:
+    """The same of a few contexts that have nothing to do with each other: a wrong one is answered with its error.
+
+    Raises NotFound, Conflict.
+    """
+    validator = validators(scope.stores).of(scope, id)
+    checked = [_checked_alone(context, validator) for context in contexts]
+    fitting = [context.customer_id for context in checked if isinstance(context, Context)]
+    customers = facts_of(scope, validator, fitting)
+    return [_one(validator, context, customers) if isinstance(context, Context) else context for context in checked]
+
+
+def _checked_alone(context: Context, validator: Validator) -> Context | Invalid:
+    try:
+        return replace(
+            context, session=checked_values(context.session, validator.properties.session, "sessionProperties")
+        )
+    except Invalid as error:
+        return error
+
+
 def validate_code(scope: Scope, code: str, contexts: Sequence[Context]) -> tuple[Validator, list[Decision]]:
     """The same for the promotion of a code. Raises NotFound, Conflict, Invalid."""
     return validate_customers(scope, promotion_of_code(scope, code).id, contexts)

@@ -1,16 +1,17 @@
 """Counters of budgets: what is taken of each by a redemption, and given back when it does not stay.
 
-For every budget, the counter of a period is the sum over the live redemptions of its days. A redemption adds to it by
-an update that is conditional on the limit, in the transaction that enters it; a constraint of the table holds, too.
-Counters are begun when budgets are set, under a lock that keeps redemptions of the promotion out (see budgets).
-Each transaction takes rows of a customer first, then those of the promotion, both in the order of their keys.
+For every budget, the counter of a period is the sum over the live redemptions of its days. A transaction that enters
+redemptions locks their counters, decides about each redemption in turn, and adds to the counters once, by an update
+that is conditional on the limits; a constraint of the table holds, too. Counters are begun when budgets are set, under
+a lock that keeps redemptions of the promotion out (see budgets). Each transaction locks rows of customers first, then
+those of promotions, both in the order of their keys.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -22,21 +23,32 @@ from rapport.redemptions.refusals import BudgetExceeded, CustomerLimitReached
 from rapport.redemptions.states import Counted, Period
 
 UNLIMITED = Decimal(10**15)
-TAKE = text("""
+# Begins those that there are not, and locks all.
+LOCK = text("""
     INSERT INTO budget_counters AS counter
         (tenant_id, promotion_id, counted, counted_of, period, starts_on, person, used, most)
-    SELECT :tenant_id, :promotion_id, taken.counted, taken.counted_of, taken.period, taken.starts_on, :person,
-        taken.amount, taken.most
+    SELECT :tenant_id, wanted.promotion_id, wanted.counted, wanted.counted_of, wanted.period, wanted.starts_on,
+        wanted.person, 0, wanted.most
     FROM unnest(
-        CAST(:counted AS text[]), CAST(:counted_of AS text[]), CAST(:period AS text[]), CAST(:starts_on AS date[]),
-        CAST(:amount AS numeric[]), CAST(:most AS numeric[])
-    ) WITH ORDINALITY AS taken (counted, counted_of, period, starts_on, amount, most, place)
-    WHERE taken.amount <= taken.most
-    ORDER BY taken.place
+        CAST(:promotion_id AS text[]), CAST(:counted AS text[]), CAST(:counted_of AS text[]), CAST(:period AS text[]),
+        CAST(:starts_on AS date[]), CAST(:person AS text[]), CAST(:most AS numeric[])
+    ) WITH ORDINALITY AS wanted (promotion_id, counted, counted_of, period, starts_on, person, most, place)
+    ORDER BY wanted.place
     ON CONFLICT (tenant_id, promotion_id, counted, counted_of, period, starts_on, person) DO UPDATE
-    SET used = counter.used + excluded.used, most = excluded.most
-    WHERE counter.used + excluded.used <= excluded.most
-    RETURNING counted, counted_of, period, used
+    SET most = greatest(counter.used, excluded.most)
+    RETURNING promotion_id, counted, counted_of, period, starts_on, person, used
+""")
+TAKE = text("""
+    UPDATE budget_counters AS counter SET used = counter.used + taken.amount
+    FROM unnest(
+        CAST(:promotion_id AS text[]), CAST(:counted AS text[]), CAST(:counted_of AS text[]), CAST(:period AS text[]),
+        CAST(:starts_on AS date[]), CAST(:person AS text[]), CAST(:amount AS numeric[])
+    ) AS taken (promotion_id, counted, counted_of, period, starts_on, person, amount)
+    WHERE counter.tenant_id = :tenant_id AND counter.promotion_id = taken.promotion_id
+        AND counter.counted = taken.counted AND counter.counted_of = taken.counted_of
+        AND counter.period = taken.period AND counter.starts_on = taken.starts_on AND counter.person = taken.person
+        AND counter.used + taken.amount <= counter.most
+    RETURNING counter.used
 """)
 GIVE_BACK = text("""
     UPDATE budget_counters SET used = used - :amount
@@ -101,14 +113,69 @@ def amounts_of(rewards: Sequence[Reward]) -> dict[str, Decimal]:
     return amounts
 
 
-def take(session: Session, taker: Taker, counters: Sequence[Counter], rewards: Sequence[Reward]) -> None:
-    """Count a redemption. Raises BudgetExceeded, CustomerLimitReached; the transaction is to be rolled back then."""
-    of_customer = [counter for counter in counters if counter.counted is Counted.CUSTOMER]
-    used = _take(session, taker, taker.person, of_customer, dict.fromkeys(of_customer, Decimal(1)))
-    is_first = {period for (_, _, period), count in used.items() if count == 1}
-    granted = amounts_of(rewards)
-    amounts = {counter: _amount(counter.key, is_first, granted) for counter in counters if counter not in of_customer}
-    _take(session, taker, "", [counter for counter, amount in amounts.items() if amount], amounts)
+class Row(NamedTuple):
+    """The key of a stored counter within its tenant."""
+
+    promotion_id: str
+    counted: str
+    counted_of: str
+    period: str
+    starts_on: date
+    person: str
+
+
+def _row(taker: Taker, counter: Counter) -> Row:
+    person = taker.person if counter.counted is Counted.CUSTOMER else ""
+    key = (counter.counted.value, counter.counted_of, counter.period.value)
+    return Row(taker.promotion_id, *key, starts_on(counter.period, taker.day), person)
+
+
+class Ledger:
+    """The counters of redemptions of one tenant, locked by a transaction, and what these take of them."""
+
+    def __init__(self, session: Session, redeemed: Iterable[tuple[Taker, Sequence[Counter]]]) -> None:
+        most: dict[Row, Decimal] = {}
+        self._tenant_id = 0
+        for taker, counters in redeemed:
+            self._tenant_id = taker.tenant_id
+            most |= {_row(taker, counter): counter.most for counter in counters}
+        self._used: dict[Row, Decimal] = {}
+        self._taken: dict[Row, Decimal] = {}
+        if most:
+            rows = sorted(most, key=lambda row: (not row.person, row))
+            parameters = self._columns(rows) | {"most": [most[row] for row in rows]}
+            self._used = {Row(*row[:-1]): row[-1] for row in session.execute(LOCK, parameters)}
+
+    def take(self, taker: Taker, counters: Sequence[Counter], rewards: Sequence[Reward]) -> None:
+        """Count a redemption. Raises BudgetExceeded, CustomerLimitReached; it has taken nothing then."""
+        row_of = {counter: _row(taker, counter) for counter in counters}
+        is_first = {
+            counter.period
+            for counter, row in row_of.items()
+            if counter.counted is Counted.CUSTOMER and self._used[row] == 0
+        }
+        granted = amounts_of(rewards)
+        amounts = {counter: _amount(counter.key, is_first, granted) for counter in counters}
+        for counter in counters:
+            if amounts[counter] and self._used[row_of[counter]] + amounts[counter] > counter.most:
+                raise _refusal(counter)
+        for counter, amount in amounts.items():
+            if amount:
+                row = row_of[counter]
+                self._used[row] += amount
+                self._taken[row] = self._taken.get(row, Decimal(0)) + amount
+
+    def write(self, session: Session) -> None:
+        """Add what was taken to the stored counters."""
+        if not self._taken:
+            return
+        parameters = self._columns(list(self._taken)) | {"amount": list(self._taken.values())}
+        if len(session.scalars(TAKE, parameters).all()) != len(self._taken):
+            raise BudgetExceeded("The promotion's budgets have changed meanwhile: try again.")
+
+    def _columns(self, rows: Sequence[Row]) -> dict[str, Any]:
+        columns = {name: [getattr(row, name) for row in rows] for name in Row._fields}
+        return {"tenant_id": self._tenant_id, **columns}
 
 
 def _amount(key: Key, of_new: set[Period], granted: Mapping[str, Decimal]) -> Decimal:
@@ -116,34 +183,7 @@ def _amount(key: Key, of_new: set[Period], granted: Mapping[str, Decimal]) -> De
     counted, of, period = key
     if counted is Counted.REWARD:
         return granted.get(of, Decimal(0))
-    return Decimal(counted is Counted.REDEMPTIONS or period in of_new)
-
-
-def _take(
-    session: Session, taker: Taker, person: str, counters: Sequence[Counter], amounts: Mapping[Counter, Decimal]
-) -> dict[Key, Decimal]:
-    """What is used of counters afterwards."""
-    if not counters:
-        return {}
-    parameters = {
-        "tenant_id": taker.tenant_id,
-        "promotion_id": taker.promotion_id,
-        "person": person,
-        "counted": [counter.counted.value for counter in counters],
-        "counted_of": [counter.counted_of for counter in counters],
-        "period": [counter.period.value for counter in counters],
-        "starts_on": [starts_on(counter.period, taker.day) for counter in counters],
-        "amount": [amounts[counter] for counter in counters],
-        "most": [counter.most for counter in counters],
-    }
-    used = {
-        (Counted(row.counted), str(row.counted_of), Period(row.period)): row.used
-        for row in session.execute(TAKE, parameters)
-    }
-    for counter in counters:
-        if counter.key not in used:
-            raise _refusal(counter)
-    return used
+    return Decimal(counted is not Counted.AUDIENCE or period in of_new)
 
 
 def _refusal(counter: Counter) -> BudgetExceeded | CustomerLimitReached:

@@ -1,30 +1,27 @@
 """Redemptions: a customer uses a code, once for each idempotency key, within the budgets of its promotion.
 
-A redemption is entered, its code is claimed and the counters take it in one transaction; whatever refuses it takes all
-of that back. It can be reserved first, for a checkout that is not paid yet: until then it counts like a committed one.
+Whoever redeems while a transaction is under way goes into the next one, with all others of the tenant who wait: a
+budget that many take of is counted once for all of them. Each has a verdict of its own (see entering). A redemption can
+be reserved first, for a checkout that is not paid yet: until then it counts like a committed one.
 """
 
-import hashlib
-import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import copy
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
-import orjson
-from sqlalchemy import Row, select, text, update
-from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session
+from sqlalchemy import Row, select, text
 
 from rapport.access.scope import Scope
-from rapport.errors import Conflict, NotFound
+from rapport.errors import Conflict, NotFound, RapportError
 from rapport.promotions.deciding import Context, Decision
 from rapport.promotions.editing import promotion_of_code
-from rapport.promotions.states import PromotionStatus
-from rapport.promotions.validating import validate_customers
-from rapport.redemptions import counting, ending, stacking
-from rapport.redemptions.budgets import counters_in, lock_name
-from rapport.redemptions.models import PromoCode, Redemption
+from rapport.promotions.validating import validate_each
+from rapport.redemptions import ending
+from rapport.redemptions.asking import Request, Target
+from rapport.redemptions.entering import Candidate, Verdict, enter
+from rapport.redemptions.models import Redemption
 from rapport.redemptions.pools import code_key
 from rapport.redemptions.refusals import (
     BudgetExceeded,
@@ -35,56 +32,50 @@ from rapport.redemptions.refusals import (
     NotCombinable,
     NotEligible,
 )
-from rapport.redemptions.states import PoolKind, RedemptionState
-from rapport.stores.records import share
+from rapport.redemptions.states import PoolKind
+from rapport.stores import Stores
+from rapport.stores.gathering import Gathering
+
+__all__ = ["Request", "promotion_of_choice", "redeem", "redemption"]
 
 LONGEST_RESERVATION = timedelta(days=30)
 FIND = text("""
-    SELECT promo_code.code, promo_code.person, pool.id AS pool_id, pool.kind, pool.promotion_id, pool.is_active,
-        pool.starts_at, pool.expires_at
+    SELECT promo_code.code_key, promo_code.code, promo_code.person, pool.id AS pool_id, pool.kind, pool.promotion_id,
+        pool.is_active, pool.starts_at, pool.expires_at
     FROM pool_codes AS promo_code
     INNER JOIN code_pools AS pool ON pool.tenant_id = promo_code.tenant_id AND pool.id = promo_code.pool_id
-    WHERE promo_code.tenant_id = :tenant_id AND promo_code.code_key = :code_key
+    WHERE promo_code.tenant_id = :tenant_id AND promo_code.code_key = ANY(:code_keys)
 """)
 FIND_UNIQUE = text("""
     SELECT id AS code, promotion_id, is_active, starts_at, expires_at FROM code_pools
     WHERE tenant_id = :tenant_id AND id = :name AND kind = :unique
 """)
-STATUS = text("SELECT status, version FROM promotions WHERE tenant_id = :tenant_id AND id = :promotion_id")
+USED = "The Idempotency-Key was used for another redemption."
+# In a transaction: they hold up each other, and what is validated by key is few.
+MOST_AT_ONCE = 40
+MAY_BE_FREED = (BudgetExceeded, CustomerLimitReached, CodeRedeemed, NotCombinable)
+T = TypeVar("T", Target, Decision)
 
 
-@dataclass(frozen=True)
-class Request:
-    """What is asked: a customer redeems a code. session has the values of session properties.
-
-    reserved_for: reserve it only, for so long. order_id names what the customer buys.
-    """
-
-    idempotency_key: str
-    code: str
-    customer_id: str
-    session: Mapping[str, Any] = field(default_factory=dict)
-    reserved_for: timedelta | None = None
-    order_id: str | None = None
-    campaign_id: int | None = None
-
-    @property
-    def digest(self) -> str:
-        """What two requests with the same key must have in common."""
-        seconds = self.reserved_for.total_seconds() if self.reserved_for else None
-        asked = [code_key(self.code), self.customer_id.lower(), self.session, seconds, self.order_id, self.campaign_id]
-        return hashlib.sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).hexdigest()
+# A redemption, and whether it was done before; or why there is none.
+Answer = tuple[Redemption, bool] | RapportError
+Requests = Mapping[int, Request]  # by the places of their answers
 
 
-@dataclass(frozen=True)
-class Target:
-    """What a code leads to. pool_id is None for the own code of a promotion."""
+class Redeemers:
+    """The callers of a process who redeem at the same time: those of a tenant go into one transaction."""
 
-    code: str
-    promotion_id: str
-    pool_id: str | None = None
-    is_unique: bool = False
-    person: str | None = None
+    def __init__(self, stores: Stores) -> None:
+        self._gathering: Gathering[tuple[Scope, Request], Answer] = Gathering(
+            _redeemed, lambda waiting: min(len(waiting), MOST_AT_ONCE)
+        )
+
+    def redeem(self, scope: Scope, request: Request) -> Answer:
+        """Redeem or reserve, together with those who wait."""
+        return self._gathering.ask(scope.tenant_id, (scope, request))
+
+    def stop(self) -> None:
+        """There is nothing to end."""
 
 
 def redeem(scope: Scope, request: Request) -> tuple[Redemption, bool]:
@@ -93,18 +84,58 @@ def redeem(scope: Scope, request: Request) -> tuple[Redemption, bool]:
     Raises NotFound for an unknown code, Conflict (see refusals) and Invalid; nothing is kept then, so that the key can
     be used again.
     """
-    earlier = _of_key(scope, request)
-    if earlier is not None:
-        return earlier, True
-    target = target_of(scope, request)
-    decision = _decision(scope, request, target)
-    try:
-        return _entered(scope, request, target, decision)
-    except (BudgetExceeded, CustomerLimitReached, CodeRedeemed, NotCombinable):
-        # What is reserved in vain may be what is missing.
-        if not ending.expire_due(scope, target.promotion_id, request.order_id):
-            raise
-        return _entered(scope, request, target, decision)
+    answer = scope.stores.workers.only(Redeemers, scope.stores).redeem(scope, request)
+    if isinstance(answer, RapportError):
+        raise answer
+    return answer
+
+
+def _redeemed(asked: Sequence[tuple[Scope, Request]]) -> list[Answer]:
+    """The answers to requests of one tenant, in order."""
+    scope, requests = asked[0][0], dict(enumerate(request for _, request in asked))
+    answers = _of_keys(scope, requests)
+    targets: dict[int, Target] = {}
+    for place, target in targets_of(scope, _without(requests, answers)).items():
+        _sort(place, target, targets, answers)
+    decisions: dict[int, Decision] = {}
+    for place, decision in _decisions(scope, requests, targets).items():
+        _sort(place, decision, decisions, answers)
+    candidates = {place: Candidate(requests[place], targets[place], decisions[place]) for place in sorted(decisions)}
+    for place, verdict in _verdicts(scope, candidates).items():
+        if verdict is not None:
+            answers[place] = verdict if isinstance(verdict, RapportError) else (verdict, False)
+    answers |= _of_keys(scope, _without(requests, answers))
+    under_way = "Another redemption with this Idempotency-Key was under way: try again."
+    return [answers.get(place) or Conflict(under_way) for place in requests]
+
+
+def _without(requests: Requests, answers: Mapping[int, Answer]) -> Requests:
+    return {place: request for place, request in requests.items() if place not in answers}
+
+
+def _sort(place: int, value: T | RapportError, values: dict[int, T], answers: dict[int, Answer]) -> None:
+    """Put a value with its like, an error with the answers."""
+    if isinstance(value, RapportError):
+        answers[place] = value
+    else:
+        values[place] = value
+
+
+def _verdicts(scope: Scope, candidates: Mapping[int, Candidate]) -> dict[int, Verdict]:
+    """What becomes of candidates."""
+    verdicts = _entered(scope, candidates)
+    again = {place: candidates[place] for place, verdict in verdicts.items() if isinstance(verdict, MAY_BE_FREED)}
+    concerned = {(each.target.promotion_id, each.request.order_id) for each in again.values()}
+    # What is reserved in vain may be what is missing.
+    if sum(ending.expire_due(scope, *each) for each in concerned):
+        verdicts |= _entered(scope, again)
+    return verdicts
+
+
+def _entered(scope: Scope, candidates: Mapping[int, Candidate]) -> dict[int, Verdict]:
+    if not candidates:
+        return {}
+    return dict(zip(candidates, enter(scope, list(candidates.values())), strict=True))
 
 
 def redemption(scope: Scope, id: str) -> Redemption:
@@ -116,30 +147,49 @@ def redemption(scope: Scope, id: str) -> Redemption:
     return stored
 
 
-def _of_key(scope: Scope, request: Request) -> Redemption | None:
-    """What was redeemed under the key. Raises Conflict when that was something else."""
+def _of_keys(scope: Scope, requests: Requests) -> dict[int, Answer]:
+    """What was redeemed under the keys of requests before; a Conflict where that was something else."""
+    if not requests:
+        return {}
+    keys = {request.idempotency_key for request in requests.values()}
     with scope.reads() as session:
-        stored = session.scalar(
-            select(Redemption).where(
-                Redemption.tenant_id == scope.tenant_id, Redemption.idempotency_key == request.idempotency_key
-            )
+        stored = session.scalars(
+            select(Redemption).where(Redemption.tenant_id == scope.tenant_id, Redemption.idempotency_key.in_(keys))
         )
-    if stored is not None and stored.request != request.digest:
-        raise Conflict("The Idempotency-Key was used for another redemption.")
-    return stored
+        by_key = {redemption.idempotency_key: redemption for redemption in stored}
+    answers: dict[int, Answer] = {}
+    for place, request in requests.items():
+        earlier = by_key.get(request.idempotency_key)
+        if earlier is not None:
+            is_same = earlier.request == request.digest
+            answers[place] = (earlier, True) if is_same else Conflict(USED)
+    return answers
 
 
-def target_of(scope: Scope, request: Request) -> Target:
-    """The promotion that a code leads to now. Raises NotFound, CodeNotValid, CodeOfAnother."""
+def targets_of(scope: Scope, requests: Requests) -> dict[int, Target | RapportError]:
+    """The promotions that codes lead to now; NotFound, CodeNotValid and CodeOfAnother as values."""
+    if not requests:
+        return {}
+    parameters = {"tenant_id": scope.tenant_id, "code_keys": list({code_key(each.code) for each in requests.values()})}
     with scope.reads() as session:
-        row = session.execute(FIND, {"tenant_id": scope.tenant_id, "code_key": code_key(request.code)}).one_or_none()
+        rows = {row.code_key: row for row in session.execute(FIND, parameters)}
+    targets: dict[int, Target | RapportError] = {}
+    for place, request in requests.items():
+        try:
+            targets[place] = _target(scope, request, rows.get(code_key(request.code)))
+        except RapportError as error:
+            targets[place] = error
+    return targets
+
+
+def _target(scope: Scope, request: Request, row: Row[Any] | None) -> Target:
     if row is None:
         own = promotion_of_code(scope, request.code)
         return Target(own.code, own.id)
     _require_in_force(row, scope.clock.now())
     if row.person is not None and row.person != request.customer_id.lower():
         raise CodeOfAnother(f"The code {row.code!r} is another customer's.")
-    return Target(row.code, row.promotion_id, row.pool_id, row.kind == PoolKind.UNIQUE, row.person)
+    return Target(row.code, row.promotion_id, row.pool_id, row.kind == PoolKind.UNIQUE)
 
 
 def promotion_of_choice(scope: Scope, name: str) -> str:
@@ -147,7 +197,7 @@ def promotion_of_choice(scope: Scope, name: str) -> str:
 
     Raises NotFound, CodeNotValid.
     """
-    parameters = {"tenant_id": scope.tenant_id, "name": name, "code_key": code_key(name), "unique": PoolKind.UNIQUE}
+    parameters = {"tenant_id": scope.tenant_id, "name": name, "code_keys": [code_key(name)], "unique": PoolKind.UNIQUE}
     with scope.reads() as session:
         row = session.execute(FIND_UNIQUE, parameters).one_or_none() or session.execute(FIND, parameters).one_or_none()
     if row is None:
@@ -168,76 +218,23 @@ def _require_in_force(row: Row[Any], now: datetime) -> None:
         raise CodeNotValid(f"The code {row.code!r} expired on {row.expires_at.isoformat()}.")
 
 
-def _decision(scope: Scope, request: Request, target: Target) -> Decision:
-    """What the promotion grants the customer. Raises NotEligible, and what validation raises."""
-    context = Context(request.customer_id, request.session)
-    _, (decision,) = validate_customers(scope, target.promotion_id, [context])
-    if decision.tier is None:
-        raise NotEligible(f"Customer {request.customer_id!r} gets nothing from this promotion: {decision.reason}.")
-    return decision
+def _decisions(scope: Scope, requests: Requests, targets: Mapping[int, Target]) -> dict[int, Decision | RapportError]:
+    """What promotions grant; NotEligible, and what validation raises, as values."""
+    by_promotion: dict[str, list[int]] = defaultdict(list)
+    for place, target in targets.items():
+        by_promotion[target.promotion_id].append(place)
+    decisions: dict[int, Decision | RapportError] = {}
+    for promotion_id, places in by_promotion.items():
+        contexts = [Context(requests[place].customer_id, requests[place].session) for place in places]
+        try:
+            decided: Sequence[Decision | RapportError] = validate_each(scope, promotion_id, contexts)
+        except RapportError as error:
+            decided = [copy.copy(error) for _ in places]
+        decisions |= dict(zip(places, map(_granting, decided), strict=True))
+    return decisions
 
 
-def _entered(scope: Scope, request: Request, target: Target, decision: Decision) -> tuple[Redemption, bool]:
-    """The redemption in one transaction. Raises what refuses it, after which nothing of it is left."""
-    with scope.records() as session:
-        share(session, scope.tenant_id, lock_name(target.promotion_id))
-        entered = _insert(scope, session, request, target, decision)
-        if entered is not None:
-            stacking.require_combinable(scope, session, entered)
-            if target.is_unique:
-                _claim(session, entered)
-            taker = ending.taker_of(entered)
-            counting.take(session, taker, counters_in(session, scope.tenant_id, target.promotion_id), entered.rewards)
-            return entered, False
-    earlier = _of_key(scope, request)
-    if earlier is None:
-        raise Conflict("Another redemption with this Idempotency-Key was under way: try again.")
-    return earlier, True
-
-
-def _insert(scope: Scope, session: Session, request: Request, target: Target, decision: Decision) -> Redemption | None:
-    """The redemption as it is entered; None when its key was used meanwhile. Raises Conflict."""
-    of_promotion = {"tenant_id": scope.tenant_id, "promotion_id": target.promotion_id}
-    status, version = session.execute(STATUS, of_promotion).one()
-    if status != PromotionStatus.ACTIVE:
-        raise Conflict(f"Promotion {target.promotion_id!r} is not active any more.")
-    assert decision.tier is not None  # noqa: S101 - tells the type checker
-    now, is_reserved = scope.clock.now(), request.reserved_for is not None
-    values = {
-        **of_promotion,
-        "promotion_version": version,
-        "id": str(uuid.uuid4()),
-        "idempotency_key": request.idempotency_key,
-        "request": request.digest,
-        "state": RedemptionState.RESERVED if is_reserved else RedemptionState.COMMITTED,
-        "pool_id": target.pool_id,
-        "code": target.code,
-        "customer_id": request.customer_id,
-        "person": request.customer_id.lower(),
-        "order_id": request.order_id,
-        "campaign_id": request.campaign_id,
-        "tier_id": decision.tier.id,
-        "tier_name": decision.tier.name,
-        "rewards": [
-            {"rewardType": granted.reward_type, "category": granted.category, "value": str(granted.value)}
-            for granted in decision.rewards
-        ],
-        "currency": scope.currency,
-        "counted_on": scope.today(),
-        "created_at": now,
-        "reserved_until": now + request.reserved_for if request.reserved_for else None,
-        "ended_at": None if is_reserved else now,
-    }
-    return session.scalar(insert(Redemption).values(**values).on_conflict_do_nothing().returning(Redemption))
-
-
-def _claim(session: Session, entered: Redemption) -> None:
-    """Take a unique code for a redemption. Raises CodeRedeemed."""
-    free = (
-        PromoCode.tenant_id == entered.tenant_id,
-        PromoCode.code_key == code_key(entered.code),
-        PromoCode.redemption_id.is_(None),
-    )
-    claimed = update(PromoCode).where(*free).values(redemption_id=entered.id).returning(PromoCode.code_key)
-    if session.scalar(claimed) is None:
-        raise CodeRedeemed(f"The code {entered.code!r} has been redeemed.")
+def _granting(decision: Decision | RapportError) -> Decision | RapportError:
+    if isinstance(decision, RapportError) or decision.tier is not None:
+        return decision
+    return NotEligible(f"Customer {decision.customer_id!r} gets nothing from this promotion: {decision.reason}.")

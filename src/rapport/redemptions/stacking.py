@@ -1,5 +1,8 @@
 """Stacking and exclusivity: which promotions may be redeemed together in one order."""
 
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
 from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
@@ -15,13 +18,13 @@ from rapport.redemptions.states import LIVE
 from rapport.stores.records import hold
 
 OTHERS = text("""
-    SELECT DISTINCT redemption.promotion_id, budget.stacking
+    SELECT DISTINCT redemption.order_id, redemption.promotion_id, budget.stacking
     FROM redemptions AS redemption
     LEFT JOIN promotion_budgets AS budget
         ON budget.tenant_id = redemption.tenant_id AND budget.promotion_id = redemption.promotion_id
-    WHERE redemption.tenant_id = :tenant_id AND redemption.order_id = :order_id
-        AND redemption.state = ANY(CAST(:live AS text[])) AND redemption.promotion_id <> :promotion_id
-    ORDER BY redemption.promotion_id
+    WHERE redemption.tenant_id = :tenant_id AND redemption.order_id = ANY(:order_ids)
+        AND redemption.state = ANY(:live) AND redemption.id <> ALL(:ids)
+    ORDER BY redemption.order_id, redemption.promotion_id
 """)
 
 
@@ -50,28 +53,46 @@ def _stored(scope: Scope, session: Session, promotion_id: str) -> StackingRules:
     return StackingRules.model_validate(stored.stacking if stored else {})
 
 
-def require_combinable(scope: Scope, session: Session, entered: Redemption) -> None:
-    """Raises NotCombinable when the order has a live redemption that this one must not go with.
+class Orders:
+    """The orders that redemptions of one transaction are of, and what is redeemed in each.
 
     Redemptions of the same order wait for each other, so that each knows those before it.
     """
-    if entered.order_id is None:
-        return
-    hold(session, scope.tenant_id, f"order {entered.order_id}")
-    parameters = {
-        "tenant_id": scope.tenant_id,
-        "order_id": entered.order_id,
-        "promotion_id": entered.promotion_id,
-        "live": [state.value for state in LIVE],
-    }
-    others = session.execute(OTHERS, parameters).all()
-    rules = _stored(scope, session, entered.promotion_id) if others else StackingRules()
-    for other in others:
-        reason = _forbidden(
-            entered.promotion_id, rules, other.promotion_id, StackingRules.model_validate(other.stacking or {})
-        )
-        if reason:
-            raise NotCombinable(f"The order has promotion {other.promotion_id!r} already: {reason}.")
+
+    def __init__(
+        self, scope: Scope, session: Session, entered: Sequence[Redemption], rules: Mapping[str, StackingRules]
+    ) -> None:
+        """rules are those of the promotions of what is entered."""
+        self._rules = rules
+        self._others: dict[str, dict[str, StackingRules]] = defaultdict(dict)  # by order and promotion
+        order_ids = sorted({each.order_id for each in entered if each.order_id is not None})
+        if not order_ids:
+            return
+        for order_id in order_ids:
+            hold(session, scope.tenant_id, f"order {order_id}")
+        parameters = {
+            "tenant_id": scope.tenant_id,
+            "order_ids": order_ids,
+            "live": [state.value for state in LIVE],
+            "ids": [each.id for each in entered],
+        }
+        for order_id, promotion_id, stacking in session.execute(OTHERS, parameters):
+            self._others[order_id][promotion_id] = StackingRules.model_validate(stacking or {})
+
+    def require_combinable(self, entered: Redemption) -> None:
+        """Raises NotCombinable when the order has a live redemption that this one must not go with."""
+        if entered.order_id is None:
+            return
+        for other_id, other in self._others[entered.order_id].items():
+            rules = self._rules[entered.promotion_id]
+            reason = _forbidden(entered.promotion_id, rules, other_id, other)
+            if other_id != entered.promotion_id and reason:
+                raise NotCombinable(f"The order has promotion {other_id!r} already: {reason}.")
+
+    def add(self, entered: Redemption) -> None:
+        """A redemption that is in its order from now on."""
+        if entered.order_id is not None:
+            self._others[entered.order_id][entered.promotion_id] = self._rules[entered.promotion_id]
 
 
 def _forbidden(id: str, rules: StackingRules, other_id: str, other: StackingRules) -> str | None:

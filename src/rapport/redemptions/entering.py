@@ -1,0 +1,212 @@
+"""Redemptions are entered: those of several callers in one transaction, each with its own verdict.
+
+The transaction enters them, claims their codes and takes of the counters. Rows that others could want are locked first,
+each kind in one order, so that a verdict stays true; whoever is refused is taken out again. What is granted is written
+by updates that are conditional themselves, and unique indexes and the constraint of the counters hold, too.
+"""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from rapport.access.scope import Scope
+from rapport.errors import Conflict
+from rapport.promotions.deciding import Decision
+from rapport.promotions.states import PromotionStatus
+from rapport.redemptions.asking import Request, Target
+from rapport.redemptions.budgets import lock_name
+from rapport.redemptions.counting import Counter, Ledger, counters_of
+from rapport.redemptions.definitions import Budget, StackingRules
+from rapport.redemptions.ending import taker_of
+from rapport.redemptions.models import Redemption
+from rapport.redemptions.pools import code_key
+from rapport.redemptions.refusals import CodeRedeemed
+from rapport.redemptions.stacking import Orders
+from rapport.redemptions.states import RedemptionState
+from rapport.stores.records import share
+
+COLUMNS = ", ".join(column.name for column in Redemption.__table__.columns)
+TERMS = text("""
+    SELECT promotion.id, promotion.status, promotion.version, budget.budgets, budget.stacking
+    FROM promotions AS promotion
+    LEFT JOIN promotion_budgets AS budget
+        ON budget.tenant_id = promotion.tenant_id AND budget.promotion_id = promotion.id
+    WHERE promotion.tenant_id = :tenant_id AND promotion.id = ANY(:ids)
+""")
+ENTER = text(f"""
+    INSERT INTO redemptions ({COLUMNS})
+    SELECT {COLUMNS} FROM json_populate_recordset(CAST(NULL AS redemptions), CAST(:rows AS json))
+    ORDER BY idempotency_key
+    ON CONFLICT DO NOTHING
+    RETURNING id
+""")  # noqa: S608 - ours
+LOCK_FREE = text("""
+    SELECT code_key FROM pool_codes
+    WHERE tenant_id = :tenant_id AND code_key = ANY(:keys) AND redemption_id IS NULL
+    ORDER BY code_key FOR UPDATE
+""")
+CLAIM = text("""
+    UPDATE pool_codes AS promo_code SET redemption_id = claimed.redemption_id
+    FROM unnest(CAST(:keys AS text[]), CAST(:ids AS text[])) AS claimed (code_key, redemption_id)
+    WHERE promo_code.tenant_id = :tenant_id AND promo_code.code_key = claimed.code_key
+        AND promo_code.redemption_id IS NULL
+    RETURNING promo_code.code_key
+""")
+TAKE_OUT = text("DELETE FROM redemptions WHERE tenant_id = :tenant_id AND id = ANY(:ids)")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A request that leads to a promotion, and what it grants."""
+
+    request: Request
+    target: Target
+    decision: Decision
+
+
+@dataclass(frozen=True)
+class _Terms:
+    """By what a promotion's redemptions go while its lock is shared."""
+
+    status: str
+    version: int
+    counters: Sequence[Counter]
+    stacking: StackingRules
+
+
+# What became of a candidate; None when its key was used meanwhile.
+Verdict = Redemption | Conflict | None
+
+
+def enter(scope: Scope, candidates: Sequence[Candidate]) -> list[Verdict]:
+    """Enter candidates in one transaction; the verdict on each, in order. Nothing is left of those refused."""
+    with scope.records() as session:
+        terms = _terms(scope, session, sorted({candidate.target.promotion_id for candidate in candidates}))
+        verdicts = [_proposed(scope, terms, candidate) for candidate in candidates]
+        entered = _entered(scope, session, [verdict for verdict in verdicts if isinstance(verdict, Redemption)])
+        of_pools = {candidate.target.code for candidate in candidates if candidate.target.is_unique}
+        refusals = _refusals(scope, session, terms, entered, of_pools)
+        if len(refusals) == len(entered):
+            session.rollback()
+        elif refusals:
+            session.execute(TAKE_OUT, {"tenant_id": scope.tenant_id, "ids": list(refusals)})
+    ids = {redemption.id for redemption in entered}
+    return [
+        (refusals.get(verdict.id, verdict) if verdict.id in ids else None)
+        if isinstance(verdict, Redemption)
+        else verdict
+        for verdict in verdicts
+    ]
+
+
+def _terms(scope: Scope, session: Session, promotion_ids: Sequence[str]) -> dict[str, _Terms]:
+    """By what promotions go; their locks are shared until the transaction ends."""
+    for id in promotion_ids:
+        share(session, scope.tenant_id, lock_name(id))
+    rows = session.execute(TERMS, {"tenant_id": scope.tenant_id, "ids": list(promotion_ids)})
+    return {
+        row.id: _Terms(
+            row.status,
+            row.version,
+            counters_of(map(Budget.model_validate, row.budgets or [])),
+            StackingRules.model_validate(row.stacking or {}),
+        )
+        for row in rows
+    }
+
+
+def _proposed(scope: Scope, terms: Mapping[str, _Terms], candidate: Candidate) -> Redemption | Conflict:
+    """A redemption as it would be entered; a Conflict where the promotion is not active any more."""
+    request, target, tier = candidate.request, candidate.target, candidate.decision.tier
+    of_promotion = terms[target.promotion_id]
+    if of_promotion.status != PromotionStatus.ACTIVE:
+        return Conflict(f"Promotion {target.promotion_id!r} is not active any more.")
+    assert tier is not None  # noqa: S101 - tells the type checker
+    now, is_reserved = scope.clock.now(), request.reserved_for is not None
+    return Redemption(
+        tenant_id=scope.tenant_id,
+        id=str(uuid.uuid4()),
+        idempotency_key=request.idempotency_key,
+        request=request.digest,
+        state=RedemptionState.RESERVED if is_reserved else RedemptionState.COMMITTED,
+        promotion_id=target.promotion_id,
+        promotion_version=of_promotion.version,
+        pool_id=target.pool_id,
+        code=target.code,
+        customer_id=request.customer_id,
+        person=request.customer_id.lower(),
+        order_id=request.order_id,
+        campaign_id=request.campaign_id,
+        tier_id=tier.id,
+        tier_name=tier.name,
+        rewards=[
+            {"rewardType": granted.reward_type, "category": granted.category, "value": str(granted.value)}
+            for granted in candidate.decision.rewards
+        ],
+        currency=scope.currency,
+        counted_on=scope.today(),
+        created_at=now,
+        reserved_until=now + request.reserved_for if request.reserved_for else None,
+        ended_at=None if is_reserved else now,
+    )
+
+
+def _entered(scope: Scope, session: Session, proposed: Sequence[Redemption]) -> list[Redemption]:
+    """Those whose keys were free until now."""
+    if not proposed:
+        return []
+    names = COLUMNS.split(", ")
+    rows = orjson.dumps([{name: getattr(each, name) for name in names} for each in proposed]).decode()
+    ids = set(session.scalars(ENTER, {"rows": rows}))
+    return [each for each in proposed if each.id in ids]
+
+
+def _refusals(
+    scope: Scope,
+    session: Session,
+    terms: Mapping[str, _Terms],
+    entered: Sequence[Redemption],
+    unique_codes: set[str],
+) -> dict[str, Conflict]:
+    """Why redemptions are refused, by their ids, in the order in which they came; the others take what they need."""
+    orders = Orders(scope, session, entered, {id: each.stacking for id, each in terms.items()})
+    of_unique = {each.id: code_key(each.code) for each in entered if each.code in unique_codes}
+    free = set(session.scalars(LOCK_FREE, _bound(scope, keys=sorted(of_unique.values())))) if of_unique else set()
+    ledger = Ledger(session, [(taker_of(each), terms[each.promotion_id].counters) for each in entered])
+    refusals: dict[str, Conflict] = {}
+    claims: dict[str, str] = {}
+    for each in entered:
+        key = of_unique.get(each.id)
+        try:
+            orders.require_combinable(each)
+            if key is not None and key not in free:
+                raise CodeRedeemed(f"The code {each.code!r} has been redeemed.")
+            ledger.take(taker_of(each), terms[each.promotion_id].counters, each.rewards)
+        except Conflict as refusal:
+            refusals[each.id] = refusal
+            continue
+        orders.add(each)
+        if key is not None:
+            free.remove(key)
+            claims[key] = each.id
+    _claim(scope, session, claims)
+    ledger.write(session)
+    return refusals
+
+
+def _claim(scope: Scope, session: Session, claims: Mapping[str, str]) -> None:
+    """Give unique codes, by their keys, to redemptions."""
+    if not claims:
+        return
+    claimed = session.scalars(CLAIM, _bound(scope, keys=list(claims), ids=list(claims.values()))).all()
+    if len(claimed) != len(claims):
+        raise CodeRedeemed("A code has been redeemed meanwhile.")
+
+
+def _bound(scope: Scope, **parameters: Any) -> dict[str, Any]:
+    return {"tenant_id": scope.tenant_id, **parameters}
