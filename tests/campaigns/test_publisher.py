@@ -224,13 +224,13 @@ def test_every_code_decides_and_what_several_grant_adds_up(tenant: Scope, api: h
     high, low, none = "C030", "C010", "C000"
     assert [EXPECTED[who] for who in (high, low, none)] == [{"FREESPINS": "20"}, {"BONUS": "5.06"}, None]
     codes = {high: "SPRING,extra,Spring", low: "SPRING,BACKOFFICE", none: "SPRING"}
-    granted = publisher.granted_by(tenant, codes)
+    granted = publisher.granted_by(tenant, codes, 1)
     assert granted[high] is not None and granted[high].values == {"FREESPINS": "25"}
     assert [grant.promotion_id for grant in granted[high].grants] == ["SPRING", "EXTRA"]
     assert granted[low] is not None and granted[low].values == {"BONUS": "5.06"}
     assert granted[none] is None
     # Codes of no promotion, and no code at all, keep nobody out; a promotion that is not active does.
-    others = publisher.granted_by(tenant, {high: "BACKOFFICE", low: "", none: "GONE"})
+    others = publisher.granted_by(tenant, {high: "BACKOFFICE", low: "", none: "GONE"}, 1)
     assert {who: one and one.values for who, one in others.items()} == {high: {}, low: {}, none: None}
 
 
@@ -242,14 +242,14 @@ def test_promo_codes_decide_as_the_promotion_to_which_they_lead(tenant: Scope, a
         pools.create_pool(tenant, CreatePool.model_validate(definition))
     high, low, none = "C030", "C010", "C000"
     for name in ("Each-Own", "take-it"):
-        granted = publisher.granted_by(tenant, dict.fromkeys((high, low, none), name))
+        granted = publisher.granted_by(tenant, dict.fromkeys((high, low, none), name), 1)
         assert {who: kept and kept.values for who, kept in granted.items()} == {
             high: {"FREESPINS": "20"},
             low: {"BONUS": "5.06"},
             none: None,
         }
     pools.change_pool(tenant, "Each-Own", ChangePool.model_validate({"isActive": False}))
-    assert publisher.granted_by(tenant, {high: "Each-Own"}) == {high: None}
+    assert publisher.granted_by(tenant, {high: "Each-Own"}, 1) == {high: None}
 
 
 def test_codes_are_the_same_for_marketers_and_campaigns(tenant: Scope, api: httpx.Client) -> None:

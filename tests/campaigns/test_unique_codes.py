@@ -34,9 +34,9 @@ from rapport.persons import service as persons
 from rapport.promotions import editing, tenants
 from rapport.promotions.changing import commands_of
 from rapport.promotions.registered import choices
-from rapport.redemptions import bulk, pools, redeeming
+from rapport.redemptions import bulk, pools, redeeming, targets
 from rapport.redemptions.definitions import ChangePool, CreatePool
-from rapport.redemptions.refusals import CodeOfAnother
+from rapport.redemptions.refusals import CodeNotValid, CodeOfAnother
 
 DUE = NOW + timedelta(hours=1)
 CODE = re.compile(r"take (\S+?)<")
@@ -179,3 +179,26 @@ def test_marketers_choose_promo_codes_beside_promotions(tenant: Scope) -> None:
     for id in ("chosen", "posters"):
         pools.change_pool(tenant, id, ChangePool.model_validate({"isActive": False}))
     assert {choice.promo_code for choice in choices(tenant)}.isdisjoint({"chosen", "Posters-26"})
+
+
+def test_expired_promo_codes_are_no_choices_and_later_ones_are(tenant: Scope) -> None:
+    for name, members in (("over", {"expiresAt": NOW}), ("to-come", {"startsAt": NOW + timedelta(days=9)})):
+        definition = {"name": name, "promotionId": "spring", **members}
+        pools.create_pool(tenant, CreatePool.model_validate({**definition, "id": name, "type": "unique"}))
+        pools.create_pool(tenant, CreatePool.model_validate({**definition, "type": "global", "code": f"Code-{name}"}))
+    names = {choice.promo_code for choice in choices(tenant)}
+    assert {"to-come", "Code-to-come"} <= names and names.isdisjoint({"over", "Code-over"})
+
+
+def test_codes_of_other_campaigns_are_not_sent(tenant: Scope, box: Mailbox) -> None:
+    add_pool(tenant, "linked", 12)
+    pools.change_pool(tenant, "linked", ChangePool.model_validate({"campaignIds": [10**9]}))
+    refused = run(tenant, 2, "linked")
+    assert received(box) == {} and set(allocated(tenant, "linked").values()) <= {None}
+    with pytest.raises(CodeNotValid):
+        targets.promotion_of_choice(tenant, "linked", refused)
+    pools.change_pool(tenant, "linked", ChangePool.model_validate({"campaignIds": [refused + 1, 10**9]}))
+    tenant.clock.set(NOW)
+    assert run(tenant, 2, "linked") == refused + 1
+    assert len(set(received(box).values())) == 6
+    assert targets.promotion_of_choice(tenant, "linked", refused + 1) == "spring"

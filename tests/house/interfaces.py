@@ -181,8 +181,10 @@ INTERFACES: dict[str, frozenset[str]] = {
             "service",
         }
     ),
-    "promotions": frozenset({"deciding", "definitions", "editing", "rewards", "states", "tenants", "validating"}),
-    "redemptions": frozenset({"allocation", "personal", "redeeming"}),
+    "promotions": frozenset(
+        {"codes", "deciding", "definitions", "editing", "rewards", "states", "tenants", "validating"}
+    ),
+    "redemptions": frozenset({"allocation", "personal", "targets"}),
     "realtime": frozenset(
         {
             "events.credentials",

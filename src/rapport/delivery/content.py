@@ -67,6 +67,7 @@ def write(
     codes = allocation.allocate(
         scope,
         records,
+        origin.campaign_id,
         [
             allocation.Wanted(draft.message_id, draft.customer_id, draft.extra.get("promo_code") or "")
             for draft in drafts

@@ -15,6 +15,7 @@ from rapport.access.scope import Scope
 from rapport.audiences.schema import schema
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.promotions.changing import Change, bound, run_commands
+from rapport.promotions.codes import code_key
 from rapport.promotions.definitions import MOST_TIERS, Definition, Id, Name, Percentage, Reward, Text, Tier, Tree
 from rapport.promotions.evaluation import compiled, with_given
 from rapport.promotions.models import Promotion, PromotionTenant, PromotionVersion
@@ -126,7 +127,7 @@ def promotion(scope: Scope, id: str) -> Promotion:
 
 def promotion_of_code(scope: Scope, code: str) -> Promotion:
     """The promotion of a code in any case, archived ones left out. Raises NotFound."""
-    key = code.strip().lower()
+    key = code_key(code)
     with scope.reads() as session:
         stored = session.scalar(
             _of(scope).where(Promotion.code_key == key, Promotion.status != PromotionStatus.ARCHIVED)
@@ -257,7 +258,7 @@ class _PromotionChange(Change[Promotion]):
             raise Conflict(f"The promotion id {self.promotion_id!r} is in use.")
         code, now = command.code.strip(), self.scope.clock.now()
         with_code = _of(self.scope).where(
-            Promotion.code_key == code.lower(), Promotion.status != PromotionStatus.ARCHIVED
+            Promotion.code_key == code_key(code), Promotion.status != PromotionStatus.ARCHIVED
         )
         if (other := self.session.scalar(with_code)) is not None:
             raise Conflict(f"The code {code!r} is in use by promotion {other.id!r}.")
@@ -266,7 +267,7 @@ class _PromotionChange(Change[Promotion]):
             id=self.promotion_id,
             status=DRAFT,
             code=code,
-            code_key=code.lower(),
+            code_key=code_key(code),
             name=command.name,
             description=command.description,
             condition_tree={"branches": []},

@@ -13,7 +13,8 @@ from rapport.promotions.states import PromotionStatus
 from rapport.stores.parts import Part
 
 # Registered codes, and the promotions that are active with the promo codes that lead to them: a global one is its code,
-# a unique one its id, in place of which each message gets a code. What is several of these is shown once, as the first.
+# a unique one its id, in place of which each message gets a code. One that begins later may be chosen for a campaign
+# to come; an expired one may not. What is several of these is shown once, as the first.
 CHOICES = f"""
     SELECT DISTINCT ON (promo_key) promo_code, name, updated_at FROM (
         SELECT 1 AS place, promo_key, promo_code, name, updated_at FROM registered_promotions
@@ -33,6 +34,7 @@ CHOICES = f"""
             LIMIT 1
         ) AS global_code ON true
         WHERE pool.tenant_id = :tenant_id AND pool.is_active AND promotion.status = '{PromotionStatus.ACTIVE}'
+            AND (pool.expires_at IS NULL OR pool.expires_at > :now)
     ) AS choice
     ORDER BY promo_key, place
 """  # noqa: S608 - a state of ours
@@ -49,7 +51,7 @@ class Choice:
 
 def choices(scope: Scope, limit: int = 1000, offset: int = 0) -> Part[Choice]:
     """The promo codes that marketers may choose, by code."""
-    parameters = {"tenant_id": scope.tenant_id, "limit": limit, "offset": offset}
+    parameters = {"tenant_id": scope.tenant_id, "now": scope.clock.now(), "limit": limit, "offset": offset}
     paged = f'SELECT * FROM ({CHOICES}) AS choices ORDER BY promo_code COLLATE "C" LIMIT :limit OFFSET :offset'  # noqa: S608
     with scope.reads() as session:
         rows = session.execute(text(paged), parameters).all()

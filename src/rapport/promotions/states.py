@@ -59,3 +59,7 @@ class Refusal(StrEnum):
     UNKNOWN_CUSTOMER = "UnknownCustomer"
     CONDITIONS_NOT_MET = "PromotionConditionsNotMet"
     NO_MATCHING_TIER = "NoMatchingTier"
+    CODE_OF_ANOTHER = "CodeOfAnother"
+    CODE_REDEEMED = "CodeRedeemed"
+    CUSTOMER_LIMIT_REACHED = "CustomerLimitReached"
+    BUDGET_EXCEEDED = "BudgetExceeded"

@@ -15,7 +15,7 @@ from rapport.conditions import Facts
 from rapport.errors import Invalid
 from rapport.promotions import batches
 from rapport.promotions.deciding import Context, Decision, Validator, basis, validator
-from rapport.promotions.editing import promotion, promotion_of_code
+from rapport.promotions.editing import promotion
 from rapport.promotions.evaluation import CompiledTree
 from rapport.promotions.models import Promotion
 from rapport.promotions.properties import checked_values
@@ -51,11 +51,6 @@ def _checked_alone(context: Context, validator: Validator) -> Context | Invalid:
         )
     except Invalid as error:
         return error
-
-
-def validate_code(scope: Scope, code: str, contexts: Sequence[Context]) -> tuple[Validator, list[Decision]]:
-    """The same for the promotion of a code. Raises NotFound, Conflict, Invalid."""
-    return validate_customers(scope, promotion_of_code(scope, code).id, contexts)
 
 
 def _validated(scope: Scope, validator: Validator, contexts: Sequence[Context]) -> tuple[Validator, list[Decision]]:

@@ -24,8 +24,10 @@ ALLOCATED = text("""
     SELECT message_id, pool_id, code FROM pool_codes
     WHERE tenant_id = :tenant_id AND message_id = ANY(CAST(:message_ids AS text[]))
 """)
+# A pool that is linked to campaigns gives codes to these only.
 IN_FORCE = """pool.is_active AND (pool.starts_at IS NULL OR pool.starts_at <= :now)
-        AND (pool.expires_at IS NULL OR pool.expires_at > :now)"""
+        AND (pool.expires_at IS NULL OR pool.expires_at > :now)
+        AND (pool.campaign_ids = '[]' OR pool.campaign_ids @> to_jsonb(CAST(:campaign_id AS integer)))"""
 ALLOCATE = text(f"""
     WITH wanted AS (
         SELECT message_id, person, place FROM unnest(CAST(:message_ids AS text[]), CAST(:persons AS text[]))
@@ -73,10 +75,11 @@ class Wanted:
     promo_code: str
 
 
-def allocate(scope: Scope, records: Records, drafts: Sequence[Wanted]) -> dict[str, str | None]:
-    """What stands for the promo codes in messages, by id: those of unique promo codes are the message's own.
+def allocate(scope: Scope, records: Records, campaign_id: int, drafts: Sequence[Wanted]) -> dict[str, str | None]:
+    """What stands for the promo codes in messages of a campaign, by id: those of unique ones are the message's own.
 
-    None for a message for which there is no code, since all are taken or the promo code is not in force.
+    None for a message for which there is no code, since all are taken, or the promo code is not in force or linked to
+    other campaigns.
     """
     names = {name for message in drafts for name in message.promo_code.split(SEPARATOR) if name}
     if not names:
@@ -92,11 +95,13 @@ def allocate(scope: Scope, records: Records, drafts: Sequence[Wanted]) -> dict[s
             for message in sorted(drafts, key=lambda message: message.message_id)
             if pool_id in message.promo_code.split(SEPARATOR) and (message.message_id, pool_id) not in codes
         ]
-        codes |= _taken(scope, records, pool_id, missing)
+        codes |= _taken(scope, records, campaign_id, pool_id, missing)
     return {message.message_id: _filled(message, pools, codes) for message in drafts}
 
 
-def _taken(scope: Scope, records: Records, pool_id: str, missing: Sequence[Wanted]) -> dict[tuple[str, str], str]:
+def _taken(
+    scope: Scope, records: Records, campaign_id: int, pool_id: str, missing: Sequence[Wanted]
+) -> dict[tuple[str, str], str]:
     """Free codes of a pool that were taken for messages, by message and pool; fewer where there are not enough."""
     if not missing:
         return {}
@@ -104,6 +109,7 @@ def _taken(scope: Scope, records: Records, pool_id: str, missing: Sequence[Wante
     parameters = {
         "tenant_id": scope.tenant_id,
         "pool_id": pool_id,
+        "campaign_id": campaign_id,
         "message_ids": [message.message_id for message in missing],
         "persons": [message.person.lower() for message in missing],
         "most": len(missing),

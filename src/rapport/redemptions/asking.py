@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from rapport.redemptions.pools import code_key
+from rapport.promotions.codes import code_key
 
 
 @dataclass(frozen=True)

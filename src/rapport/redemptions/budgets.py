@@ -163,3 +163,9 @@ def _begin(scope: Scope, session: Session, promotion_id: str, counter: Counter) 
         "live": LIVE_STATES,
     }
     session.execute(begun, parameters)
+
+
+def counters_in(session: Session, tenant_id: int, promotion_id: str) -> list[Counter]:
+    """What has to be counted for the redemptions of a promotion."""
+    stored = session.get(PromotionBudget, (tenant_id, promotion_id))
+    return counters_of(map(Budget.model_validate, stored.budgets)) if stored else []

@@ -10,10 +10,11 @@ from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
 from rapport.errors import Conflict, Invalid
+from rapport.promotions.codes import code_key
 from rapport.promotions.states import PromotionStatus
 from rapport.redemptions.code_texts import drawn, require_unguessable
 from rapport.redemptions.definitions import CODE, LONGEST_CODE, SHORTEST_CODE
-from rapport.redemptions.pools import code_key, pool
+from rapport.redemptions.pools import pool
 from rapport.redemptions.states import PoolKind
 
 MOST_CODES = 1_000_000

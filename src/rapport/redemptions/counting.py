@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from rapport.promotions.deciding import Decision
 from rapport.promotions.rewards import exact
 from rapport.redemptions.definitions import Budget
 from rapport.redemptions.periods import starts_on
@@ -37,6 +38,18 @@ LOCK = text("""
     ON CONFLICT (tenant_id, promotion_id, counted, counted_of, period, starts_on, person) DO UPDATE
     SET most = greatest(counter.used, excluded.most)
     RETURNING promotion_id, counted, counted_of, period, starts_on, person, used
+""")
+LOOK = text("""
+    SELECT counter.promotion_id, counter.counted, counter.counted_of, counter.period, counter.starts_on, counter.person,
+        counter.used
+    FROM unnest(
+        CAST(:promotion_id AS text[]), CAST(:counted AS text[]), CAST(:counted_of AS text[]), CAST(:period AS text[]),
+        CAST(:starts_on AS date[]), CAST(:person AS text[])
+    ) AS wanted (promotion_id, counted, counted_of, period, starts_on, person)
+    INNER JOIN budget_counters AS counter ON counter.tenant_id = :tenant_id
+        AND counter.promotion_id = wanted.promotion_id AND counter.counted = wanted.counted
+        AND counter.counted_of = wanted.counted_of AND counter.period = wanted.period
+        AND counter.starts_on = wanted.starts_on AND counter.person = wanted.person
 """)
 TAKE = text("""
     UPDATE budget_counters AS counter SET used = counter.used + taken.amount
@@ -113,6 +126,14 @@ def amounts_of(rewards: Sequence[Reward]) -> dict[str, Decimal]:
     return amounts
 
 
+def kept_rewards(decision: Decision) -> list[dict[str, Any]]:
+    """The rewards that are granted as redemptions keep them."""
+    return [
+        {"rewardType": granted.reward_type, "category": granted.category, "value": str(granted.value)}
+        for granted in decision.rewards
+    ]
+
+
 class Row(NamedTuple):
     """The key of a stored counter within its tenant."""
 
@@ -131,23 +152,35 @@ def _row(taker: Taker, counter: Counter) -> Row:
 
 
 class Ledger:
-    """The counters of redemptions of one tenant, locked by a transaction, and what these take of them."""
+    """The counters of redemptions of one tenant, locked by a transaction, and what these take of them.
 
-    def __init__(self, session: Session, redeemed: Iterable[tuple[Taker, Sequence[Counter]]]) -> None:
+    Without locks, it is what they would take as the counters stand: nothing can be written then.
+    """
+
+    def __init__(
+        self, session: Session, redeemed: Iterable[tuple[Taker, Sequence[Counter]]], *, locks: bool = True
+    ) -> None:
         most: dict[Row, Decimal] = {}
         self._tenant_id = 0
         for taker, counters in redeemed:
             self._tenant_id = taker.tenant_id
             most |= {_row(taker, counter): counter.most for counter in counters}
-        self._used: dict[Row, Decimal] = {}
+        self._used = dict.fromkeys(most, Decimal(0))
         self._taken: dict[Row, Decimal] = {}
         if most:
             rows = sorted(most, key=lambda row: (not row.person, row))
             parameters = self._columns(rows) | {"most": [most[row] for row in rows]}
-            self._used = {Row(*row[:-1]): row[-1] for row in session.execute(LOCK, parameters)}
+            rows_used = session.execute(LOCK if locks else LOOK, parameters)
+            self._used |= {Row(*row[:-1]): row[-1] for row in rows_used}
 
     def take(self, taker: Taker, counters: Sequence[Counter], rewards: Sequence[Reward]) -> None:
         """Count a redemption. Raises BudgetExceeded, CustomerLimitReached; it has taken nothing then."""
+        for row, amount in self.require(taker, counters, rewards).items():
+            self._used[row] += amount
+            self._taken[row] = self._taken.get(row, Decimal(0)) + amount
+
+    def require(self, taker: Taker, counters: Sequence[Counter], rewards: Sequence[Reward]) -> dict[Row, Decimal]:
+        """What a redemption would take of each counter. Raises BudgetExceeded, CustomerLimitReached."""
         row_of = {counter: _row(taker, counter) for counter in counters}
         is_first = {
             counter.period
@@ -159,11 +192,7 @@ class Ledger:
         for counter in counters:
             if amounts[counter] and self._used[row_of[counter]] + amounts[counter] > counter.most:
                 raise _refusal(counter)
-        for counter, amount in amounts.items():
-            if amount:
-                row = row_of[counter]
-                self._used[row] += amount
-                self._taken[row] = self._taken.get(row, Decimal(0)) + amount
+        return {row_of[counter]: amount for counter, amount in amounts.items() if amount}
 
     def write(self, session: Session) -> None:
         """Add what was taken to the stored counters."""

@@ -10,11 +10,11 @@ from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope, scope_of
 from rapport.errors import Conflict, NotFound
+from rapport.promotions.codes import code_key
 from rapport.redemptions import counting
 from rapport.redemptions.budgets import lock_name
 from rapport.redemptions.counting import Taker
 from rapport.redemptions.models import PromoCode, Redemption
-from rapport.redemptions.pools import code_key
 from rapport.redemptions.states import LIVE, RedemptionState
 from rapport.stores import Stores
 from rapport.stores.records import share

@@ -16,15 +16,15 @@ from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
 from rapport.errors import Conflict
+from rapport.promotions.codes import code_key
 from rapport.promotions.deciding import Decision
 from rapport.promotions.states import PromotionStatus
 from rapport.redemptions.asking import Request, Target
 from rapport.redemptions.budgets import lock_name
-from rapport.redemptions.counting import Counter, Ledger, counters_of
+from rapport.redemptions.counting import Counter, Ledger, counters_of, kept_rewards
 from rapport.redemptions.definitions import Budget, StackingRules
 from rapport.redemptions.ending import taker_of
 from rapport.redemptions.models import Redemption
-from rapport.redemptions.pools import code_key
 from rapport.redemptions.refusals import CodeRedeemed
 from rapport.redemptions.stacking import Orders
 from rapport.redemptions.states import RedemptionState
@@ -144,10 +144,7 @@ def _proposed(scope: Scope, terms: Mapping[str, _Terms], candidate: Candidate) -
         campaign_id=request.campaign_id,
         tier_id=tier.id,
         tier_name=tier.name,
-        rewards=[
-            {"rewardType": granted.reward_type, "category": granted.category, "value": str(granted.value)}
-            for granted in candidate.decision.rewards
-        ],
+        rewards=kept_rewards(candidate.decision),
         currency=scope.currency,
         counted_on=scope.today(),
         created_at=now,

@@ -6,8 +6,9 @@ from sqlalchemy import RowMapping, select, text
 
 from rapport.access.scope import Scope
 from rapport.errors import Invalid
+from rapport.promotions.codes import code_key
 from rapport.redemptions.models import Redemption
-from rapport.redemptions.pools import code_key, pool
+from rapport.redemptions.pools import pool
 from rapport.stores.parts import Part, part
 
 CODES = text("""

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
 from rapport.errors import Conflict, Invalid, NotFound
+from rapport.promotions.codes import code_key
 from rapport.promotions.editing import promotion
 from rapport.promotions.states import PromotionStatus
 from rapport.redemptions.definitions import ChangePool, CreatePool
@@ -23,11 +24,6 @@ OWN_CODES = text("""
     SELECT code FROM promotions
     WHERE tenant_id = :tenant_id AND code_key = ANY(:keys) AND status <> :archived ORDER BY code_key LIMIT 1
 """)
-
-
-def code_key(code: str) -> str:
-    """A code as it is compared: customers write it in any case."""
-    return code.strip().lower()
 
 
 def pool(scope: Scope, id: str) -> CodePool:

@@ -8,48 +8,27 @@ be reserved first, for a checkout that is not paid yet: until then it counts lik
 import copy
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from datetime import timedelta
+from typing import TypeVar
 
-from sqlalchemy import Row, select, text
+from sqlalchemy import select
 
 from rapport.access.scope import Scope
 from rapport.errors import Conflict, NotFound, RapportError
 from rapport.promotions.deciding import Context, Decision
-from rapport.promotions.editing import promotion_of_code
 from rapport.promotions.validating import validate_each
 from rapport.redemptions import ending
 from rapport.redemptions.asking import Request, Target
 from rapport.redemptions.entering import Candidate, Verdict, enter
 from rapport.redemptions.models import Redemption
-from rapport.redemptions.pools import code_key
-from rapport.redemptions.refusals import (
-    BudgetExceeded,
-    CodeNotValid,
-    CodeOfAnother,
-    CodeRedeemed,
-    CustomerLimitReached,
-    NotCombinable,
-    NotEligible,
-)
-from rapport.redemptions.states import PoolKind
+from rapport.redemptions.refusals import BudgetExceeded, CodeRedeemed, CustomerLimitReached, NotCombinable, NotEligible
+from rapport.redemptions.targets import targets_of
 from rapport.stores import Stores
 from rapport.stores.gathering import Gathering
 
-__all__ = ["Request", "promotion_of_choice", "redeem", "redemption"]
+__all__ = ["Request", "redeem", "redemption"]
 
 LONGEST_RESERVATION = timedelta(days=30)
-FIND = text("""
-    SELECT promo_code.code_key, promo_code.code, promo_code.person, pool.id AS pool_id, pool.kind, pool.promotion_id,
-        pool.is_active, pool.starts_at, pool.expires_at
-    FROM pool_codes AS promo_code
-    INNER JOIN code_pools AS pool ON pool.tenant_id = promo_code.tenant_id AND pool.id = promo_code.pool_id
-    WHERE promo_code.tenant_id = :tenant_id AND promo_code.code_key = ANY(:code_keys)
-""")
-FIND_UNIQUE = text("""
-    SELECT id AS code, promotion_id, is_active, starts_at, expires_at FROM code_pools
-    WHERE tenant_id = :tenant_id AND id = :name AND kind = :unique
-""")
 USED = "The Idempotency-Key was used for another redemption."
 # In a transaction: they hold up each other, and what is validated by key is few.
 MOST_AT_ONCE = 40
@@ -164,58 +143,6 @@ def _of_keys(scope: Scope, requests: Requests) -> dict[int, Answer]:
             is_same = earlier.request == request.digest
             answers[place] = (earlier, True) if is_same else Conflict(USED)
     return answers
-
-
-def targets_of(scope: Scope, requests: Requests) -> dict[int, Target | RapportError]:
-    """The promotions that codes lead to now; NotFound, CodeNotValid and CodeOfAnother as values."""
-    if not requests:
-        return {}
-    parameters = {"tenant_id": scope.tenant_id, "code_keys": list({code_key(each.code) for each in requests.values()})}
-    with scope.reads() as session:
-        rows = {row.code_key: row for row in session.execute(FIND, parameters)}
-    targets: dict[int, Target | RapportError] = {}
-    for place, request in requests.items():
-        try:
-            targets[place] = _target(scope, request, rows.get(code_key(request.code)))
-        except RapportError as error:
-            targets[place] = error
-    return targets
-
-
-def _target(scope: Scope, request: Request, row: Row[Any] | None) -> Target:
-    if row is None:
-        own = promotion_of_code(scope, request.code)
-        return Target(own.code, own.id)
-    _require_in_force(row, scope.clock.now())
-    if row.person is not None and row.person != request.customer_id.lower():
-        raise CodeOfAnother(f"The code {row.code!r} is another customer's.")
-    return Target(row.code, row.promotion_id, row.pool_id, row.kind == PoolKind.UNIQUE)
-
-
-def promotion_of_choice(scope: Scope, name: str) -> str:
-    """The id of the promotion that a promo code leads to now as campaigns name it: a unique one by its id, not a code.
-
-    Raises NotFound, CodeNotValid.
-    """
-    parameters = {"tenant_id": scope.tenant_id, "name": name, "code_keys": [code_key(name)], "unique": PoolKind.UNIQUE}
-    with scope.reads() as session:
-        row = session.execute(FIND_UNIQUE, parameters).one_or_none() or session.execute(FIND, parameters).one_or_none()
-    if row is None:
-        return promotion_of_code(scope, name).id
-    _require_in_force(row, scope.clock.now())
-    return str(row.promotion_id)
-
-
-def _require_in_force(row: Row[Any], now: datetime) -> None:
-    """Raises CodeNotValid."""
-    if not row.is_active:
-        raise CodeNotValid(f"The code {row.code!r} is deactivated.")
-    if row.promotion_id is None:
-        raise CodeNotValid(f"The code {row.code!r} belongs to no promotion.")
-    if row.starts_at is not None and now < row.starts_at:
-        raise CodeNotValid(f"The code {row.code!r} is valid from {row.starts_at.isoformat()} on.")
-    if row.expires_at is not None and now >= row.expires_at:
-        raise CodeNotValid(f"The code {row.code!r} expired on {row.expires_at.isoformat()}.")
 
 
 def _decisions(scope: Scope, requests: Requests, targets: Mapping[int, Target]) -> dict[int, Decision | RapportError]:

@@ -100,6 +100,10 @@ def _known_channel(scope: Scope, values: Values) -> Values:
     return values
 
 
+def _at_present(scope: Scope, values: Values) -> Values:
+    return {**values, "now": scope.clock.now()}
+
+
 def _with_attributes(scope: Scope, values: Values) -> Values | None:
     """The values with the template's sending attributes; None for a template that there is not. Raises NotFound."""
     channel = channels.channel(scope, values["ChannelID"])
@@ -165,6 +169,7 @@ register(
         engine="records",
         sql=f'SELECT promo_code AS "PromoCode", name AS "PromotionName" FROM ({registered.CHOICES}) AS choices',  # noqa: S608
         row={"PromoCode": "string", "PromotionName": "string"},
+        prepare=_at_present,
         order='promo_code COLLATE "C"',
         paged=False,
     ),

@@ -13,11 +13,16 @@ from rapport.api.http.bodies import inlined
 from rapport.api.http.responses import json_response
 from rapport.api.sections import CHANGES_NOTHING, SectionRouter
 from rapport.api.wire.promotion_bodies import answer, body_of, changing, number, object_of
-from rapport.api.wire.promotion_validation import CONTEXTS, CONTEXTS_SCHEMA, VALIDATED, contexts_of, decision_shown
-from rapport.errors import Conflict
-from rapport.promotions import validating
+from rapport.api.wire.promotion_validation import (
+    CONTEXTS,
+    CONTEXTS_SCHEMA,
+    VALIDATED,
+    campaign_of,
+    contexts_of,
+    decision_shown,
+)
 from rapport.promotions.changing import read
-from rapport.redemptions import budgets, pools, stacking
+from rapport.redemptions import budgets, foretelling, pools, stacking, targets
 from rapport.redemptions.budgets import BudgetUse
 from rapport.redemptions.definitions import ChangePool, CreatePool, SetBudgets, StackingRules
 from rapport.redemptions.models import CodePool
@@ -173,15 +178,17 @@ def validate_customers(
     principal: Principal = Depends(caller("ValidatePromoCodeCustomers")),  # noqa: B008
     body: Any = Depends(body_of),  # noqa: B008
 ) -> Response:
-    """As Validate promotion customers, for the promotion of the promo code. Nothing is counted, and budgets are not
-    looked at: only a redemption says whether something is left."""
-    pool = pools.pool(principal.scope, promocodeId)
-    contexts = contexts_of(object_of(body))
-    if pool.promotion_id is None:
-        raise Conflict(f"Promo code {pool.id!r} belongs to no promotion.")
-    validator, decisions = validating.validate_customers(principal.scope, pool.promotion_id, contexts)
+    """As Validate promotion customers, for the promotion of the promo code.
+
+    409 CodeNotValid for one that has expired, is not valid yet, was deactivated, belongs to no promotion or is linked
+    to other campaigns than the one in campaignData.
+    """
+    pool, members = pools.pool(principal.scope, promocodeId), object_of(body)
+    contexts = contexts_of(members)
+    promotion_id = targets.require_in_force(principal.scope, pool, pool.id, campaign_of(members))
+    validator, decisions = foretelling.validate_customers(principal.scope, promotion_id, contexts)
     shown = [decision_shown(decision, validator.promotion) for decision in decisions]
-    document = {"promocodeId": pool.id, "promotionId": pool.promotion_id, "contexts": shown}
+    document = {"promocodeId": pool.id, "promotionId": promotion_id, "contexts": shown}
     return json_response(orjson.dumps(document, default=number))
 
 

@@ -19,9 +19,11 @@ from rapport.promotions.deciding import Context, Decision
 from rapport.promotions.evaluation import PASSES
 from rapport.promotions.models import Promotion
 from rapport.promotions.states import Refusal
+from rapport.redemptions import foretelling
 
 router = SectionRouter("Promotions")
 CONTEXTS = {"contexts": [{"customerId": "Q1001", "sessionProperties": {"depositAmount": 120}}]}
+MOST_CAMPAIGN_ID = 2**31 - 1
 CONTEXTS_SCHEMA: dict[str, Any] = {
     "contexts": {
         "type": "array",
@@ -33,7 +35,11 @@ CONTEXTS_SCHEMA: dict[str, Any] = {
             "properties": {"customerId": {"type": "string"}, "sessionProperties": {"type": "object"}},
         },
     },
-    "campaignData": {"type": "object", "description": "Has no effect"},
+    "campaignData": {
+        "type": "object",
+        "description": "Which campaign led to the validation, for codes that are linked to campaigns",
+        "properties": {"campaignId": {"type": "integer", "minimum": 1, "maximum": MOST_CAMPAIGN_ID}},
+    },
 }
 VALIDATED = {
     "promotionId": "p-7f3a",
@@ -65,10 +71,21 @@ def contexts_of(members: dict[str, Any]) -> list[Context]:
     contexts = members.get("contexts")
     if not isinstance(contexts, list) or not 1 <= len(contexts) <= validating.MOST_CONTEXTS:
         raise Invalid(f"contexts must be a list of 1 to {validating.MOST_CONTEXTS} customers.")
-    campaign = members.get("campaigndata")
-    if campaign is not None and not isinstance(campaign, dict):
-        raise Invalid("campaignData must be an object.")
+    campaign_of(members)
     return [_context(context, f"contexts[{place}]") for place, context in enumerate(contexts)]
+
+
+def campaign_of(members: dict[str, Any]) -> int | None:
+    """The campaign that a body names; None if it names none. Raises Invalid."""
+    campaign = members.get("campaigndata")
+    if campaign is None:
+        return None
+    if not isinstance(campaign, dict):
+        raise Invalid("campaignData must be an object.")
+    id = {str(name).lower(): value for name, value in campaign.items()}.get("campaignid")
+    if id is not None and (not isinstance(id, int) or isinstance(id, bool) or not 1 <= id <= MOST_CAMPAIGN_ID):
+        raise Invalid(f"campaignData.campaignId must be a whole number from 1 to {MOST_CAMPAIGN_ID}.")
+    return id
 
 
 def _context(data: Any, at: str) -> Context:
@@ -136,12 +153,19 @@ def validate_code(
     principal: Principal = Depends(caller("ValidatePromotionCode")),  # noqa: B008
     body: Any = Depends(body_of),  # noqa: B008
 ) -> Response:
-    """The promotion is the one whose code this is, in any case, archived ones left out. Nothing is counted."""
+    """What each customer would be told who redeemed the code: that of a promotion that is not archived, or a promo
+    code, in any case. Nothing is counted.
+
+    409 CodeNotValid for a code that has expired, is not valid yet, was deactivated, belongs to no promotion or is
+    linked to other campaigns than the one in campaignData. Besides the reasons of Validate promotion customers there
+    are CodeOfAnother and CodeRedeemed.
+    """
     members = object_of(body)
     code = members.get("promocode")
     if not isinstance(code, str) or not code.strip():
         raise Invalid("promoCode is required: the code of a promotion.")
-    validator, decisions = validating.validate_code(principal.scope, code, contexts_of(members))
+    contexts = contexts_of(members)
+    validator, decisions = foretelling.validate_code(principal.scope, code, contexts, campaign_of(members))
     return _validated(validator.promotion, decisions)
 
 
@@ -164,8 +188,9 @@ def validate_customers(
 ) -> Response:
     """Of an active promotion, the first tier whose conditions a customer meets decides the rewards.
 
-    A customer who gets nothing has a reason: UnknownCustomer, PromotionConditionsNotMet or NoMatchingTier, and the
-    branch of each condition tree that failed. Nothing is counted: repeated calls give the same answer.
+    A customer who gets nothing has a reason: UnknownCustomer, PromotionConditionsNotMet or NoMatchingTier with the
+    branch of each condition tree that failed; CustomerLimitReached or BudgetExceeded where the budgets allow no
+    redemption of this customer. Nothing is counted: each customer is answered as if it were the next one to redeem.
     """
-    validator, decisions = validating.validate_customers(principal.scope, promotionId, contexts_of(object_of(body)))
+    validator, decisions = foretelling.validate_customers(principal.scope, promotionId, contexts_of(object_of(body)))
     return _validated(validator.promotion, decisions)

@@ -27,7 +27,7 @@ from rapport.campaigns.states import RunState
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.promotions import validating
 from rapport.promotions.deciding import Context, Decision
-from rapport.redemptions import redeeming
+from rapport.redemptions import targets
 
 log = structlog.get_logger("rapport.campaigns")
 BATCH = validating.MOST_CONTEXTS
@@ -166,18 +166,20 @@ def _decide(scope: Scope, campaign: Occurrence, first: int, codes: Mapping[str, 
     kept = rewards.of_customers(scope, campaign, list(codes))
     earlier = {key for key, customer in kept.items() if customer.grants}  # what was uploaded decides about nobody
     asked = {customer_id: code for customer_id, code in codes.items() if customer_id.lower() not in earlier}
-    granted = granted_by(scope, asked)
+    granted = granted_by(scope, asked, campaign.id)
     rewarded = [customer for customer in granted.values() if customer is not None and customer.grants]
     rewards.keep(scope, campaign, first, rewarded)
     refused = {customer_id for customer_id, customer in granted.items() if customer is None}
     clearance.keep(scope, campaign, first, [(customer_id, customer_id not in refused) for customer_id in codes])
 
 
-def granted_by(scope: Scope, codes: Mapping[str, str]) -> dict[str, CustomerRewards | None]:
-    """What the promotions of their promo codes (several joined with ',') grant customers; None for nothing.
+def granted_by(scope: Scope, codes: Mapping[str, str], campaign_id: int) -> dict[str, CustomerRewards | None]:
+    """What the promotions of their promo codes (several joined with ',') grant customers of a campaign; None for
+    nothing.
 
     Codes that belong to no promotion, such as those of the back office, decide about nobody: who has only such codes
-    is given nothing, and not None. A promotion that is not active grants nothing.
+    is given nothing, and not None. A promotion that is not active grants nothing, nor does a code that is not in force
+    or linked to other campaigns.
     """
     customers_of = defaultdict[str, list[str]](list)
     for customer_id, joined in codes.items():
@@ -185,7 +187,7 @@ def granted_by(scope: Scope, codes: Mapping[str, str]) -> dict[str, CustomerRewa
             customers_of[code].append(customer_id)
     asked, granted = set[str](), defaultdict[str, list[tuple[Grant, Decision]]](list)
     for code, customer_ids in customers_of.items():
-        decided = _decided(scope, code, customer_ids)
+        decided = _decided(scope, code, customer_ids, campaign_id)
         if decided is None:
             continue
         asked.update(customer_ids)
@@ -200,11 +202,13 @@ def granted_by(scope: Scope, codes: Mapping[str, str]) -> dict[str, CustomerRewa
     }
 
 
-def _decided(scope: Scope, code: str, customer_ids: Sequence[str]) -> list[tuple[Grant | None, Decision]] | None:
+def _decided(
+    scope: Scope, code: str, customer_ids: Sequence[str], campaign_id: int
+) -> list[tuple[Grant | None, Decision]] | None:
     """What the promotion of a code decides about customers, in order; None for a code of no promotion."""
     contexts = [Context(customer_id) for customer_id in customer_ids]
     try:
-        promotion_id = redeeming.promotion_of_choice(scope, code)
+        promotion_id = targets.promotion_of_choice(scope, code, campaign_id)
         validator, decisions = validating.validate_customers(scope, promotion_id, contexts)
     except NotFound:
         return None
