@@ -132,6 +132,7 @@ INTERFACES: dict[str, frozenset[str]] = {
             "microsegments",
             "moves",
             "personal",
+            "recommended",
             "service",
             "snapshot",
             "stages",
@@ -191,7 +192,7 @@ INTERFACES: dict[str, frozenset[str]] = {
             "personal",
         }
     ),
-    "sports": frozenset({"retention"}),
+    "sports": frozenset({"definitions", "offers", "retention"}),
     "transactional": frozenset(
         {
             "personal",

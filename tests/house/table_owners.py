@@ -86,6 +86,7 @@ RECORDS = {
         "engagement_buckets",
         "engagements",
     ),
+    "placements": ("placements",),
     "promotions": ("promotion_tenants", "promotion_versions", "promotions", "registered_promotions"),
     "redemptions": ("budget_counters", "code_pools", "pool_codes", "promotion_budgets", "redemptions"),
     "realtime": (
@@ -192,6 +193,9 @@ READS = {
         "many customers are decided about in one statement": ("profiles",),
         "promo codes are choices beside promotions, in one list": ("code_pools", "pool_codes"),
         "whether anything has changed that a condition depends on, in one statement": ("attributes", "tenants"),
+    },
+    "placements": {
+        "what customers bet on is counted and faded in one statement": ("activity_events",),
     },
     "redemptions": {
         "the status of a promotion is read where it is redeemed, and codes must not be those of promotions": (

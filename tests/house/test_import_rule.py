@@ -18,7 +18,7 @@ FLOORS = [
     {"conditions"},
     {"customers", "messaging", "channels", "notifications", "apps", "inbox", "in_app", "sports"},
     {"insight", "audiences", "delivery", "promotions", "redemptions"},
-    {"campaigns", "transactional"},
+    {"campaigns", "transactional", "placements"},
     {"realtime"},
     {"persons"},
     {"api", "console"},

@@ -80,6 +80,7 @@ SECTIONS = (
     "model-fits",
     "persons",
     "pictures",
+    "placements",
     "programme",
     "promocodes",
     "promotions",

@@ -10,6 +10,7 @@ from rapport.api.http.responses import (
     PROBLEMS,
     PROMOTION_ERRORS,
     PROMOTIONS,
+    RECOMMEND,
     SPORTS,
     SPORTS_ERRORS,
     TOTAL,
@@ -174,7 +175,7 @@ def completed(document: Described) -> Described:
 def _family(path: str) -> str:
     if path.startswith(PROMOTIONS):
         return "Promotions"
-    if path.startswith(SPORTS):
+    if path.startswith((SPORTS, RECOMMEND)):
         return "Sports"
     return "Management" if path.startswith(MANAGED) else "Wire"
 

@@ -51,6 +51,15 @@ def event_type_named(scope: Scope, name: str) -> EventType | None:
         return session.scalar(select(EventType).where(EventType.tenant_id == scope.tenant_id, EventType.name == name))
 
 
+def ids_named(scope: Scope, names: Iterable[str]) -> dict[str, int]:
+    """The id of each event type that there is among some names."""
+    query = select(EventType.name, EventType.id).where(
+        EventType.tenant_id == scope.tenant_id, EventType.name.in_(list(names))
+    )
+    with scope.reads() as session:
+        return {row.name: row.id for row in session.execute(query)}
+
+
 def declare_event_type(
     scope: Scope, name: str, parameters: Mapping[str, str] | None = None, description: str = ""
 ) -> EventType:

@@ -4,7 +4,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, DateTime, Index, Integer, Numeric, SmallInteger, String, Text
+from sqlalchemy import BigInteger, Boolean, DateTime, Index, Integer, Numeric, SmallInteger, String, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -51,6 +51,13 @@ class SportsRecord(Base):
             "parent_kind",
             "brand_group_id",
             "tenant_id",
+        ),
+        Index(
+            "ix_sports_records_start",
+            "tenant_id",
+            "brand_group_id",
+            "starts_at",
+            postgresql_where=text("kind = 'Event'"),
         ),
     )
 

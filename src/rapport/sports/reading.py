@@ -61,7 +61,7 @@ class ReadRecord:
     updated_at: datetime
 
 
-def _ancestors() -> Iterator[str]:
+def ancestors() -> Iterator[str]:
     """Joins of the records above one, each by the key of the last."""
     child = "record"
     for number in range(1, MOST_ANCESTORS + 1):
@@ -78,7 +78,7 @@ def _with_ancestors(column: str) -> str:
 
 
 SHOWN, ACTIVE = _with_ancestors("is_shown"), _with_ancestors("is_active")
-FROM = "FROM sports_records AS record " + " ".join(_ancestors())
+FROM = "FROM sports_records AS record " + " ".join(ancestors())
 OF_BRAND = "record.tenant_id = :tenant_id AND record.brand_group_id = :brand"
 COLUMNS = f"""record.kind, record.event_key, record.record_key, record.parent_kind, record.parent_key, record.names,
     {SHOWN} AS shown, {ACTIVE} AS active, record.starts_at, record.numerator, record.denominator,

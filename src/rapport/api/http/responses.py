@@ -26,7 +26,7 @@ REASONS = {429: "Too Many Requests"}
 PROBLEM_TYPE = "application/problem+json"
 MANAGED = "/manage/"
 PROMOTIONS = ("/v1/promotions", "/v1/promocodes", "/v1/tenants")
-SPORTS = "/sports-inventory/"
+SPORTS, RECOMMEND = "/sports-inventory/", "/recommend/"
 # Of an answer with a page of a list of the management API.
 TOTAL = "X-Total-Count"
 TOTAL_HEADER = {"description": "Entries of the whole list", "schema": {"type": "integer", "minimum": 0}}
@@ -98,7 +98,7 @@ def json_response(body: bytes, status: int = 200) -> Response:
 
 def error_response(path: str, error: RapportError) -> Response:
     """An error in the form of the family that a path is of."""
-    if path.startswith(SPORTS):
+    if path.startswith((SPORTS, RECOMMEND)):
         return sports_error(error)
     if path.startswith(PROMOTIONS):
         return promotion_error(error)

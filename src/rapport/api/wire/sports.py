@@ -54,7 +54,7 @@ def _described(example: Any) -> dict[str, Any]:
     return {"parameters": [BRAND], "requestBody": {"required": True, "content": content}}
 
 
-def _brand_of(request: Request, principal: Principal) -> str:
+def brand_of(request: Request, principal: Principal) -> str:
     """The brand group that a call names. Raises Unauthorized, Forbidden."""
     key = request.headers.get("x-brand-key", "").strip()
     if not key:
@@ -73,7 +73,7 @@ def _endpoint(function: str, operation: Operation) -> Callable[..., Response]:
         principal: Principal = Depends(allowed),  # noqa: B008
         body: bytes = Depends(raw_body),
     ) -> Response:
-        brand = _brand_of(request, principal)
+        brand = brand_of(request, principal)
         storing.change(principal.scope, brand, operation, read(loaded(body), operation))
         return json_response(ACCEPTED, 202)
 

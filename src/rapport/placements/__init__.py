@@ -1,0 +1,1 @@
+"""Placements: where recommendations are shown, and what is recommended there to a customer."""
