@@ -27,6 +27,7 @@ from typing import Any
 
 import structlog
 import uvicorn
+from fastapi import FastAPI
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy import text, update
@@ -35,7 +36,7 @@ from rapport.access import keys
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
-from rapport.app import create_app
+from rapport.app import carrying_out, create_app
 from rapport.errors import Conflict
 from rapport.promotions import editing, tenants
 from rapport.promotions.changing import commands_of
@@ -44,8 +45,9 @@ from rapport.redemptions.definitions import CreatePool, SetBudgets
 from rapport.settings import Settings
 from rapport.stores import open_stores
 
-THREADS, PARALLEL, CAP = 8, 50, 1000
+THREADS, CONNECTIONS, PARALLEL, CAP = 8, 64, 50, 1000
 CUSTOMERS = 1000
+ALL_ROLES = frozenset({"worker", "scheduler"})
 
 
 def fill(scope: Scope) -> None:
@@ -170,14 +172,19 @@ def serve(folder: Path, count: int) -> None:
     with scope.reads() as session:
         chosen = text("SELECT code FROM pool_codes WHERE pool_id = 'generated' LIMIT 50000")
         codes = list(session.scalars(chosen))
-    figures |= in_process(scope, codes)
-    server = uvicorn.Server(uvicorn.Config(create_app(stores), port=0, log_level="critical"))
+    with carrying_out(stores, ALL_ROLES):
+        figures |= in_process(scope, codes)
+        answer(scope, create_app(stores), {"key": secret, "figures": figures, "codes": codes[5000:]})
+
+
+def answer(scope: Scope, app: FastAPI, about: dict[str, Any]) -> None:
+    """Serve until the standard input ends."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical"))
     threading.Thread(target=server.run, daemon=True).start()
     while not server.started:
         time.sleep(0.05)
     port = server.servers[0].sockets[0].getsockname()[1]
-    about = {"port": port, "key": secret, "figures": figures, "codes": codes[5000:]}
-    print(json.dumps(about), flush=True)
+    print(json.dumps({"port": port, **about}), flush=True)
     sys.stdin.readline()
     print(json.dumps({"granted": to_the_cap(scope)}), flush=True)
     sys.stdin.read()
@@ -191,7 +198,7 @@ def over_http(about: dict[str, Any], options: argparse.Namespace, seconds: float
 
     def calls(first: int) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", int(about["port"]))
-        for number in range(first, total, THREADS):
+        for number in range(first, total, CONNECTIONS):
             due = begin + number / options.rate
             time.sleep(max(due - time.perf_counter(), 0))
             code = about["codes"][first_code + number]
@@ -203,7 +210,7 @@ def over_http(about: dict[str, Any], options: argparse.Namespace, seconds: float
                 raise SystemExit(f"{answer.status} {body[:200]!r}")
             measured.append((time.perf_counter() - due) * 1000)
 
-    threads = [threading.Thread(target=calls, args=(first,)) for first in range(THREADS)]
+    threads = [threading.Thread(target=calls, args=(first,)) for first in range(CONNECTIONS)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -229,7 +236,7 @@ def main() -> None:
     try:
         about = json.loads(process.stdout.readline())
         over_http(about, options, 1, 0)
-        measured = over_http(about, options, options.seconds, int(options.rate) + THREADS)
+        measured = over_http(about, options, options.seconds, int(options.rate) + CONNECTIONS)
         process.stdin.write("\n")
         process.stdin.flush()
         figures = about["figures"] | {

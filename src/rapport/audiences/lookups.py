@@ -39,7 +39,7 @@ class Lookups:
     """The callers of a process that ask for profiles of customers at the same time."""
 
     def __init__(self, stores: Stores) -> None:
-        self._gathering: Gathering[_Asked, Rows] = Gathering(_read, _fitting)
+        self._gathering: Gathering[_Asked, Rows] = Gathering("lookups", _read, _fitting)
 
     def profiles(self, scope: Scope, data_date: date, columns: Sequence[str], ids: Sequence[str]) -> Rows:
         """customer_id and SQL expressions over the profiles of a data date, of the ids that have one.
@@ -52,7 +52,8 @@ class Lookups:
         return self._gathering.ask((scope.tenant_id, data_date), asked)
 
     def stop(self) -> None:
-        """There is nothing to end."""
+        """Let the threads end."""
+        self._gathering.stop()
 
 
 def _fitting(waiting: Sequence[_Asked]) -> int:

@@ -24,18 +24,22 @@ from rapport.redemptions.refusals import BudgetExceeded, CustomerLimitReached
 from rapport.redemptions.states import Counted, Period
 
 UNLIMITED = Decimal(10**15)
-# Begins those that there are not, and locks all.
-LOCK = text("""
+# Every statement finds rows by the key, however many there are and whatever the planner knows of them.
+WANTED = """
+    FROM unnest(
+        CAST(:promotion_id AS text[]), CAST(:counted AS text[]), CAST(:counted_of AS text[]), CAST(:period AS text[]),
+        CAST(:starts_on AS date[]), CAST(:person AS text[]), CAST(:amount AS numeric[])
+    ) WITH ORDINALITY AS wanted (promotion_id, counted, counted_of, period, starts_on, person, amount, place)
+    ORDER BY wanted.place
+    ON CONFLICT (tenant_id, promotion_id, counted, counted_of, period, starts_on, person) DO UPDATE
+"""
+# Begins those that there are not, and locks all. The amounts are limits.
+LOCK = text(f"""
     INSERT INTO budget_counters AS counter
         (tenant_id, promotion_id, counted, counted_of, period, starts_on, person, used, most)
     SELECT :tenant_id, wanted.promotion_id, wanted.counted, wanted.counted_of, wanted.period, wanted.starts_on,
-        wanted.person, 0, wanted.most
-    FROM unnest(
-        CAST(:promotion_id AS text[]), CAST(:counted AS text[]), CAST(:counted_of AS text[]), CAST(:period AS text[]),
-        CAST(:starts_on AS date[]), CAST(:person AS text[]), CAST(:most AS numeric[])
-    ) WITH ORDINALITY AS wanted (promotion_id, counted, counted_of, period, starts_on, person, most, place)
-    ORDER BY wanted.place
-    ON CONFLICT (tenant_id, promotion_id, counted, counted_of, period, starts_on, person) DO UPDATE
+        wanted.person, 0, wanted.amount
+    {WANTED}
     SET most = greatest(counter.used, excluded.most)
     RETURNING promotion_id, counted, counted_of, period, starts_on, person, used
 """)
@@ -51,17 +55,16 @@ LOOK = text("""
         AND counter.counted_of = wanted.counted_of AND counter.period = wanted.period
         AND counter.starts_on = wanted.starts_on AND counter.person = wanted.person
 """)
-TAKE = text("""
-    UPDATE budget_counters AS counter SET used = counter.used + taken.amount
-    FROM unnest(
-        CAST(:promotion_id AS text[]), CAST(:counted AS text[]), CAST(:counted_of AS text[]), CAST(:period AS text[]),
-        CAST(:starts_on AS date[]), CAST(:person AS text[]), CAST(:amount AS numeric[])
-    ) AS taken (promotion_id, counted, counted_of, period, starts_on, person, amount)
-    WHERE counter.tenant_id = :tenant_id AND counter.promotion_id = taken.promotion_id
-        AND counter.counted = taken.counted AND counter.counted_of = taken.counted_of
-        AND counter.period = taken.period AND counter.starts_on = taken.starts_on AND counter.person = taken.person
-        AND counter.used + taken.amount <= counter.most
-    RETURNING counter.used
+# Adds to counters that there are.
+TAKE = text(f"""
+    INSERT INTO budget_counters AS counter
+        (tenant_id, promotion_id, counted, counted_of, period, starts_on, person, used, most)
+    SELECT :tenant_id, wanted.promotion_id, wanted.counted, wanted.counted_of, wanted.period, wanted.starts_on,
+        wanted.person, wanted.amount, wanted.amount
+    {WANTED}
+    SET used = counter.used + excluded.used
+    WHERE counter.used + excluded.used <= counter.most
+    RETURNING used
 """)
 GIVE_BACK = text("""
     UPDATE budget_counters SET used = used - :amount
@@ -169,7 +172,7 @@ class Ledger:
         self._taken: dict[Row, Decimal] = {}
         if most:
             rows = sorted(most, key=lambda row: (not row.person, row))
-            parameters = self._columns(rows) | {"most": [most[row] for row in rows]}
+            parameters = self._columns(rows) | {"amount": [most[row] for row in rows]}
             rows_used = session.execute(LOCK if locks else LOOK, parameters)
             self._used |= {Row(*row[:-1]): row[-1] for row in rows_used}
 
@@ -198,7 +201,8 @@ class Ledger:
         """Add what was taken to the stored counters."""
         if not self._taken:
             return
-        parameters = self._columns(list(self._taken)) | {"amount": list(self._taken.values())}
+        rows = list(self._taken)
+        parameters = self._columns(rows) | {"amount": [self._taken[row] for row in rows]}
         if len(session.scalars(TAKE, parameters).all()) != len(self._taken):
             raise BudgetExceeded("The promotion's budgets have changed meanwhile: try again.")
 

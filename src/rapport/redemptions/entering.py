@@ -51,11 +51,10 @@ LOCK_FREE = text("""
     ORDER BY code_key FOR UPDATE
 """)
 CLAIM = text("""
-    UPDATE pool_codes AS promo_code SET redemption_id = claimed.redemption_id
-    FROM unnest(CAST(:keys AS text[]), CAST(:ids AS text[])) AS claimed (code_key, redemption_id)
-    WHERE promo_code.tenant_id = :tenant_id AND promo_code.code_key = claimed.code_key
-        AND promo_code.redemption_id IS NULL
-    RETURNING promo_code.code_key
+    UPDATE pool_codes
+    SET redemption_id = (CAST(:ids AS text[]))[array_position(CAST(:keys AS text[]), code_key)]
+    WHERE tenant_id = :tenant_id AND code_key = ANY(CAST(:keys AS text[])) AND redemption_id IS NULL
+    RETURNING code_key
 """)
 TAKE_OUT = text("DELETE FROM redemptions WHERE tenant_id = :tenant_id AND id = ANY(:ids)")
 
@@ -154,11 +153,12 @@ def _proposed(scope: Scope, terms: Mapping[str, _Terms], candidate: Candidate) -
 
 
 def _entered(scope: Scope, session: Session, proposed: Sequence[Redemption]) -> list[Redemption]:
-    """Those whose keys were free until now."""
-    if not proposed:
+    """Those whose keys were free until now, the first of each key."""
+    first_of_keys = list({each.idempotency_key: each for each in reversed(proposed)}.values())[::-1]
+    if not first_of_keys:
         return []
     names = COLUMNS.split(", ")
-    rows = orjson.dumps([{name: getattr(each, name) for name in names} for each in proposed]).decode()
+    rows = orjson.dumps([{name: getattr(each, name) for name in names} for each in first_of_keys]).decode()
     ids = set(session.scalars(ENTER, {"rows": rows}))
     return [each for each in proposed if each.id in ids]
 

@@ -5,16 +5,18 @@ budget that many take of is counted once for all of them. Each has a verdict of 
 be reserved first, for a checkout that is not paid yet: until then it counts like a committed one.
 """
 
+import asyncio
 import copy
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from datetime import timedelta
 from typing import TypeVar
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from rapport.access.scope import Scope
-from rapport.errors import Conflict, NotFound, RapportError
+from rapport.errors import Conflict, NotFound, RapportError, Unavailable
 from rapport.promotions.deciding import Context, Decision
 from rapport.promotions.validating import validate_each
 from rapport.redemptions import ending
@@ -26,12 +28,16 @@ from rapport.redemptions.targets import targets_of
 from rapport.stores import Stores
 from rapport.stores.gathering import Gathering
 
-__all__ = ["Request", "redeem", "redemption"]
+__all__ = ["Request", "redeem", "redeem_soon", "redemption"]
 
 LONGEST_RESERVATION = timedelta(days=30)
+KEYS_USED = text("""
+    SELECT idempotency_key FROM redemptions WHERE tenant_id = :tenant_id AND idempotency_key = ANY(:keys)
+""")
 USED = "The Idempotency-Key was used for another redemption."
 # In a transaction: they hold up each other, and what is validated by key is few.
 MOST_AT_ONCE = 40
+MOST_WAITING = 500
 MAY_BE_FREED = (BudgetExceeded, CustomerLimitReached, CodeRedeemed, NotCombinable)
 T = TypeVar("T", Target, Decision)
 
@@ -46,15 +52,22 @@ class Redeemers:
 
     def __init__(self, stores: Stores) -> None:
         self._gathering: Gathering[tuple[Scope, Request], Answer] = Gathering(
-            _redeemed, lambda waiting: min(len(waiting), MOST_AT_ONCE)
+            "redemptions", _redeemed, lambda waiting: min(len(waiting), MOST_AT_ONCE)
         )
 
     def redeem(self, scope: Scope, request: Request) -> Answer:
         """Redeem or reserve, together with those who wait."""
         return self._gathering.ask(scope.tenant_id, (scope, request))
 
+    def submit(self, scope: Scope, request: Request) -> Future[Answer]:
+        """The same for a caller that does not wait here. Raises Unavailable where too many wait."""
+        if self._gathering.waiting(scope.tenant_id) >= MOST_WAITING:
+            raise Unavailable("So many redemptions of this tenant are under way that no more can wait: try again.")
+        return self._gathering.submit(scope.tenant_id, (scope, request))
+
     def stop(self) -> None:
-        """There is nothing to end."""
+        """Let the threads end."""
+        self._gathering.stop()
 
 
 def redeem(scope: Scope, request: Request) -> tuple[Redemption, bool]:
@@ -63,7 +76,19 @@ def redeem(scope: Scope, request: Request) -> tuple[Redemption, bool]:
     Raises NotFound for an unknown code, Conflict (see refusals) and Invalid; nothing is kept then, so that the key can
     be used again.
     """
-    answer = scope.stores.workers.only(Redeemers, scope.stores).redeem(scope, request)
+    return _granted(_redeemers(scope).redeem(scope, request))
+
+
+async def redeem_soon(scope: Scope, request: Request) -> tuple[Redemption, bool]:
+    """The same on an event loop, which it does not hold up. Raises Unavailable where too many wait, too."""
+    return _granted(await asyncio.wrap_future(_redeemers(scope).submit(scope, request)))
+
+
+def _redeemers(scope: Scope) -> Redeemers:
+    return scope.stores.workers.only(Redeemers, scope.stores)
+
+
+def _granted(answer: Answer) -> tuple[Redemption, bool]:
     if isinstance(answer, RapportError):
         raise answer
     return answer
@@ -130,12 +155,13 @@ def _of_keys(scope: Scope, requests: Requests) -> dict[int, Answer]:
     """What was redeemed under the keys of requests before; a Conflict where that was something else."""
     if not requests:
         return {}
-    keys = {request.idempotency_key for request in requests.values()}
+    parameters = {"tenant_id": scope.tenant_id, "keys": list({each.idempotency_key for each in requests.values()})}
     with scope.reads() as session:
-        stored = session.scalars(
-            select(Redemption).where(Redemption.tenant_id == scope.tenant_id, Redemption.idempotency_key.in_(keys))
+        used = session.scalars(KEYS_USED, parameters).all()
+        of_keys = select(Redemption).where(
+            Redemption.tenant_id == scope.tenant_id, Redemption.idempotency_key.in_(used)
         )
-        by_key = {redemption.idempotency_key: redemption for redemption in stored}
+        by_key = {each.idempotency_key: each for each in session.scalars(of_keys)} if used else {}
     answers: dict[int, Answer] = {}
     for place, request in requests.items():
         earlier = by_key.get(request.idempotency_key)

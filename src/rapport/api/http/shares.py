@@ -16,6 +16,8 @@ THREADS = 40
 MOST_WAITING = 100
 # What goes on for long, of which its route allows few: it takes a thread for moments only.
 STREAMED = frozenset({"/manage/v1/sports/changes"})
+# What is worked on together, a thread for all calls of a tenant.
+GATHERED = frozenset({"/v1/promocodes/redemptions"})
 CROWDED = "So many calls of this tenant are under way that no more can wait: try again."
 
 
@@ -63,7 +65,7 @@ class Places:
 class Shares:
     """ASGI middleware behind the front door. A place is held to the end of the answer.
 
-    A file that comes needs none, and neither does a stream.
+    A file that comes needs none, and neither does a stream or what is worked on together.
     """
 
     def __init__(self, app: ASGIApp, threads: int = THREADS) -> None:
@@ -73,7 +75,7 @@ class Shares:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request of a known tenant wait for its turn."""
         principal: Principal | None = scope.get("state", {}).get("principal")
-        if principal is None or scope["path"] in STREAMED:
+        if principal is None or scope["path"] in STREAMED | GATHERED:
             return await self.app(scope, receive, send)
         tenant_id = principal.scope.tenant_id
         if self._places.waiting(tenant_id) >= MOST_WAITING:

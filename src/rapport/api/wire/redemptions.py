@@ -124,7 +124,7 @@ def _key_of(request: Request) -> str:
         },
     },
 )
-def redeem(
+async def redeem(
     request: Request,
     principal: Principal = Depends(caller("RedeemPromoCode")),  # noqa: B008
     body: Any = Depends(body_of),  # noqa: B008
@@ -138,7 +138,7 @@ def redeem(
     """
     asked = read(RedeemIn, body)
     seconds = asked.reserve_seconds
-    redeemed, is_repeated = redeeming.redeem(
+    redeemed, is_repeated = await redeeming.redeem_soon(
         principal.scope,
         redeeming.Request(
             _key_of(request),
