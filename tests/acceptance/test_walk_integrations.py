@@ -76,9 +76,12 @@ def apps(demo: Demo) -> None:
 def promotions(demo: Demo) -> None:
     sql = "SELECT promo_code, name FROM registered_promotions WHERE tenant_id = :t"
     before = records(demo, sql)
+    decided = records(demo, "SELECT code, name FROM promotions WHERE tenant_id = :t AND status = 'active'")
+    drawn = records(demo, "SELECT id, name FROM code_pools WHERE tenant_id = :t AND kind = 'unique' AND is_active")
+    assert len(decided) == 5 and len(drawn) == 1
     write(demo, "AddPromotions", [{"PromoCode": "WALK1", "PromotionName": "Walked"}])
     found = [(row["PromoCode"], row["PromotionName"]) for row in read(demo, "GetPromotions")]
-    assert found == sorted([*before, ("WALK1", "Walked")])
+    assert found == sorted([*before, *decided, *drawn, ("WALK1", "Walked")])
     write(demo, "DeletePromotions", [{"PromoCode": "WALK1"}])
     assert sorted(records(demo, sql)) == sorted(before)
 

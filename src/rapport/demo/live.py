@@ -20,7 +20,7 @@ from rapport.access.tenant_limits import change_limits
 from rapport.campaigns.delivery.engagements import SECRET_MEMBERS
 from rapport.campaigns.triggered import definitions
 from rapport.customers import event_types
-from rapport.demo import story
+from rapport.demo import offers, story
 from rapport.demo.files import allows_push, customer_id, customer_index
 from rapport.demo.outside import EVENTS, GATEWAY, OutsideSystems
 from rapport.demo.server import served
@@ -84,8 +84,12 @@ class Live:
         """Define events, triggers and promo codes; let the vendor and the bonus system in."""
         for name, parameters in DEFINED.items():
             event_types.declare_event_type(self._scope, name, parameters)
+        own = {offer.code for offer in offers.OFFERS}
         codes = [
-            {"PromoCode": code, "PromotionName": name} for name, promo_codes, _ in story.ACTIONS for code in promo_codes
+            {"PromoCode": code, "PromotionName": name}
+            for name, promo_codes, _ in story.ACTIONS
+            for code in promo_codes
+            if code not in own
         ]
         admin = self._client(self._admin_key)
         admin.post("/current/integrations/AddPromotions", json=codes).raise_for_status()

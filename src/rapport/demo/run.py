@@ -21,7 +21,7 @@ from rapport.campaigns.cycle import daily, tasks
 from rapport.campaigns.runs import by_hand
 from rapport.campaigns.schemas import GroupChannel, OneTimeBody
 from rapport.customers.importing import imports
-from rapport.demo import files, story
+from rapport.demo import files, offers, story
 from rapport.demo.live import Live
 from rapport.demo.mail_readers import MailReaders
 from rapport.demo.mailbox import Mailbox, caught_mail
@@ -128,6 +128,7 @@ def _live_through(retailer: "Retailer", days: int, tell: Tell) -> None:
     retailer.load_history()
     _be(scope, scope.stores, world.date_of(HISTORY_DAYS), time(4))
     daily.run_cycle(scope, world.date_of(HISTORY_DAYS - 1))
+    offers.set_up(scope, len(world.people))
     retailer.demo_channels = story.set_up(scope, world.date_of(HISTORY_DAYS + 1))
     retailer.live_side.set_up(retailer.demo_channels)
     for number, day in enumerate(range(HISTORY_DAYS, world.days)):
@@ -155,6 +156,7 @@ class Retailer:
         self.folder = folder
         self.live_side = live_side
         self.box, self.mail_readers = box, MailReaders(scope)
+        self.till = offers.Till(scope)
         self.caused: list[tuple[int, int]] = []  # orders that campaigns cause: customer, day
         self.placed = 0
         self.refunds: list[Refund] = []  # that are still to come
@@ -169,10 +171,12 @@ class Retailer:
         self._import_orders(world.orders_before(HISTORY_DAYS), "history", HISTORY_DAYS - 1)
 
     def live(self, day: int) -> None:
-        """A day of data, the morning after with its cycle and sends, and how people react to them."""
+        """A day's orders and their codes, the morning after with its cycle and sends, and how people react to them."""
         stores, morning = self.scope.stores, self.world.date_of(day + 1)
+        orders = self.world.orders_of_day(day, self.caused)
+        self.till.redeem(orders, self.placed + 1)
         _be(self.scope, stores, morning, time(5))
-        self._deliver(day)
+        self._deliver(day, orders)
         daily.run_cycle(self.scope, self.world.date_of(day))
         in_real_time = day >= self.world.days - REAL_TIME_DAYS
         for hour in (time(10, 30), time(12), time(17)):
@@ -188,9 +192,8 @@ class Retailer:
         _be(self.scope, stores, morning, time(22))
         self._react(day + 1)
 
-    def _deliver(self, day: int) -> None:
+    def _deliver(self, day: int, orders: Orders) -> None:
         world, tag = self.world, str(self.world.date_of(day))
-        orders = world.orders_of_day(day, self.caused)
         registered = np.flatnonzero(world.people.registered == day)
         people = files.write_customers(world, registered, self.folder / f"customers-{tag}.csv")
         visits = files.write_activity(world, orders, day, self.folder / f"activity-{tag}.csv")

@@ -12,6 +12,7 @@ from rapport.campaigns.schemas import ActionBody, FrequencyCap, Group, GroupChan
 from rapport.campaigns.triggered.schemas import TriggeredBody
 from rapport.channels import service as channels
 from rapport.channels.brands import brands
+from rapport.demo.offers import LETTERS
 from rapport.demo.site import ALLOWED, SHOP_PATH, Site, set_up_site
 from rapport.messaging import templates as messaging_templates
 from rapport.messaging.topics import brand_groups, topics
@@ -164,9 +165,9 @@ def _templates(scope: Scope, email: int, sms: int) -> dict[str, int]:
     return mail_templates | {"sms": messaging_templates.create_template(scope, sms, "Reminder", text=text).id}
 
 
-def _group(action: int, share: float, *messages: tuple[int, int, str]) -> Group:
+def _group(action: int, share: float, *messages: tuple[int, int, str], promo_codes: list[str] | None = None) -> Group:
     reached = [GroupChannel(channel_id=c, template_id=t, send_time=at) for c, t, at in messages]
-    return Group(action_id=action, share=share, channels=reached)
+    return Group(action_id=action, share=share, channels=reached, promo_codes=promo_codes)
 
 
 def series(demo_channels: DemoChannels, first_day: date) -> list[SeriesBody]:
@@ -212,7 +213,7 @@ def series(demo_channels: DemoChannels, first_day: date) -> list[SeriesBody]:
             tags=["retention", "win-back"],
             notes="the split learns",
         ),
-        build("Good to see you", 6, daily, _group(3, 1.0, mail["voucher"]), duration=3),
+        build("Good to see you", 6, daily, _group(3, 1.0, mail["voucher"], promo_codes=[LETTERS]), duration=3),
         build("Prospects in spring", 7, monthly, _group(2, 1.0, text)),
         build(
             "For coffee drinkers",
