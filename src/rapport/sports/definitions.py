@@ -182,6 +182,7 @@ ANCESTORS: dict[Kind, tuple[Kind, ...]] = {
     Kind.MARKET: (Kind.EVENT,),
     Kind.SELECTION: (Kind.MARKET, Kind.EVENT),
 }
+FROM_LEAVES = tuple((KEYS[kind], kind) for kind in reversed(Kind))
 KINDS = {str(kind): kind for kind in Kind}
 OF_EVENTS = (Kind.MARKET, Kind.SELECTION)
 # The members that say what a record hangs on; the event of a market or selection is part of its key.
@@ -229,7 +230,7 @@ def _record(record: Any, operation: Operation) -> SentRecord:
     """A record. Raises ValueError with the member and what is wrong with it."""
     if not isinstance(record, dict):
         raise ValueError(" must be an object")
-    kind = next((kind for kind in reversed(Kind) if record.get(KEYS[kind]) is not None), None)
+    kind = next((kind for name, kind in FROM_LEAVES if record.get(name) is not None), None)
     if kind is None:
         raise ValueError(f" must have one of {', '.join(KEYS.values())}")
     is_deleted = operation is Operation.DELETE
@@ -238,8 +239,8 @@ def _record(record: Any, operation: Operation) -> SentRecord:
         if record.get(name) is None:
             raise ValueError(f".{name} is required for a {kind}")
     forms = MEMBERS[kind]
-    names: Iterable[str] = (KEYS[kind], *needed) if is_deleted else record.keys() & forms.keys()
-    members = {name: _read(name, record[name], forms[name]) for name in names}
+    names: Iterable[str] = (KEYS[kind], *needed) if is_deleted else record
+    members = {name: _read(name, record[name], forms[name]) for name in names if name in forms}
     if operation is Operation.CREATE:
         for name, other in (("numPrice", "denPrice"), ("denPrice", "numPrice")):
             if members.get(name) is not None and members.get(other) is None:

@@ -45,31 +45,33 @@ FIND = text(f"""
         SELECT * FROM sports_records AS stored WHERE {OF_BRAND} AND {IS_NAMED} LIMIT 1
     ) AS stored
 """)  # noqa: S608 - ours
-STORE = text("""
-    INSERT INTO sports_records (tenant_id, brand_group_id, kind, event_key, record_key, parent_kind, parent_event_key,
-        parent_key, names, is_shown, is_active, display_order, starts_at, numerator, denominator, decimal_odds, prices,
-        members, created_at, updated_at)
-    SELECT :tenant_id, :brand, kind, event_key, record_key, parent_kind, parent_event_key, parent_key, names, is_shown,
-        is_active, display_order, starts_at, numerator, denominator, decimal_odds, prices, members, :now, :now
-    FROM json_to_recordset(CAST(:rows AS json)) AS changed (kind text, event_key text, record_key text,
-        parent_kind text, parent_event_key text, parent_key text, names text, is_shown bool, is_active bool,
-        display_order int, starts_at timestamptz, numerator bigint, denominator bigint, decimal_odds numeric,
-        prices int, members jsonb)
-    ON CONFLICT (tenant_id, brand_group_id, kind, event_key, record_key) DO UPDATE SET
-        parent_kind = excluded.parent_kind, parent_event_key = excluded.parent_event_key,
-        parent_key = excluded.parent_key, names = excluded.names, is_shown = excluded.is_shown,
-        is_active = excluded.is_active, display_order = excluded.display_order, starts_at = excluded.starts_at,
-        numerator = excluded.numerator, denominator = excluded.denominator, decimal_odds = excluded.decimal_odds,
-        prices = excluded.prices, members = excluded.members, updated_at = excluded.updated_at
-""")
 # Prices stand in a ring of places, so that each further one takes the place of the oldest.
-NOTE_PRICES = text("""
+STORE = text("""
+    WITH changed AS MATERIALIZED (
+        SELECT * FROM json_to_recordset(CAST(:rows AS json)) AS changed (kind text, event_key text, record_key text,
+            parent_kind text, parent_event_key text, parent_key text, names text, is_shown bool, is_active bool,
+            display_order int, starts_at timestamptz, numerator bigint, denominator bigint, decimal_odds numeric,
+            prices int, has_new_price bool, members jsonb)
+    ), stored AS (
+        INSERT INTO sports_records (tenant_id, brand_group_id, kind, event_key, record_key, parent_kind,
+            parent_event_key, parent_key, names, is_shown, is_active, display_order, starts_at, numerator, denominator,
+            decimal_odds, prices, members, created_at, updated_at)
+        SELECT :tenant_id, :brand, kind, event_key, record_key, parent_kind, parent_event_key, parent_key, names,
+            is_shown, is_active, display_order, starts_at, numerator, denominator, decimal_odds, prices, members, :now,
+            :now
+        FROM changed
+        ON CONFLICT (tenant_id, brand_group_id, kind, event_key, record_key) DO UPDATE SET
+            parent_kind = excluded.parent_kind, parent_event_key = excluded.parent_event_key,
+            parent_key = excluded.parent_key, names = excluded.names, is_shown = excluded.is_shown,
+            is_active = excluded.is_active, display_order = excluded.display_order, starts_at = excluded.starts_at,
+            numerator = excluded.numerator, denominator = excluded.denominator, decimal_odds = excluded.decimal_odds,
+            prices = excluded.prices, members = excluded.members, updated_at = excluded.updated_at
+    )
     INSERT INTO sports_prices (tenant_id, brand_group_id, event_key, selection_key, place, number, at, numerator,
         denominator, decimal_odds)
-    SELECT :tenant_id, :brand, event_key, record_key, number % :most, number, :now, numerator, denominator,
+    SELECT :tenant_id, :brand, event_key, record_key, (prices - 1) % :most, prices - 1, :now, numerator, denominator,
         decimal_odds
-    FROM json_to_recordset(CAST(:rows AS json)) AS changed (event_key text, record_key text, number int,
-        numerator bigint, denominator bigint, decimal_odds numeric)
+    FROM changed WHERE has_new_price
     ON CONFLICT (tenant_id, brand_group_id, event_key, selection_key, place) DO UPDATE SET
         number = excluded.number, at = excluded.at, numerator = excluded.numerator,
         denominator = excluded.denominator, decimal_odds = excluded.decimal_odds
@@ -114,6 +116,9 @@ class Stored:
     parent: RecordKey | None = None
     price: Price = NO_PRICE
     prices: int = 0  # that it has had before
+
+
+NOTHING = Stored()
 
 
 @dataclass
@@ -197,7 +202,7 @@ def _merge(sent: Sequence[SentRecord], changes: Changes, operation: Operation) -
         if present is None and operation is Operation.UPDATE:
             changes.outcomes.append((record.key, Outcome.UNKNOWN))
             continue
-        base = present if present is not None and operation is Operation.UPDATE else Stored()
+        base = present if present is not None and operation is Operation.UPDATE else NOTHING
         members = {name: value for name, value in {**base.members, **record.members}.items() if value is not None}
         may_move = base.parent is None or not PARENT_KEYS[record.key.kind].isdisjoint(record.members)
         parent = parent_of(record.key, members) if may_move else base.parent
@@ -241,18 +246,13 @@ def _with_price(members: dict[str, Any], price: Price) -> dict[str, Any]:
 
 
 def _store(session: Session, bound: Mapping[str, Any], changes: Changes) -> None:
-    rows, changed_prices = [], []
+    rows = []
     for key, stored in changes.after.items():
-        before = changes.before.get(key) or Stored()
-        row = _row(key, stored) | {"prices": before.prices}
-        if stored.price != before.price:
-            changed_prices.append({**_named(key), **_price_columns(stored.price), "number": before.prices})
-            row["prices"] += 1
-        rows.append(row)
+        before = changes.before.get(key) or NOTHING
+        is_new = stored.price != before.price
+        rows.append(_row(key, stored) | {"prices": before.prices + is_new, "has_new_price": is_new})
     if rows:
-        session.execute(STORE, {**bound, "rows": _json(rows)})
-    if changed_prices:
-        session.execute(NOTE_PRICES, {**bound, "most": MOST_PRICES, "rows": _json(changed_prices)})
+        session.execute(STORE, {**bound, "most": MOST_PRICES, "rows": _json(rows)})
 
 
 def _row(key: RecordKey, stored: Stored) -> dict[str, Any]:
@@ -267,16 +267,10 @@ def _row(key: RecordKey, stored: Stored) -> dict[str, Any]:
         "is_active": is_active(key, stored.members),
         "display_order": stored.members.get("displayOrder"),
         "starts_at": stored.members.get("eventDateTime"),
-        **_price_columns(stored.price),
+        "numerator": stored.price.numerator,
+        "denominator": stored.price.denominator,
+        "decimal_odds": stored.price.decimal and str(stored.price.decimal),
         "members": stored.members,
-    }
-
-
-def _price_columns(price: Price) -> dict[str, Any]:
-    return {
-        "numerator": price.numerator,
-        "denominator": price.denominator,
-        "decimal_odds": price.decimal and str(price.decimal),
     }
 
 
