@@ -42,6 +42,7 @@ def test_a_tenant_is_edited_while_it_is_not_active(play: httpx.Client) -> None:
     for name, properties in SCHEMAS.items():
         shown = done(play.patch(f"{PATH}/{name}", json={"properties": properties}))[name]["properties"]
         assert [(each["key"], each["type"]) for each in shown] == [(each["key"], each["type"]) for each in properties]
+        assert [each.get("constraints") for each in shown] == [each.get("constraints") for each in properties]
     done(play.patch(f"{PATH}/metadata", json={"description": "Games", "settings": {"theme": "dark"}}))
     document = done(play.patch(f"{PATH}/activate"))
     assert document["metadata"] == {"name": "Northwind Play", "description": "Games", "settings": {"theme": "dark"}}

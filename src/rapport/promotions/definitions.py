@@ -52,14 +52,21 @@ class Definition(BaseModel):
         return self.model_dump(mode="json", by_alias=True)
 
 
-class Constraints(Definition):
-    """What the values of a property must also fulfil: enum lists those allowed, min and max are inclusive."""
+def _is_absent(bound: object) -> bool:
+    return bound is None
 
-    enum: list[str | bool | Number] | None = None
-    min: Number | None = None
-    max: Number | None = None
-    max_length: Annotated[int, Field(strict=True, ge=1, le=10_000)] | None = None
-    pattern: Text | None = None
+
+class Constraints(Definition):
+    """What the values of a property must also fulfil: enum lists those allowed, min and max are inclusive.
+
+    JSON has only those that there are.
+    """
+
+    enum: list[str | bool | Number] | None = Field(None, exclude_if=_is_absent)
+    min: Number | None = Field(None, exclude_if=_is_absent)
+    max: Number | None = Field(None, exclude_if=_is_absent)
+    max_length: Annotated[int, Field(strict=True, ge=1, le=10_000)] | None = Field(None, exclude_if=_is_absent)
+    pattern: Text | None = Field(None, exclude_if=_is_absent)
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -73,6 +80,13 @@ class Constraints(Definition):
         return self
 
 
+UNCONSTRAINED = Constraints()
+
+
+def _is_unconstrained(constraints: Constraints) -> bool:
+    return constraints == UNCONSTRAINED
+
+
 class PropertyDefinition(Definition):
     """A property that conditions may compare, or that promotions may carry.
 
@@ -84,7 +98,7 @@ class PropertyDefinition(Definition):
     display_name: Text | None = None
     type: PropertyType
     required: bool = False
-    constraints: Constraints = Constraints()
+    constraints: Constraints = Field(UNCONSTRAINED, exclude_if=_is_unconstrained)
     attribute: Annotated[str, Field(min_length=1, max_length=128)] | None = None
     measure: ConditionJson | None = None
 
@@ -98,7 +112,7 @@ class RewardType(Definition):
     description: Text | None = None
     image_url: Text | None = None
     category: RewardCategory
-    constraints: Constraints = Constraints()
+    constraints: Constraints = Field(UNCONSTRAINED, exclude_if=_is_unconstrained)
 
 
 class Fixed(Definition):

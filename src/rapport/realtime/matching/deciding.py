@@ -26,8 +26,9 @@ from rapport.messaging.contactability import rules
 from rapport.realtime.matching.background import Background
 from rapport.realtime.matching.candidates import Candidate
 from rapport.realtime.matching.catalogue import Catalogue
+from rapport.realtime.matching.outgoing import Outgoing
 from rapport.realtime.matching.reachability import Fault, Reach
-from rapport.realtime.matching.releasing import Outgoing, let_out, state_of, wake
+from rapport.realtime.matching.releasing import let_out, state_of, wake
 from rapport.realtime.states import FiringState
 
 ADD_FIRINGS = text(f"""

@@ -1,7 +1,6 @@
 """Letting firings out: event 11 for outside channels, messages to be sent for our own; and ending those that stay."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +10,6 @@ from sqlalchemy.orm import Session
 from rapport.access.scope import Scope
 from rapport.audiences import schema
 from rapport.audiences.facts import Needs, load
-from rapport.campaigns.models import Occurrence
 from rapport.campaigns.plans import PlannedChannel, PlannedGroup
 from rapport.campaigns.runs import hold_out
 from rapport.campaigns.triggered import definitions, runs
@@ -20,11 +18,14 @@ from rapport.channels.service import channels as channels_of
 from rapport.conditions.outcomes import Outcome
 from rapport.customers import attributes, consent
 from rapport.delivery import once, outbox
+from rapport.delivery.content import NO_CODE
 from rapport.delivery.models import Source, State
 from rapport.delivery.once import Recipient
 from rapport.delivery.outbox import Entry
 from rapport.notifications import service as notifications
 from rapport.realtime.events.owners import found_out
+from rapport.realtime.matching import own_codes
+from rapport.realtime.matching.outgoing import Outgoing
 from rapport.realtime.matching.reachability import Fault, Reach, address_attributes, attributes_of
 from rapport.realtime.models import Firing
 from rapport.realtime.states import FiringState
@@ -55,24 +56,6 @@ CONCLUDE = text(f"""
     ) AS settled
     WHERE firings.tenant_id = :tenant_id AND firings.id = settled.source_id AND firings.state = '{FiringState.SENDING}'
 """)  # noqa: S608 - ours
-
-
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """A firing that goes out now. faults: the channels of its group on which the person cannot be reached."""
-
-    firing_id: int
-    campaign: Occurrence
-    group: int
-    customer_id: str
-    is_visitor: bool
-    parameters: Mapping[str, Any]
-    faults: Mapping[int, Fault]
-
-    @property
-    def plan(self) -> PlannedGroup:
-        """The recipient group as the campaign planned it."""
-        return self.campaign.plan.group(self.group)
 
 
 def state_of(
@@ -187,16 +170,34 @@ def _reach(scope: Scope, waiting: Sequence[Firing], customer_ids: Mapping[str, s
 
 def let_out(scope: Scope, session: Session, outgoing: Sequence[Outgoing], channels: Mapping[int, Channel]) -> None:
     """Enter the messages of firings and tell event 11, in the transaction that has made or released them."""
-    entries, notified = [], []
-    for firing in outgoing:
-        for channel in firing.plan.channels:
-            channel_id = channel.channel_id
-            entries.append(_entry(firing, channel, channels))
-            if channel_id not in firing.faults and channels[channel_id].behaviour.is_pulled:
-                key = f"{EVENT}:{firing.firing_id}:{channel_id}"
-                notified.append(notifications.Notification(_payload(firing, channel), key, channel_id))
+    handed = [
+        (firing, channel)
+        for firing in outgoing
+        for channel in firing.plan.channels
+        if channel.channel_id not in firing.faults and channels[channel.channel_id].behaviour.is_pulled
+    ]
+    codes = own_codes.allocate(scope, session, handed)
+    uncoded = {place for place, of_message in codes.items() if of_message is None}
+    entries = [
+        _entry(firing, channel, channels, (firing.firing_id, channel.channel_id) in uncoded)
+        for firing in outgoing
+        for channel in firing.plan.channels
+    ]
+    notified = [
+        notifications.Notification(
+            _payload(firing, channel, of_message),
+            f"{EVENT}:{firing.firing_id}:{channel.channel_id}",
+            channel.channel_id,
+        )
+        for firing, channel in handed
+        if (of_message := codes[firing.firing_id, channel.channel_id]) is not None
+    ]
     outbox.enter(scope, session, Source.FIRING, entries)
     notifications.notify_many(scope, session, EVENT, notified)
+    if uncoded:
+        firing_ids = sorted({firing_id for firing_id, _ in uncoded})
+        own_codes.reopen(scope, session, firing_ids)
+        conclude(scope, session, firing_ids)
 
 
 def wake(session: Session) -> None:
@@ -204,17 +205,19 @@ def wake(session: Session) -> None:
     publish(session, Topic.FIRINGS)
 
 
-def _entry(firing: Outgoing, channel: PlannedChannel, channels: Mapping[int, Channel]) -> Entry:
+def _entry(firing: Outgoing, channel: PlannedChannel, channels: Mapping[int, Channel], is_uncoded: bool) -> Entry:
     """A message of a firing; an external channel's is sent when event 11 is on its way to listeners."""
     channel_id = channel.channel_id
     if channel_id in firing.faults:  # the channel may be gone
         state, reason = firing.faults[channel_id]
+    elif is_uncoded:
+        state, reason = State.FAILED, NO_CODE
     else:
         state, reason = State.SENT if channels[channel_id].behaviour.is_pulled else State.PENDING, ""
     return Entry(
         source_id=firing.firing_id,
         channel_id=channel_id,
-        customer_id="" if firing.is_visitor else firing.customer_id,
+        customer_id=firing.message_to,
         recipient_group_id=firing.group,
         template_id=channel.template_id,
         action_id=firing.plan.action_id,
@@ -224,14 +227,14 @@ def _entry(firing: Outgoing, channel: PlannedChannel, channels: Mapping[int, Cha
     )
 
 
-def _payload(firing: Outgoing, channel: PlannedChannel) -> dict[str, Any]:
+def _payload(firing: Outgoing, channel: PlannedChannel, codes: Sequence[str]) -> dict[str, Any]:
     """Event 11 as the reference has it; parameters of the event stand in it with a prefix."""
     return {
         "campaignID": firing.campaign.id,
         "channelID": channel.channel_id,
         "templateID": channel.template_id,
         "customerID": firing.customer_id,
-        "promoCode": list(firing.plan.promo_codes or ()),
+        "promoCode": list(codes),
         "notes": firing.campaign.notes,
         "actionID": firing.plan.action_id,
         "tags": firing.campaign.tags,

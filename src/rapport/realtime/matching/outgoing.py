@@ -1,0 +1,32 @@
+"""Firings that go out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rapport.campaigns.models import Occurrence
+from rapport.campaigns.plans import PlannedGroup
+from rapport.realtime.matching.reachability import Fault
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A firing that goes out now. faults: the channels of its group on which the person cannot be reached."""
+
+    firing_id: int
+    campaign: Occurrence
+    group: int
+    customer_id: str
+    is_visitor: bool
+    parameters: Mapping[str, Any]
+    faults: Mapping[int, Fault]
+
+    @property
+    def plan(self) -> PlannedGroup:
+        """The recipient group as the campaign planned it."""
+        return self.campaign.plan.group(self.group)
+
+    @property
+    def message_to(self) -> str:
+        """The CustomerID of its messages; empty for a visitor."""
+        return "" if self.is_visitor else self.customer_id
