@@ -139,6 +139,13 @@ def clearance(api: httpx.Client, number: int) -> dict[str, Any]:
     return done(api.get(f"/manage/v1/campaigns/{number}/clearance"))
 
 
+def done_list(answer: httpx.Response) -> list[dict[str, Any]]:
+    """The rows of a good answer."""
+    assert answer.status_code == 200, answer.text
+    rows: list[dict[str, Any]] = answer.json()
+    return rows
+
+
 def test_rapport_decides_approves_and_writes_the_rewards(tenant: Scope, box: Mailbox, api: httpx.Client) -> None:
     assert 0 < len(GIVEN) < len(EXPECTED) and len({len(values) for values in GIVEN.values()}) == 1
     number = processed(tenant)
@@ -146,6 +153,22 @@ def test_rapport_decides_approves_and_writes_the_rewards(tenant: Scope, box: Mai
     state = clearance(api, number)
     assert (state["approved"], state["refused"], state["unreported"]) == (len(GIVEN), len(EXPECTED) - len(GIVEN), 0)
     assert sent(tenant, box) == {who: told(values) for who, values in GIVEN.items()}
+
+
+def test_rewards_stand_beside_the_attributes_of_recipients(tenant: Scope, api: httpx.Client) -> None:
+    number = processed(tenant)
+    tasks.execute_due(tenant)
+    path, names = "/current/customers/GetProcessedCampaignCustomers", "Reward:freespins;COUNTRY;REWARD:bonus"
+    rows = done_list(api.get(path, params={"CampaignID": number, "CustomerAttributes": names}))
+    values = {who: EXPECTED[who] or {} for who in EXPECTED}
+    assert {row["CustomerID"]: row["CustomerAttributes"] for row in rows} == {
+        who: [given.get("FREESPINS"), "NL", given.get("BONUS")] for who, given in values.items()
+    }
+    only = done_list(api.get(path, params={"CampaignID": number, "CustomerAttributes": "REWARD:BONUS"}))
+    assert [row["CustomerAttributes"] for row in only] == [[values[row["CustomerID"]].get("BONUS")] for row in only]
+    asked = {"ValueSegmentID": 1, "Date": str(DATA_DATE), "CustomerAttributes": "REWARD:BONUS"}
+    refused = api.get("/current/segments/GetCustomersByValueSegment", params=asked)
+    assert (refused.status_code, "with a CampaignID" in refused.text) == (400, True), refused.text
 
 
 def test_batches_decide_about_everybody_once_also_after_the_deadline(

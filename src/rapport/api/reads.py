@@ -16,8 +16,10 @@ from rapport.access.scope import Scope
 from rapport.api.http.auth import caller_of
 from rapport.api.http.parameters import CUSTOMER_ATTRIBUTES, PAGING, Parameter
 from rapport.api.http.responses import json_response
+from rapport.campaigns.publishing.rewards import GIVEN
 from rapport.customers import attributes
-from rapport.errors import NotFound
+from rapport.errors import Invalid, NotFound
+from rapport.messaging.tags.language import REWARD
 from rapport.settings import Settings
 from rapport.stores.warehouse import identifier
 
@@ -212,6 +214,10 @@ def _warehouse_page(scope: Scope, read: Read, sql: str, values: Values) -> tuple
     settings = values.get("$settings", "")
     if names := values.get("CustomerAttributes"):
         parameters["profile_date"] = values.get("profile_date") or scope.data_date() or EPOCH
+        rewards = _rewards(names)
+        if rewards and not ("CampaignID" in values and "campaign" in values):
+            raise Invalid("CustomerAttributes must name rewards only in functions with a CampaignID.")
+        parameters |= {f"reward_{place}": key for place, key in rewards.items()}
         sql = with_attributes(scope, sql, names, columns)
         settings = ", ".join(filter(None, [settings, "enable_materialized_cte = 1"]))
     elif columns:
@@ -220,25 +226,37 @@ def _warehouse_page(scope: Scope, read: Read, sql: str, values: Values) -> tuple
     return f"{sql} SETTINGS {settings}" if settings else sql, parameters
 
 
-def _rendered(scope: Scope, names: list[str]) -> list[str]:
-    """SQL of attributes by name, as they are now: their types can change. Raises Invalid."""
-    return [attributes.rendered(info) for info in attributes.find(scope, names)]
+def _rewards(names: list[str]) -> dict[int, str]:
+    """The keys of reward types among names such as REWARD:bonus, in upper case as they are kept, by their places."""
+    spelled = enumerate(name.strip().upper() for name in names)
+    return {place: name.removeprefix(REWARD) for place, name in spelled if name.startswith(REWARD)}
 
 
 def with_attributes(scope: Scope, sql: str, names: list[str], columns: str = "") -> str:
     """An ordered page of rows with CustomerID, each with the present values of attributes as an array of strings.
 
-    The page is computed once; its customers select the profiles by primary key. Raises Invalid.
+    The page is computed once; its customers select the profiles by primary key. Rewards are those of the campaign that
+    is bound. Attributes are rendered as they are now: their types can change. Raises Invalid.
     """
-    selected = ", ".join(f"{value} AS a{i}" for i, value in enumerate(_rendered(scope, names)))
-    values = ", ".join(f"profile.a{i}" for i in range(len(names)))
+    rewards = _rewards(names)
+    infos = attributes.find(scope, [name for place, name in enumerate(names) if place not in rewards])
+    selected = "".join(f", {attributes.rendered(info)} AS a{place}" for place, info in enumerate(infos))
+    of_profiles = iter(range(len(infos)))
+    values = ", ".join(
+        f"JSONExtract(reward.given, {{reward_{place}:String}}, 'Nullable(String)')"
+        if place in rewards
+        else f"profile.a{next(of_profiles)}"
+        for place in range(len(names))
+    )
+    of_rewards = f"LEFT JOIN ({GIVEN}) AS reward ON reward.customer_key = lowerUTF8(page.CustomerID)" if rewards else ""
     return f"""
         WITH page AS MATERIALIZED (SELECT *, rowNumberInAllBlocks() AS page_row FROM ({sql}))
         SELECT {columns or "page.* EXCEPT (page_row)"}, [{values}] AS CustomerAttributes
         FROM page
         LEFT JOIN (
-            SELECT customer_id, {selected} FROM profiles
+            SELECT customer_id{selected} FROM profiles
             WHERE data_date = {{profile_date:Date}} AND customer_id IN (SELECT CustomerID FROM page)
         ) AS profile ON profile.customer_id = page.CustomerID
+        {of_rewards}
         ORDER BY page_row
     """  # noqa: S608 - names come from the tenant's attribute list, the rest is ours

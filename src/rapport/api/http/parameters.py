@@ -149,7 +149,11 @@ def optional(
 
 
 CUSTOMER_ATTRIBUTES = (
-    optional("CustomerAttributes", "names", description="Attribute names joined with ';', added to every row"),
+    optional(
+        "CustomerAttributes",
+        "names",
+        description="Attribute names joined with ';', added to every row; with a CampaignID also REWARD:key",
+    ),
     optional("CustomerAttributesDelimiter", "delimiter", description="Legacy; has no effect"),
 )
 PAGING = (

@@ -21,6 +21,8 @@ LAST = f"""
 OF_CUSTOMERS = f"""
     {LAST} AND lowerUTF8(customer_id) IN {{customers:Array(String)}} GROUP BY customer_key
 """
+# By customer of the bound run: customer_key, and given, a JSON object of texts by name.
+GIVEN = f"{LAST} GROUP BY customer_key"
 LISTED = f"""
     {LAST} GROUP BY customer_key ORDER BY customer_key LIMIT {{limit:UInt32}} OFFSET {{offset:UInt32}}
 """
