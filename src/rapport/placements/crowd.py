@@ -20,6 +20,7 @@ HALF_LIFE = 7
 MOST_GROUPS = 30
 
 Group = tuple[str, str]  # the category, and what of it: see betting.group_of
+EVERYBODY: Group = ("", "")  # a league of every customer
 
 # A selection counts once for each customer, at the furthest step that it has come to.
 CROWD = f"""
@@ -47,11 +48,12 @@ CROWD = f"""
         SELECT 1 AS is_pair, first.1, first.2, second.1, second.2, toFloat64(count()) AS total
         FROM (
             SELECT first, leagues FROM (
-                SELECT groupUniqArray({MOST_GROUPS + 1})((category, league)) AS leagues FROM bets GROUP BY customer_id
+                SELECT arrayDistinct(arrayPushBack(groupUniqArray({MOST_GROUPS + 1})((category, league)), ('', '')))
+                    AS leagues
+                FROM bets GROUP BY customer_id
             ) ARRAY JOIN leagues AS first
-            WHERE length(leagues) BETWEEN 2 AND {MOST_GROUPS}
+            WHERE length(leagues) <= {MOST_GROUPS + 1}
         ) ARRAY JOIN leagues AS second
-        WHERE first != second
         GROUP BY first, second ORDER BY total DESC, first, second LIMIT {MOST_ROWS}
     )
 """  # noqa: S608 - ours
@@ -59,7 +61,7 @@ CROWD = f"""
 
 @dataclass
 class Crowd:
-    """Faded counts of customers by what they bet on, and how many have both of two leagues."""
+    """Faded counts of customers by what they bet on, and how many have both of two leagues, or one and EVERYBODY."""
 
     events: Weights[str] = field(default_factory=Weights[str])
     markets: Weights[tuple[str, str]] = field(default_factory=Weights[tuple[str, str]])  # event, market

@@ -3,8 +3,8 @@
 The chance of an item is a product of shares, from the category down: of the category, of the league in it, of the
 event in the league, of the market in the event, of the selection in the market. Each share is that of the customer's
 own faded bets, to which the share among all customers is added as if it were so many bets more (OWN_COUNTS_HALF_AT):
-without own bets, what remains is popularity. For leagues, the share among all customers is mixed with that of the
-leagues which customers of the same leagues bet on. Own bets on an event are those that name one of its participants.
+without own bets, what remains is popularity. For leagues, the share among all customers is the larger the more often
+customers of the same leagues bet on the league. Own bets on an event are those that name one of its participants.
 """
 
 from collections import defaultdict
@@ -13,15 +13,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from rapport.placements.betting import Activity
-from rapport.placements.crowd import Crowd, Group
+from rapport.placements.crowd import EVERYBODY, Crowd, Group
 from rapport.placements.weights import Weights, mixed, shares
 from rapport.sports.offers import OpenEvent, OpenOffer, participants_named
 
 HALF_LIFE_DAYS = 30.0
-OWN_COUNTS_HALF_AT = 3.0
-NEIGHBOURS_SHARE = 0.3
+OWN_COUNTS_HALF_AT = 5.0
+# Customers of two leagues from which on it is more likely than not no accident that they are so many.
+SURE_AT = 20.0
 # What each item is worth without any bet on it.
-UNSEEN = 1.0
+UNSEEN = 3.0
 # An event that was bet on names its participants; the selection names whom the bet was for.
 OF_EVENT = 0.5
 
@@ -87,14 +88,24 @@ def _league_chances(heat: Mapping[Group, float], tastes: Tastes, crowd: Crowd) -
 
 
 def _with_neighbours(general: dict[Group, float], tastes: Tastes, crowd: Crowd) -> dict[Group, float]:
-    """Shares of leagues among all customers, mixed with those of customers who share the customer's leagues."""
-    near: Weights[Group] = Weights()
-    for league, weight in tastes.leagues.items():
-        together = {other: count for other, count in crowd.together.get(league, {}).items() if other in general}
-        for other, share in shares(together).items():
-            near[other] += weight / tastes.total * share
-    mixed = NEIGHBOURS_SHARE * sum(near.values())
-    return {league: (1 - mixed) * share + NEIGHBOURS_SHARE * near[league] for league, share in general.items()}
+    """Shares of leagues among all customers, as far as customers of this customer's leagues have more of them."""
+    return shares(
+        {
+            league: share
+            * sum(weight * _affinity(own, league, crowd) for own, weight in tastes.leagues.items())
+            / tastes.total
+            for league, share in general.items()
+        }
+    )
+
+
+def _affinity(own: Group, other: Group, crowd: Crowd) -> float:
+    """How many times as many customers have two leagues as if one had nothing to do with the other; 1 of the same."""
+    everybody = crowd.together.get(EVERYBODY, {})
+    if own == other or not everybody:
+        return 1.0
+    expected = everybody.get(own, 0.0) * everybody.get(other, 0.0) / everybody[EVERYBODY]
+    return (crowd.together.get(own, {}).get(other, 0.0) + SURE_AT) / (expected + SURE_AT)
 
 
 def offer_chances(

@@ -13,8 +13,8 @@ from typing import Any
 from sqlalchemy import text
 
 from rapport.access.scope import Scope
-from rapport.sports.definitions import Kind
-from rapport.sports.reading import ACTIVE, MOST_ANCESTORS, SHOWN, ancestors
+from rapport.sports.definitions import ANCESTORS, Kind
+from rapport.sports.reading import ancestors, with_ancestors
 
 # Of these events, those that start soonest, the rules choose; more would take long for each request.
 MOST_EVENTS, MOST_OFFERS = 2000, 5000
@@ -57,11 +57,14 @@ class OpenOffer:
     members: Mapping[str, Any]
 
 
+ABOVE_EVENT = len(ANCESTORS[Kind.EVENT])
+
+
 def _above(kind: Kind, column: str) -> str:
-    """A column of the ancestor of a kind, '' where there is none."""
+    """A column of the record of a kind above an event, '' where there is none."""
     whens = " ".join(
         f"WHEN ancestor_{number}.kind = '{kind}' THEN ancestor_{number}.{column}"
-        for number in range(1, MOST_ANCESTORS + 1)
+        for number in range(1, ABOVE_EVENT + 1)
     )
     return f"CASE {whens} ELSE '' END"
 
@@ -81,28 +84,35 @@ EVENTS = text(f"""
             AND (CAST(:starts_before AS timestamptz) IS NULL OR event.starts_at < :starts_before)
             AND NOT event.members @> '{{"isEventStarted": true}}' AND NOT event.members @> '{{"isEventFinished": true}}'
         ORDER BY event.starts_at, event.record_key LIMIT {MOST_EVENTS}
-    ) AS record {" ".join(ancestors())}
-    WHERE {SHOWN} AND {ACTIVE}
+    ) AS record {ancestors(ABOVE_EVENT)}
+    WHERE {with_ancestors("is_shown", ABOVE_EVENT)} AND {with_ancestors("is_active", ABOVE_EVENT)}
         AND (CAST(:category AS text) IS NULL OR :category = ANY({LABELS}))
         AND (CAST(:categories AS text[]) = '{{}}' OR :categories && {LABELS})
         AND NOT CAST(:excluded AS text[]) && {LABELS}
     ORDER BY record.starts_at, record.record_key
 """)  # noqa: S608 - ours
+# The events are open: only what stands between is looked at.
 OFFERS = text(f"""
-    SELECT record.event_key, record.record_key, {_above(Kind.MARKET, "record_key")} AS market_key,
-        {_above(Kind.MARKET, "names")} AS market_names, record.names, record.display_order, record.members
-    FROM sports_records AS record {" ".join(ancestors())}
-    WHERE record.tenant_id = :tenant_id AND record.brand_group_id = :brand AND record.kind = :kind
-        AND record.event_key = ANY(CAST(:events AS text[])) AND {SHOWN} AND {ACTIVE}
+    SELECT record.event_key, record.record_key, CASE ancestor_1.kind WHEN '{Kind.MARKET}' THEN ancestor_1.record_key
+        ELSE '' END AS market_key, CASE ancestor_1.kind WHEN '{Kind.MARKET}' THEN ancestor_1.names ELSE '' END
+        AS market_names, record.names, record.display_order, record.members
+    FROM unnest(CAST(:events AS text[])) WITH ORDINALITY AS event (key, place) CROSS JOIN LATERAL (
+        SELECT * FROM sports_records AS offer WHERE offer.tenant_id = :tenant_id AND offer.brand_group_id = :brand
+            AND offer.kind = :kind AND offer.event_key = event.key LIMIT {MOST_OFFERS}
+    ) AS record {ancestors(1)}
+    WHERE {with_ancestors("is_shown", 1)} AND {with_ancestors("is_active", 1)}
         AND (CAST(:least AS numeric) IS NULL OR record.decimal_odds >= :least)
         AND (CAST(:most AS numeric) IS NULL OR record.decimal_odds <= :most)
-    ORDER BY array_position(CAST(:events AS text[]), CAST(record.event_key AS text)), record.record_key
-    LIMIT {MOST_OFFERS}
+    ORDER BY event.place, record.record_key LIMIT {MOST_OFFERS}
 """)  # noqa: S608 - ours
 EVENTS_OF_SELECTIONS = text(f"""
-    SELECT DISTINCT event_key FROM sports_records
-    WHERE tenant_id = :tenant_id AND brand_group_id = :brand AND kind = '{Kind.SELECTION}'
-        AND event_key = ANY(CAST(:events AS text[])) AND record_key = ANY(CAST(:selections AS text[]))
+    SELECT DISTINCT event.key
+    FROM unnest(CAST(:events AS text[])) AS event (key), unnest(CAST(:selections AS text[])) AS selection (key)
+    CROSS JOIN LATERAL (
+        SELECT 1 FROM sports_records AS record WHERE record.tenant_id = :tenant_id AND record.brand_group_id = :brand
+            AND record.kind = '{Kind.SELECTION}' AND record.event_key = event.key AND record.record_key = selection.key
+        LIMIT 1
+    ) AS record
 """)  # noqa: S608 - ours
 
 

@@ -1,6 +1,5 @@
 """What is in the inventory of a brand, at which prices selections were offered, and what became of records."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -61,24 +60,30 @@ class ReadRecord:
     updated_at: datetime
 
 
-def ancestors() -> Iterator[str]:
-    """Joins of the records above one, each by the key of the last."""
-    child = "record"
-    for number in range(1, MOST_ANCESTORS + 1):
-        parent = f"ancestor_{number}"
-        yield f"""LEFT JOIN sports_records AS {parent} ON {parent}.tenant_id = :tenant_id
-            AND {parent}.brand_group_id = :brand AND {parent}.kind = {child}.parent_kind
-            AND {parent}.event_key = {child}.parent_event_key AND {parent}.record_key = {child}.parent_key"""
-        child = parent
+def ancestors(most: int) -> str:
+    """Joins of so many records above one (record), each by the key of the last: ancestor_1, ancestor_2 and so on.
+
+    Each is found by its key, whatever the planner thinks of how many there are.
+    """
+    joins, child = [], "record"
+    for number in range(1, most + 1):
+        joins.append(f"""LEFT JOIN LATERAL (
+            SELECT * FROM sports_records AS parent WHERE parent.tenant_id = :tenant_id
+                AND parent.brand_group_id = :brand AND parent.kind = {child}.parent_kind
+                AND parent.event_key = {child}.parent_event_key AND parent.record_key = {child}.parent_key LIMIT 1
+        ) AS ancestor_{number} ON true""")  # noqa: S608 - ours
+        child = f"ancestor_{number}"
+    return " ".join(joins)
 
 
-def _with_ancestors(column: str) -> str:
-    above = (f"coalesce(ancestor_{number}.{column}, true)" for number in range(1, MOST_ANCESTORS + 1))
+def with_ancestors(column: str, most: int) -> str:
+    """SQL of whether a column holds for a record and so many above it."""
+    above = (f"coalesce(ancestor_{number}.{column}, true)" for number in range(1, most + 1))
     return "(" + " AND ".join([f"record.{column}", *above]) + ")"
 
 
-SHOWN, ACTIVE = _with_ancestors("is_shown"), _with_ancestors("is_active")
-FROM = "FROM sports_records AS record " + " ".join(ancestors())
+SHOWN, ACTIVE = (with_ancestors(column, MOST_ANCESTORS) for column in ("is_shown", "is_active"))
+FROM = f"FROM sports_records AS record {ancestors(MOST_ANCESTORS)}"
 OF_BRAND = "record.tenant_id = :tenant_id AND record.brand_group_id = :brand"
 COLUMNS = f"""record.kind, record.event_key, record.record_key, record.parent_kind, record.parent_key, record.names,
     {SHOWN} AS shown, {ACTIVE} AS active, record.starts_at, record.numerator, record.denominator,
