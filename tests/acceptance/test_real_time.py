@@ -247,3 +247,21 @@ def test_inserts_wait_for_the_disk_again(demo: Demo) -> None:
     waiting = {name for name, statement in made.items() if "fsync_after_insert = 1" in statement}
     assert {"customers", "transactions", "campaign_outcomes", "activity_events"} <= waiting
     assert not [name for name, statement in made.items() if "fsync_after_insert = 0" in statement]
+
+
+def test_who_has_bet_is_recommended_open_games(demo: Demo) -> None:
+    ((bettor,),) = rows(
+        demo,
+        "SELECT customer_id FROM activity_events WHERE mapContains(properties, 'ootb_event_key') "
+        "GROUP BY customer_id ORDER BY count() DESC, customer_id LIMIT 1",
+    )
+    answer = demo.client.post(
+        "/recommend/v1/placements/sports-events/recommendations",
+        json={"context": {"product": "Sports"}, "userId": bettor, "type": "recommendation"},
+        headers={"x-brand-key": demo.result.sports_brand_id},
+    )
+    recommendation = answer.json()["recommendation"]
+    assert recommendation["explanation"] == {"reason": "personal"}
+    games = [item["event"] for item in recommendation["result"]]
+    assert len({game["eventKey"] for game in games}) == 10
+    assert min(game["eventDateTime"] for game in games) > recommendation["recDateTime"]

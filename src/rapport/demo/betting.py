@@ -139,16 +139,16 @@ class BettingWorld:
 
     def records(self) -> list[dict[str, Any]]:
         """The inventory at the instant, parents first."""
-        made: list[dict[str, Any]] = [
+        inventory: list[dict[str, Any]] = [
             {"categoryKey": _key(sport), "categoryName": sport, "displayOrder": place}
             for place, sport in enumerate(LEAGUES)
         ]
         for sport, league in self.leagues:
             type_key = f"{_key(sport)}-{_key(league)}"
-            made.append({"typeKey": type_key, "categoryKey": _key(sport), "typeName": f"{league} league"})
+            inventory.append({"typeKey": type_key, "categoryKey": _key(sport), "typeName": f"{league} league"})
         for game in self.open_games():
-            made += self._of_game(game)
-        return made
+            inventory += self._of_game(game)
+        return inventory
 
     def _of_game(self, game: Game) -> Iterator[dict[str, Any]]:
         sport, league = self.leagues[game.league]

@@ -21,7 +21,7 @@ from rapport.campaigns.cycle import daily, tasks
 from rapport.campaigns.runs import by_hand
 from rapport.campaigns.schemas import GroupChannel, OneTimeBody
 from rapport.customers.importing import imports
-from rapport.demo import files, offers, story
+from rapport.demo import betting, files, offers, story
 from rapport.demo.live import Live
 from rapport.demo.mail_readers import MailReaders
 from rapport.demo.mailbox import Mailbox, caught_mail
@@ -35,6 +35,8 @@ Tell = Callable[[int, int], None]
 ZONE = "Europe/Amsterdam"
 # The last days of a demo are lived in real time too: visits to the shop, triggers, what the vendor reports.
 REAL_TIME_DAYS = 3
+# So many customers bet on games, too.
+BETTING = 150
 
 RECIPIENTS = """
     SELECT campaign_id, customer_id, action_id FROM campaign_recipients
@@ -62,6 +64,7 @@ class DemoResult:
     trigger_id: int
     shoppers: list[str]
     brand_id: str
+    sports_brand_id: str
     seconds: float
 
     def as_json(self) -> dict[str, Any]:
@@ -98,6 +101,7 @@ def run_demo(
         retailer = Retailer(scope, world, folder, live, box)
         _live_through(retailer, days, tell or (lambda done, total: None))
         stores.clock.set(None)
+        sports_brand_id = _take_bets(scope, customers, seed)
         trigger_id, shoppers = live.to_try(retailer.demo_channels.site.inbox)
         messages = box.messages
         if outside is None:
@@ -118,6 +122,7 @@ def run_demo(
         trigger_id=trigger_id,
         shoppers=shoppers,
         brand_id=retailer.demo_channels.brand_id,
+        sports_brand_id=sports_brand_id,
         seconds=round(stopwatch.monotonic() - began, 1),
     )
 
@@ -135,6 +140,12 @@ def _live_through(retailer: "Retailer", days: int, tell: Tell) -> None:
         tell(number, days)
         retailer.live(day)
     tell(days, days)
+
+
+def _take_bets(scope: Scope, customers: int, seed: int) -> str:
+    """Have some of the customers bet on the games of a second brand, open from now on; the id of its brand group."""
+    ids = [files.customer_id(number) for number in range(0, customers, max(1, customers // BETTING))][:BETTING]
+    return betting.set_up(scope, betting.BettingWorld(ids, scope.clock.now(), seed), "Calluna Bets")
 
 
 def _free_name(stores: Stores) -> str:
