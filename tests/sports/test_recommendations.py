@@ -151,10 +151,10 @@ def test_a_known_customer_gets_what_the_own_bets_tell(feed: Feed) -> None:
     # C was in the name of each event, which counts half, and the selection.
     assert scores == pytest.approx(
         {
-            "ev-2": tennis * (6 + 5 * 3 / 7) / 11,
-            "ev-1": tennis * (5 * 4 / 7) / 11,
-            "ev-3": football * 6.6 / 9.6,
-            "ev-4": football * 3 / 9.6,
+            "ev-2": 0.7 * tennis * (6 + 5 * 3 / 7) / 11 + 0.3 * 3 / 16.6,
+            "ev-1": 0.7 * tennis * (5 * 4 / 7) / 11 + 0.3 * 4 / 16.6,
+            "ev-3": 0.7 * football * 6.6 / 9.6 + 0.3 * 6.6 / 16.6,
+            "ev-4": 0.7 * football * 3 / 9.6 + 0.3 * 3 / 16.6,
         },
         rel=0.01,
     )
@@ -304,4 +304,5 @@ def test_leagues_that_go_together_are_likelier() -> None:
     bet = Bet("c", "seen", "old", "", "", "s", "", 1.0, now)
     chances = ranking.event_chances(events, ranking.tastes_of(Activity([bet]), now), crowd)
     total = 20 / 25 + 30 / 25 + 25 / 25
-    assert chances == pytest.approx({"x-1": 20 / 25 / total, "y-1": 30 / 25 / total, "z-1": 25 / 25 / total})
+    own = {"x-1": 20 / 25 / total, "y-1": 30 / 25 / total, "z-1": 25 / 25 / total}
+    assert chances == pytest.approx({key: 0.7 * share + 0.3 / 3 for key, share in own.items()})

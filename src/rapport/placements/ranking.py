@@ -5,6 +5,7 @@ event in the league, of the market in the event, of the selection in the market.
 own faded bets, to which the share among all customers is added as if it were so many bets more (OWN_COUNTS_HALF_AT):
 without own bets, what remains is popularity. For leagues, the share among all customers is the larger the more often
 customers of the same leagues bet on the league. Own bets on an event are those that name one of its participants.
+A part of the chance of an event (FOLLOWS) is its popularity alone.
 """
 
 from collections import defaultdict
@@ -21,6 +22,8 @@ HALF_LIFE_DAYS = 30.0
 OWN_COUNTS_HALF_AT = 5.0
 # Customers of two leagues from which on it is more likely than not no accident that they are so many.
 SURE_AT = 20.0
+# How many bets follow what everybody bets on, whatever the customer likes.
+FOLLOWS = 0.3
 # What each item is worth without any bet on it.
 UNSEEN = 3.0
 # An event that was bet on names its participants; the selection names whom the bet was for.
@@ -68,7 +71,8 @@ def event_chances(events: Sequence[OpenEvent], tastes: Tastes, crowd: Crowd) -> 
         own = {event.key: sum(tastes.participants[name] for name in event.participants) for event in members}
         in_league = mixed({event.key: heat[event.key] for event in members}, own, OWN_COUNTS_HALF_AT)
         chances.update({key: chance * share for key, share in in_league.items()})
-    return chances
+    popular = shares(heat)
+    return {key: (1 - FOLLOWS) * chance + FOLLOWS * popular[key] for key, chance in chances.items()}
 
 
 def _league_chances(heat: Mapping[Group, float], tastes: Tastes, crowd: Crowd) -> dict[Group, float]:
