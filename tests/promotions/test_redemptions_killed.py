@@ -1,5 +1,7 @@
-"""kill -9 of a server that redeems and generates codes: what it answered for is there, and nothing is half or twice."""
+"""kill -9 of whoever redeems, reserves, generates, imports or allocates codes: what was answered for is there, and
+nothing is half or twice."""
 
+import itertools
 import json
 import os
 import shutil
@@ -16,7 +18,7 @@ import psycopg
 import pytest
 from redemption_calls import create_code, lifetime, redeem, set_budgets
 
-from loaded_program import Forked, begin, said_by_script
+from loaded_program import Forked, begin, said_by_script, talk_to_script
 
 KILLS = int(os.environ.get("RAPPORT_KILLS", "2"))
 SERVE = ["serve", "--port", "0", "--json"]
@@ -53,6 +55,25 @@ editing.change_promotion(scope, "P", commands_of(launched, editing.COMMANDS))
 print(json.dumps(secret))
 stores.close()
 """
+ALLOCATE = """
+import json
+import sys
+from pathlib import Path
+
+from rapport.access.scope import scope_of
+from rapport.redemptions.allocation import Wanted, allocate
+from rapport.settings import Settings
+from rapport.stores import open_stores
+
+stores = open_stores(Settings(data_dir=Path(sys.argv[1])))
+pool_id, scope = sys.argv[2], scope_of(stores, int(sys.argv[4]))
+for number in range(int(sys.argv[3])):
+    drafts = [Wanted(f"m{number}-{place}", f"Q{place}", pool_id) for place in range(20)]
+    with scope.records() as session:
+        codes = allocate(scope, session, 7, drafts)
+    print(json.dumps(codes), flush=True)
+stores.close()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -76,8 +97,10 @@ class Load:
         self.secret = secret
         self.redeemed: dict[str, Any] = {}
         self.asked_for: list[tuple[str, str, str]] = []
+        self.reservations: set[str] = set()  # keys
         self.generated: set[str] = set()
-        self.codes: list[str] = []
+        self.imported: set[str] = set()
+        self.reserved: dict[str, str] = {}  # what became of reservations, by id
 
     def client(self, base_url: str) -> httpx.Client:
         return httpx.Client(base_url=base_url, headers={"X-API-KEY": self.secret}, timeout=30)
@@ -94,6 +117,38 @@ class Load:
                     return
                 assert answer.status_code == 201, answer.text
                 self.redeemed[request[2]] = answer.json()["redemptionId"]
+
+    def reserve(self, base_url: str, killed: threading.Event, thread: str, codes: list[str]) -> None:
+        """Reserve; commit every third, roll back another third. A state is known where the answer came."""
+        with self.client(base_url) as api:
+            for number, code in enumerate(codes):
+                request = (code, f"Q{number % 20}", f"{thread}-{number}")
+                self.reservations.add(request[2])
+                try:
+                    answer = redeem(api, *request, reserveSeconds=3600)
+                    assert answer.status_code == 201, answer.text
+                    id, ending = answer.json()["redemptionId"], ("commit", "rollback", None)[number % 3]
+                    self.reserved[id] = "unknown" if ending else "reserved"
+                    if ending:
+                        ended = api.post(f"/v1/promocodes/redemptions/{id}/{ending}")
+                        assert ended.status_code == 200, ended.text
+                        self.reserved[id] = ended.json()["state"]
+                except httpx.HTTPError:
+                    assert killed.is_set()
+                    return
+
+    def import_codes(self, base_url: str, killed: threading.Event, thread: str) -> None:
+        with self.client(base_url) as api:
+            for number in itertools.count():
+                file = "\n".join(f"{thread}-{number}-{code:05}" for code in range(BATCH))
+                try:
+                    id = create_code(api, type="unique", promotionId="P")
+                    answer = api.post(f"/manage/v1/promocodes/{id}/file", files={"file": ("codes.csv", file)})
+                except httpx.HTTPError:
+                    assert killed.is_set()
+                    return
+                assert answer.status_code == 201, answer.text
+                self.imported.add(id)
 
     def generate(self, base_url: str, killed: threading.Event) -> None:
         with self.client(base_url) as api:
@@ -138,16 +193,18 @@ def test_what_was_answered_for_is_there_and_nothing_is_half(folder: Path) -> Non
                 unique = [code["code"] for code in listed]
                 load.generated.add(id)
         killed = threading.Event()
-        half = len(unique) // KILLS
-        codes = [["P"] * 5000, unique[kill * half : (kill + 1) * half]]
+        part = unique[kill * len(unique) // KILLS : (kill + 1) * len(unique) // KILLS]
+        codes = [["P"] * 5000, part[::2]]
         threads = [
             threading.Thread(target=load.redeem, args=(base_url, killed, f"{kill}-{place}", of_thread))
             for place, of_thread in enumerate(codes)
         ]
         threads.append(threading.Thread(target=load.generate, args=(base_url, killed)))
+        threads.append(threading.Thread(target=load.reserve, args=(base_url, killed, f"{kill}-r", part[1::2])))
+        threads.append(threading.Thread(target=load.import_codes, args=(base_url, killed, f"i{kill}")))
         for thread in threads:
             thread.start()
-        time.sleep(1.5 + kill / 3)
+        time.sleep(1.2 + kill / 3)
         killed.set()
         end(process, signal.SIGKILL)
         for thread in threads:
@@ -163,21 +220,41 @@ def test_what_was_answered_for_is_there_and_nothing_is_half(folder: Path) -> Non
                     load.redeemed.setdefault(request[2], again.json()["redemptionId"]) == again.json()["redemptionId"]
                 )
         check(data, load)
+        ((pool_id, tenant_id),) = asked(data, "SELECT id, tenant_id FROM code_pools ORDER BY created_at LIMIT 1")
     finally:
         end(process, signal.SIGTERM)
+    allocate_until_killed(data, pool_id, tenant_id)
 
 
 def check(data: Path, load: Load) -> None:
-    redemptions = asked(data, "SELECT idempotency_key, id, person FROM redemptions")
-    by_key = {key: id for key, id, _ in redemptions}
+    redemptions = asked(data, "SELECT idempotency_key, id, person, state, pool_id FROM redemptions")
+    by_key = {row[0]: row[1] for row in redemptions}
     assert len(by_key) == len(redemptions) and load.redeemed.items() <= by_key.items()
-    assert by_key.keys() <= {key for _, _, key in load.asked_for}
-    assert len(load.redeemed) > 10 and len(load.generated) > 1
+    assert by_key.keys() <= {key for _, _, key in load.asked_for} | load.reservations
+    assert len(load.redeemed) > 10 and len(load.generated) > 1 and load.imported
+    states = {row[1]: row[3] for row in redemptions}
+    assert {"committed", "rolledBack", "reserved"} <= set(load.reserved.values())
+    assert all(state in ("unknown", states[id]) for id, state in load.reserved.items())
+    live = [row for row in redemptions if row[3] != "rolledBack"]
     counters = asked(data, "SELECT counted, used FROM budget_counters WHERE person = '' ORDER BY counted")
-    count, customers = len(redemptions), len({person for _, _, person in redemptions})
+    count, customers = len(live), len({person for _, _, person, _, _ in live})
     assert counters == [("audience", customers), ("redemptions", count), ("reward", 3 * count)]
     taken = asked(data, "SELECT redemption_id FROM pool_codes WHERE redemption_id IS NOT NULL")
-    of_codes = asked(data, "SELECT id FROM redemptions WHERE pool_id IS NOT NULL")
-    assert sorted(taken) == sorted(of_codes)
+    assert sorted(id for (id,) in taken) == sorted(id for _, id, _, _, pool_id in live if pool_id)
     pools = dict(asked(data, "SELECT pool_id, count(*) FROM pool_codes GROUP BY pool_id"))
-    assert set(pools.values()) == {BATCH} and load.generated <= pools.keys()
+    assert set(pools.values()) == {BATCH} and load.generated | load.imported <= pools.keys()
+
+
+def allocate_until_killed(data: Path, pool_id: str, tenant_id: int) -> None:
+    """Messages that had their codes when the process was killed keep them, and no two ever have the same."""
+    process = talk_to_script(ALLOCATE, data, pool_id, 5000, tenant_id)
+    said = [json.loads(process.stdout.readline()) for _ in range(5)]
+    os.kill(process.pid, signal.SIGKILL)
+    said += [json.loads(line) for line in process.stdout if line.endswith("\n")]
+    process.wait(60)
+    process.close()
+    lines = said_by_script(ALLOCATE, data, pool_id, len(said) + 2, tenant_id).splitlines()
+    again = [json.loads(line) for line in lines[-len(said) - 2 :]]
+    assert again[: len(said)] == said, "a message that is written again has the same code"
+    codes = [code for codes in again for code in codes.values()]
+    assert None not in codes and len(set(codes)) == len(codes) == 20 * len(again)
