@@ -26,16 +26,18 @@ import structlog
 import uvicorn
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy import update
+from sqlalchemy import text, update
 
 from rapport.access import keys
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
 from rapport.app import create_app
-from rapport.promotions import editing, tenants, validating
+from rapport.promotions import editing, tenants
 from rapport.promotions.changing import commands_of
 from rapport.promotions.deciding import Context
+from rapport.promotions.models import Promotion
+from rapport.redemptions import foretelling
 from rapport.settings import Settings
 from rapport.stores import open_stores
 
@@ -57,6 +59,14 @@ PROPERTIES = [
     {"key": "language", "type": "string", "attribute": "LANGUAGE"},
     {"key": "joined", "type": "date", "attribute": "REGISTRATION_DATE"},
 ]
+# Promotions of their own, each with its own rows and conditions, though all are alike.
+COPIED = [column.name for column in Promotion.__table__.columns if column.name not in ("id", "code", "code_key")]
+ALIKE = f"""
+    INSERT INTO promotions (id, code, code_key, {", ".join(COPIED)})
+    SELECT 'P' || number, 'P' || number, 'p' || number, {", ".join(COPIED)}
+    FROM promotions, generate_series(1, :promotions - 1) AS number
+    WHERE tenant_id = :tenant_id AND id = 'P0'
+"""
 BARE = """
     SELECT customer_id, COUNTRY, LANGUAGE, REGISTRATION_DATE FROM profiles
     WHERE data_date = {day:Date} AND customer_id IN {ids:Array(String)}
@@ -102,13 +112,14 @@ def fill(scope: Scope, size: int, promotions: int) -> None:
         {"type": "activate"},
     ]
     tenants.change_tenant(scope, None, commands_of(commands, tenants.COMMANDS))
-    for number in range(promotions):
-        launched = [
-            {"type": "create", "name": f"P{number}", "code": f"P{number}"},
-            {"type": "setPromotionTiers", "promotionTiers": [tier(place) for place in range(TIERS)]},
-            {"type": "activate"},
-        ]
-        editing.change_promotion(scope, f"P{number}", commands_of(launched, editing.COMMANDS))
+    launched = [
+        {"type": "create", "name": "P0", "code": "P0"},
+        {"type": "setPromotionTiers", "promotionTiers": [tier(place) for place in range(TIERS)]},
+        {"type": "activate"},
+    ]
+    editing.change_promotion(scope, "P0", commands_of(launched, editing.COMMANDS))
+    with scope.records() as session:
+        session.execute(text(ALIKE), {"promotions": promotions, "tenant_id": scope.tenant_id})
 
 
 def taken(times: int, done: Callable[[], object]) -> list[float]:
@@ -126,11 +137,11 @@ def in_process(scope: Scope, size: int, promotions: int) -> dict[str, float]:
 
     def one() -> object:
         context = Context(f"C{random.randrange(size)}", {"depositAmount": random.randrange(200)})
-        return validating.validate_customers(scope, f"P{random.randrange(promotions)}", [context])
+        return foretelling.validate_customers(scope, f"P{random.randrange(promotions)}", [context])
 
     def many() -> object:
         contexts = [Context(f"C{n}", {"depositAmount": n % 200}) for n in random.sample(range(size), min(MANY, size))]
-        return validating.validate_customers(scope, f"P{random.randrange(promotions)}", contexts)
+        return foretelling.validate_customers(scope, f"P{random.randrange(promotions)}", contexts)
 
     def bare(count: int) -> object:
         ids = [f"C{n}" for n in random.sample(range(size), min(count, size))]

@@ -62,6 +62,14 @@ class Needs:
             elif isinstance(leaf, Reachable):
                 self.channels.add(leaf.channel_id)
 
+    def add(self, others: "Needs") -> None:
+        """Add what others need."""
+        self.attributes |= others.attributes
+        self.groups |= others.groups
+        self.lists |= others.lists
+        self.histories += [history for history in others.histories if history not in self.histories]
+        self.channels |= others.channels
+
 
 @dataclass(frozen=True, slots=True)
 class KnownCustomer:

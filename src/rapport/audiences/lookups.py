@@ -13,9 +13,11 @@ from rapport.access.scope import Scope
 from rapport.stores import Stores
 from rapport.stores.gathering import Gathering
 
+# A few granules of a few columns: to plan how to read them and to hand them to threads takes longer than to read them.
 PROFILES = """
     SELECT {columns} FROM profiles
-    WHERE data_date = {{data_date:Date}} AND customer_id IN {{ids:Array(String)}}
+    PREWHERE data_date = {{data_date:Date}} AND customer_id IN {{ids:Array(String)}}
+    SETTINGS max_threads = 1, local_filesystem_read_method = 'pread'
 """
 # Of so many ids and columns a statement is still a quick one.
 MOST_IDS, MOST_COLUMNS = 500, 100

@@ -6,13 +6,14 @@ both give the same answer.
 """
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
 from rapport.access.scope import Scope
 from rapport.audiences import facts as known
 from rapport.conditions import Facts
-from rapport.errors import Invalid
+from rapport.errors import Invalid, RapportError
 from rapport.promotions import batches
 from rapport.promotions.deciding import Context, Decision, Validator, basis, validator
 from rapport.promotions.editing import promotion
@@ -44,6 +45,55 @@ def validate_each(scope: Scope, id: str, contexts: Sequence[Context]) -> list[De
     return [_one(validator, context, customers) if isinstance(context, Context) else context for context in checked]
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What one caller asks of a promotion about few customers."""
+
+    id: str
+    contexts: Sequence[Context]
+
+
+# What a promotion decides, with the promotion; or why it decides nothing.
+Answer = tuple[Validator, list[Decision]] | RapportError
+
+
+def validate_together(scope: Scope, asked: Sequence[Asked]) -> list[Answer]:
+    """What promotions decide for several callers who ask about few customers each, all read by the same statements.
+
+    NotFound, Conflict and Invalid are values.
+    """
+    deciding = validators(scope.stores).of_each(scope, list({each.id for each in asked}))
+    fitting = [_fitting(each, deciding[each.id]) for each in asked]
+    customers = _known(scope, [each for each in fitting if not isinstance(each, RapportError)])
+    return [
+        each
+        if isinstance(each, RapportError)
+        else (each[0], [_one(each[0], context, customers) for context in each[1]])
+        for each in fitting
+    ]
+
+
+def _fitting(asked: Asked, validator: Validator | RapportError) -> tuple[Validator, list[Context]] | RapportError:
+    """Contexts whose values are checked, with what decides about them."""
+    if isinstance(validator, RapportError):
+        return copy(validator)
+    try:
+        return validator, _all_checked(asked.contexts, validator)
+    except Invalid as error:
+        return error
+
+
+def _known(scope: Scope, asked: Sequence[tuple[Validator, Sequence[Context]]]) -> dict[str, known.KnownCustomer]:
+    """What is known of all customers; each has whatever any promotion needs."""
+    if not asked:
+        return {}
+    needs, first = known.Needs(attributes=set()), asked[0][0]
+    for each in {id(deciding): deciding for deciding, _ in asked}.values():
+        needs.add(each.needs)
+    ids = [context.customer_id for _, contexts in asked for context in contexts]
+    return known.load(scope, first.schema, first.data_date, ids, needs, first.schema.today)
+
+
 def _checked_alone(context: Context, validator: Validator) -> Context | Invalid:
     try:
         return replace(
@@ -54,15 +104,20 @@ def _checked_alone(context: Context, validator: Validator) -> Context | Invalid:
 
 
 def _validated(scope: Scope, validator: Validator, contexts: Sequence[Context]) -> tuple[Validator, list[Decision]]:
-    if not 1 <= len(contexts) <= MOST_CONTEXTS:
-        raise Invalid(f"contexts must have 1 to {MOST_CONTEXTS} customers, not {len(contexts)}.")
-    checked = [_checked(context, validator, place) for place, context in enumerate(contexts)]
+    checked = _all_checked(contexts, validator)
     decided: dict[int, Decision] = {}
     if len(checked) > FEW:
         decided = batches.decided(scope, validator, checked)
     rest = {place: context for place, context in enumerate(checked) if place not in decided}
     decided |= _by_key(scope, validator, rest)
     return validator, [decided[place] for place in range(len(checked))]
+
+
+def _all_checked(contexts: Sequence[Context], validator: Validator) -> list[Context]:
+    """Contexts whose values fit. Raises Invalid."""
+    if not 1 <= len(contexts) <= MOST_CONTEXTS:
+        raise Invalid(f"contexts must have 1 to {MOST_CONTEXTS} customers, not {len(contexts)}.")
+    return [_checked(context, validator, place) for place, context in enumerate(contexts)]
 
 
 def _checked(context: Context, validator: Validator, place: int) -> Context:

@@ -2,11 +2,13 @@
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import text
 
 from rapport.access.scope import Scope
+from rapport.errors import RapportError
 from rapport.promotions.deciding import Basis, Validator, basis, validator
 from rapport.promotions.editing import promotion
 from rapport.stores import Stores
@@ -15,16 +17,16 @@ MOST, MOST_TENANTS = 5000, 500
 # The versions of a promotion and of its tenant, and what else decides what its conditions mean: the day, the attributes
 # of customers and their words of consent.
 STATE = text("""
-    SELECT promotion.version, promotion.created_at, promotion_tenant.version, promotion_tenant.created_at,
+    SELECT promotion.id, promotion.version, promotion.created_at, promotion_tenant.version, promotion_tenant.created_at,
         tenant.last_data_date, md5(CAST(tenant.settings AS text)), tenant.currency, tenant.time_zone,
         (SELECT md5(string_agg(CAST(attribute AS text), '' ORDER BY real_field_name)) FROM attributes AS attribute
             WHERE attribute.tenant_id = :tenant_id)
     FROM tenants AS tenant
-    LEFT JOIN promotions AS promotion ON promotion.tenant_id = tenant.id AND promotion.id = :id
+    LEFT JOIN promotions AS promotion ON promotion.tenant_id = tenant.id AND promotion.id = ANY(:ids)
     LEFT JOIN promotion_tenants AS promotion_tenant ON promotion_tenant.tenant_id = tenant.id
     WHERE tenant.id = :tenant_id
 """)
-OF_PROMOTION = 2  # so many of its columns are of the promotion, the others of the tenant
+OF_PROMOTION = 2  # so many of its columns after the id are of the promotion, the others of the tenant
 
 Key = tuple[int, str]
 
@@ -39,7 +41,20 @@ class Validators:
 
     def of(self, scope: Scope, id: str) -> Validator:
         """What decides about customers of a promotion. Raises NotFound, and Conflict when it is not active."""
-        key, state = (scope.tenant_id, id), self._state(scope, id)
+        return self._of(scope, id, self._states(scope, [id])[id])
+
+    def of_each(self, scope: Scope, ids: Sequence[str]) -> dict[str, Validator | RapportError]:
+        """The same of several promotions, by their ids; NotFound and Conflict as values."""
+        validators: dict[str, Validator | RapportError] = {}
+        for id, state in self._states(scope, ids).items():
+            try:
+                validators[id] = self._of(scope, id, state)
+            except RapportError as error:
+                validators[id] = error
+        return validators
+
+    def _of(self, scope: Scope, id: str, state: Any) -> Validator:
+        key = (scope.tenant_id, id)
         with self._lock:
             kept_state, kept = self._kept.get(key, (None, None))
             if kept is not None and kept_state == state:
@@ -70,11 +85,15 @@ class Validators:
         """There is nothing to end."""
 
     @staticmethod
-    def _state(scope: Scope, id: str) -> Any:
+    def _states(scope: Scope, ids: Sequence[str]) -> dict[str, Any]:
+        """What validators depend on, by the ids of their promotions: first what is of the promotion."""
         with scope.stores.records.reading() as connection:
-            state = tuple(connection.execute(STATE, {"tenant_id": scope.tenant_id, "id": id}).one())
+            rows = connection.execute(STATE, {"tenant_id": scope.tenant_id, "ids": list(ids)}).all()
+        of_tenant = tuple(rows[0][1 + OF_PROMOTION :])
         # Before the first data date it is the day that decides.
-        return (*state, None if state[4] else scope.today())
+        day = None if rows[0].last_data_date else scope.today()
+        of_promotions = {row[0]: tuple(row[1 : 1 + OF_PROMOTION]) for row in rows}
+        return {id: (*of_promotions.get(id, (None,) * OF_PROMOTION), *of_tenant, day) for id in ids}
 
 
 def validators(stores: Stores) -> Validators:

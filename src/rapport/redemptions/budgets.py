@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from sqlalchemy import delete, select, text
+from sqlalchemy import Connection, delete, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -26,6 +26,10 @@ from rapport.redemptions.periods import starts_on
 from rapport.redemptions.states import LIVE, Counted, Period
 from rapport.stores.records import hold
 
+BUDGETS = text("""
+    SELECT promotion_id, budgets FROM promotion_budgets
+    WHERE tenant_id = :tenant_id AND promotion_id = ANY(:promotion_ids)
+""")
 LIVE_STATES = [state.value for state in LIVE]
 REDEEMED = """
     SELECT redeemed.tenant_id, redeemed.promotion_id, :counted, redeemed.counted_of, :period, redeemed.starts_on,
@@ -165,7 +169,7 @@ def _begin(scope: Scope, session: Session, promotion_id: str, counter: Counter) 
     session.execute(begun, parameters)
 
 
-def counters_in(session: Session, tenant_id: int, promotion_id: str) -> list[Counter]:
-    """What has to be counted for the redemptions of a promotion."""
-    stored = session.get(PromotionBudget, (tenant_id, promotion_id))
-    return counters_of(map(Budget.model_validate, stored.budgets)) if stored else []
+def counters_in(connection: Connection, tenant_id: int, promotion_ids: Sequence[str]) -> dict[str, list[Counter]]:
+    """What has to be counted for the redemptions of promotions, by their ids; only of those that have budgets."""
+    stored = connection.execute(BUDGETS, {"tenant_id": tenant_id, "promotion_ids": list(promotion_ids)})
+    return {row.promotion_id: counters_of(map(Budget.model_validate, row.budgets)) for row in stored if row.budgets}

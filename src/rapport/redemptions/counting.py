@@ -13,7 +13,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlalchemy.orm import Session
 
 from rapport.promotions.deciding import Decision
@@ -161,7 +161,7 @@ class Ledger:
     """
 
     def __init__(
-        self, session: Session, redeemed: Iterable[tuple[Taker, Sequence[Counter]]], *, locks: bool = True
+        self, records: Session | Connection, redeemed: Iterable[tuple[Taker, Sequence[Counter]]], *, locks: bool = True
     ) -> None:
         most: dict[Row, Decimal] = {}
         self._tenant_id = 0
@@ -173,7 +173,7 @@ class Ledger:
         if most:
             rows = sorted(most, key=lambda row: (not row.person, row))
             parameters = self._columns(rows) | {"amount": [most[row] for row in rows]}
-            rows_used = session.execute(LOCK if locks else LOOK, parameters)
+            rows_used = records.execute(LOCK if locks else LOOK, parameters)
             self._used |= {Row(*row[:-1]): row[-1] for row in rows_used}
 
     def take(self, taker: Taker, counters: Sequence[Counter], rewards: Sequence[Reward]) -> None:
