@@ -1,6 +1,7 @@
 """A validation tells what a redemption would tell: dates, links to campaigns, budgets and who may use a code."""
 
 import random
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -10,6 +11,11 @@ from promotion_tenant import add_attributes, add_customers, create_tenant, done,
 from redemption_calls import NUMBERS, create_code, generate, lifetime, redeem, set_budgets
 
 from rapport.access.scope import Scope
+from rapport.errors import RapportError
+from rapport.promotions import validating
+from rapport.promotions.deciding import Context
+from rapport.promotions.validating import Asked
+from rapport.redemptions import foretelling
 
 CUSTOMERS = [f"Q{number}" for number in range(1, 7)]
 OK = "OK"
@@ -126,3 +132,41 @@ def test_budgets_are_told_of_exactly(api: httpx.Client) -> None:
         reasons = [OK if context["valid"] else context["reason"] for context in shown]
         assert reasons == [foretold(api, id, customer) for customer in CUSTOMERS]
     assert seen == {OK, "BudgetExceeded", "CustomerLimitReached", "NoMatchingTier"}
+
+
+def test_callers_who_are_answered_together_get_what_each_gets_alone(
+    api: httpx.Client, scope: Scope, promotion: str
+) -> None:
+    other, over = f"{promotion}-joined", f"{promotion}-over"
+    launch(api, other, [tier("all", [leaf("joined", "isNull"), leaf("depositAmount", "greaterThan", 5, "session")])])
+    launch(api, over, [tier("all", [], spins(1))])
+    set_budgets(api, over, lifetime("redemptions", 0))
+    asked = [
+        Asked(promotion, [Context("Q1"), Context("q6")]),
+        Asked("nothing", [Context("Q1")]),
+        Asked(other, [Context("q1", {"depositAmount": 6})]),
+        Asked(other, [Context("Q1", {"depositAmount": -1})]),
+        Asked(over, [Context("Q2"), Context("Q99")]),
+        Asked(promotion, [Context("Q6")]),
+        Asked(other, [Context("Q2", {"depositAmount": 5})]),
+    ]
+
+    def alone(question: Asked) -> list[tuple[str, str | None, str | None]] | str:
+        try:
+            validator, decisions = foretelling.validate_customers(scope, question.id, question.contexts)
+        except RapportError as error:
+            return f"{type(error).__name__}: {error}"
+        assert validator.promotion.id == question.id
+        return [(each.customer_id, each.tier and each.tier.id, each.reason) for each in decisions]
+
+    expected = [alone(question) for question in asked]
+    assert expected[0] == [("Q1", "all", None), ("q6", None, "NoMatchingTier")]
+    assert expected[4] == [("Q2", None, "BudgetExceeded"), ("Q99", None, "UnknownCustomer")]
+    assert [each.split(":")[0] for each in expected if isinstance(each, str)] == ["NotFound", "Invalid"]
+    with ThreadPoolExecutor(len(asked)) as pool:
+        for _ in range(5):
+            assert list(pool.map(alone, asked)) == expected
+    together = validating.validate_together(scope, asked)
+    assert ["error" if isinstance(each, RapportError) else each[0].promotion.id for each in together] == [
+        "error" if isinstance(each, str) else question.id for each, question in zip(expected, asked, strict=True)
+    ]

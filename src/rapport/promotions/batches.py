@@ -34,7 +34,8 @@ DECIDED = """
         ) AS asked
         INNER JOIN (
             SELECT customer_id{columns} FROM profiles
-            WHERE data_date = {{data_date:Date}} AND customer_id IN {{ids:Array(String)}}
+            WHERE data_date = {{data_date:Date}}
+                AND customer_id IN (SELECT arrayJoin(JSONExtract({{ids:String}}, 'Array(String)')))
         ) AS profile USING (customer_id)
     )
 """
@@ -53,16 +54,21 @@ def decided(scope: Scope, validator: Validator, contexts: Sequence[Context]) -> 
     sql, parameters = _statement(validator, attributes, contexts)
     if len(sql) > LONGEST:
         return {}
-    ids = list({context.customer_id for context in contexts})
+    ids = orjson.dumps(list({context.customer_id for context in contexts})).decode()
     rows = scope.warehouse.rows(sql, **parameters, data_date=data_date, ids=ids)
-    inputs, today = validator.inputs, validator.schema.today
+    of_session, count = validator.session_inputs, len(validator.trees)
+    alike: dict[tuple[Any, ...], Decision] = {}
     decisions: dict[int, Decision] = {}
-    count = len(validator.trees)
     for position, *values in rows:
-        failing = values[:count]
-        known = attributes[position] | dict(zip(inputs, values[count:], strict=True))
-        facts = Facts(contexts[position].customer_id, today, known)
-        decisions[position] = validator.decision(facts, failing[0], failing[1:])
+        given, customer_id = attributes[position], contexts[position].customer_id
+        # Whoever fails for the same branches, and has the same values that rewards are computed from, gets the same.
+        key = (*values, *map(given.get, of_session))
+        decision = alike.get(key)
+        if decision is None:
+            known = given | dict(zip(validator.inputs, values[count:], strict=True))
+            facts = Facts(customer_id, validator.schema.today, known)
+            decision = alike[key] = validator.decision(facts, values[0], values[1:count])
+        decisions[position] = decision.of(customer_id)
     return decisions
 
 

@@ -58,6 +58,10 @@ class Decision:
     gate: int = PASSES
     branches: tuple[int, ...] = ()
 
+    def of(self, customer_id: str) -> "Decision":
+        """The same about another customer."""
+        return Decision(customer_id, self.tier, self.rewards, self.reason, self.gate, self.branches)
+
 
 @dataclass(frozen=True)
 class Basis:
@@ -117,6 +121,12 @@ class Validator:
     def inputs(self) -> list[str]:
         """The customer attributes that rewards are computed from."""
         return sorted(set(filter(None, (self._attribute(calculation) for calculation in self.percentages))))
+
+    @cached_property
+    def session_inputs(self) -> list[str]:
+        """The session properties that rewards are computed from, as attributes."""
+        of_session = (calculation for calculation in self.percentages if calculation.source is Source.SESSION)
+        return sorted({session_attribute(calculation.of) for calculation in of_session})
 
     @cached_property
     def measures(self) -> dict[str, HistoryIs]:

@@ -15,6 +15,7 @@ from rapport.errors import Invalid
 from rapport.promotions.definitions import LARGEST, MOST_PROPERTIES, PropertyDefinition, matching
 from rapport.promotions.states import PropertyType, Source
 
+NUMBERS = (int, float, Decimal)
 LONGEST_TEXT, MOST_ELEMENTS, DECIMALS = 1000, 1000, 10
 # The kinds of attributes that can be the values of a customer property. A boolean one is a word of consent, or 0 and 1.
 ATTRIBUTE_KINDS = {
@@ -151,7 +152,7 @@ def _is_text(value: Any) -> bool:
 
 def is_number(value: Any) -> bool:
     """Whether a value is a number that both engines hold exactly: below 10^15, with at most 10 decimals."""
-    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+    if isinstance(value, bool) or not isinstance(value, NUMBERS):
         return False
     if isinstance(value, int):
         return abs(value) <= LARGEST
@@ -171,7 +172,7 @@ def _check_constraints(value: Any, definition: PropertyDefinition, path: str) ->
     constraints = definition.constraints
     if constraints.enum is not None and value not in constraints.enum:
         raise Invalid(f"{path} must be one of {', '.join(map(str, constraints.enum))}.")
-    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+    if isinstance(value, NUMBERS) and not isinstance(value, bool):
         if constraints.min is not None and value < constraints.min:
             raise Invalid(f"{path} must be at least {constraints.min:g}.")
         if constraints.max is not None and value > constraints.max:

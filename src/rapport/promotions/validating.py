@@ -122,7 +122,7 @@ def _all_checked(contexts: Sequence[Context], validator: Validator) -> list[Cont
 
 def _checked(context: Context, validator: Validator, place: int) -> Context:
     path = f"contexts[{place}].sessionProperties"
-    return replace(context, session=checked_values(context.session, validator.properties.session, path))
+    return Context(context.customer_id, checked_values(context.session, validator.properties.session, path))
 
 
 def facts_of(scope: Scope, validator: Validator, customer_ids: Sequence[str]) -> dict[str, known.KnownCustomer]:
@@ -141,7 +141,7 @@ def _one(validator: Validator, context: Context, customers: Mapping[str, known.K
     facts = _facts(validator, context, customers)
     if facts is None:
         return Decision(context.customer_id, None, reason=Refusal.UNKNOWN_CUSTOMER)
-    return replace(validator.decided(facts), customer_id=context.customer_id)
+    return validator.decided(facts).of(context.customer_id)
 
 
 def _facts(validator: Validator, context: Context, customers: Mapping[str, known.KnownCustomer]) -> Facts | None:
