@@ -35,6 +35,7 @@ class Foretellers:
 
     def __init__(self, stores: Stores) -> None:
         self._gathering: Gathering[tuple[Scope, Asked], Answer] = Gathering(
+            "validations",
             lambda waiting: _together(waiting[0][0], [asked for _, asked in waiting]),
             lambda waiting: min(len(waiting), MOST_AT_ONCE),
         )
@@ -44,7 +45,8 @@ class Foretellers:
         return self._gathering.ask(scope.tenant_id, (scope, asked))
 
     def stop(self) -> None:
-        """There is nothing to end."""
+        """Let the threads end when they have answered all who wait."""
+        self._gathering.stop()
 
 
 def validate_code(
