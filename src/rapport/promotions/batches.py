@@ -60,13 +60,13 @@ def decided(scope: Scope, validator: Validator, contexts: Sequence[Context]) -> 
     alike: dict[tuple[Any, ...], Decision] = {}
     decisions: dict[int, Decision] = {}
     for position, *values in rows:
-        given, customer_id = attributes[position], contexts[position].customer_id
+        own_values, customer_id = attributes[position], contexts[position].customer_id
         # Whoever fails for the same branches, and has the same values that rewards are computed from, gets the same.
-        key = (*values, *map(given.get, of_session))
+        key = (*values, *map(own_values.get, of_session))
         decision = alike.get(key)
         if decision is None:
-            known = given | dict(zip(validator.inputs, values[count:], strict=True))
-            facts = Facts(customer_id, validator.schema.today, known)
+            all_values = own_values | dict(zip(validator.inputs, values[count:], strict=True))
+            facts = Facts(customer_id, validator.schema.today, all_values)
             decision = alike[key] = validator.decision(facts, values[0], values[1:count])
         decisions[position] = decision.of(customer_id)
     return decisions
