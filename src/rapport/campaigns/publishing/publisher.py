@@ -150,13 +150,21 @@ def _held(scope: Scope, campaign_id: int) -> Iterator[tuple[Occurrence, int]]:
 def _next(scope: Scope, campaign_id: int) -> bool:
     first = clearance.first_number(scope)
     with scope.records() as session:
-        campaign = locked(scope, session, campaign_id)
-        if campaign.state != RunState.AWAITING_CLEARANCE or campaign.cleared_at or not campaign.to_publish:
+        # Shared, so that reports of outside systems need not wait for the end of a batch.
+        campaign = session.get_one(Occurrence, (scope.tenant_id, campaign_id), with_for_update={"read": True})
+        if not _is_to_publish(campaign):
             return False
         rows = scope.warehouse.rows(UNDECIDED, batch=BATCH, **of_run(campaign))
         _decide(scope, campaign, first, {str(customer_id): str(promo_code) for customer_id, promo_code in rows})
-        campaign.to_publish = len(rows) == BATCH
-        return campaign.to_publish
+    if len(rows) == BATCH:
+        return True
+    with scope.records() as session:
+        locked(scope, session, campaign_id).to_publish = False
+    return False
+
+
+def _is_to_publish(campaign: Occurrence) -> bool:
+    return campaign.state == RunState.AWAITING_CLEARANCE and not campaign.cleared_at and campaign.to_publish
 
 
 def _decide(scope: Scope, campaign: Occurrence, first: int, codes: Mapping[str, str]) -> None:
