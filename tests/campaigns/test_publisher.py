@@ -275,6 +275,30 @@ def test_promo_codes_decide_as_the_promotion_to_which_they_lead(tenant: Scope, a
     assert publisher.granted_by(tenant, {high: "Each-Own"}, 1) == {high: None}
 
 
+def test_nobody_is_told_of_a_reward_for_which_no_budget_is_left(tenant: Scope, api: httpx.Client) -> None:
+    launch(api, "BOUNDED", [tier("all", [], spins(5))])
+    limits = [
+        {"of": "customer", "period": "lifetime", "limit": 1},
+        {"of": "reward", "rewardType": "freeSpins", "period": "lifetime", "limit": 12},
+    ]
+    done(api.patch("/v1/promotions/BOUNDED/publishingBudgets", json={"budgets": limits}))
+    asked = dict.fromkeys(("C030", "C010"), "BOUNDED")
+
+    def told_of() -> set[str]:
+        return {who for who, customer in publisher.granted_by(tenant, asked, 1).items() if customer}
+
+    def redeem(customer_id: str) -> None:
+        body = {"promoCode": "BOUNDED", "customerId": customer_id}
+        answer = api.post("/v1/promocodes/redemptions", json=body, headers={"Idempotency-Key": customer_id})
+        assert answer.status_code == 201, answer.text
+
+    assert told_of() == {"C030", "C010"}
+    redeem("C030")  # its one redemption, and five of twelve spins
+    assert told_of() == {"C010"}
+    redeem("C020")  # two spins are left
+    assert told_of() == set()
+
+
 def test_codes_are_the_same_for_marketers_and_campaigns(tenant: Scope, api: httpx.Client) -> None:
     number = processed(tenant)
     codes = [row["PromoCode"] for row in api.get("/current/integrations/GetPromotions").json()]

@@ -185,7 +185,7 @@ INTERFACES: dict[str, frozenset[str]] = {
     "promotions": frozenset(
         {"codes", "deciding", "definitions", "editing", "rewards", "states", "tenants", "validating"}
     ),
-    "redemptions": frozenset({"allocation", "personal", "targets"}),
+    "redemptions": frozenset({"allocation", "foretelling", "personal", "targets"}),
     "realtime": frozenset(
         {
             "events.credentials",

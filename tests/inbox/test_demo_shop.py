@@ -31,7 +31,8 @@ from served_app import serving
 
 ADA, BEA = "C0000001", "C0000003"
 DELIVERED = 1
-NOBODY = dict.fromkeys(("data_dir", "admin_key", "integrations_key", "transactional_key", "last_data_date"), "")
+KEYS = ("admin_key", "integrations_key", "transactional_key")
+NOBODY = dict.fromkeys(("data_dir", *KEYS, "last_data_date", "sports_brand_id"), "")
 NOTHING = dict.fromkeys(("customers", "campaigns", "messages", "events", "firings", "trigger_id", "seconds"), 0)
 
 

@@ -38,6 +38,7 @@ def test_a_demo_tells_where_its_functions_are(capsys: pytest.CaptureFixture[str]
         "last_data_date",
         "server_token",
         "brand_id",
+        "sports_brand_id",
     )
     numbers = ("tenant_id", "customers", "campaigns", "messages", "events", "firings", "trigger_id", "seconds")
     result = DemoResult(**dict.fromkeys(names, "x"), **dict.fromkeys(numbers, 1), shoppers=["x"])

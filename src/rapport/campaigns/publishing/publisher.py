@@ -27,7 +27,7 @@ from rapport.campaigns.states import RunState
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.promotions import validating
 from rapport.promotions.deciding import Context, Decision
-from rapport.redemptions import targets
+from rapport.redemptions import foretelling, targets
 
 log = structlog.get_logger("rapport.campaigns")
 BATCH = validating.MOST_CONTEXTS
@@ -187,7 +187,7 @@ def granted_by(scope: Scope, codes: Mapping[str, str], campaign_id: int) -> dict
 
     Codes that belong to no promotion, such as those of the back office, decide about nobody: who has only such codes
     is given nothing, and not None. A promotion that is not active grants nothing, nor does a code that is not in force
-    or linked to other campaigns.
+    or linked to other campaigns, nor whatever the customer could not redeem for want of a budget.
     """
     customers_of = defaultdict[str, list[str]](list)
     for customer_id, joined in codes.items():
@@ -217,7 +217,7 @@ def _decided(
     contexts = [Context(customer_id) for customer_id in customer_ids]
     try:
         promotion_id = targets.promotion_of_choice(scope, code, campaign_id)
-        validator, decisions = validating.validate_customers(scope, promotion_id, contexts)
+        validator, decisions = foretelling.validate_customers(scope, promotion_id, contexts)
     except NotFound:
         return None
     except Conflict as reason:  # not active: it grants nothing
