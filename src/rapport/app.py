@@ -75,7 +75,7 @@ from rapport.transactional.mail_events import TransactionalMailEvents
 from rapport.transactional.messages import TransactionalSender
 from rapport.transactional.pushes.messages import PushSender
 from rapport.transactional.pushes.reports import NotificationReports
-from rapport.wording import sentence
+from rapport.wording import HOLDS_NULL, sentence
 
 log = structlog.get_logger("rapport.api")
 # Each thread that waits for the interpreter wakes as often to ask for it: far below this, dozens of them that send a
@@ -283,6 +283,8 @@ def _errors(app: FastAPI) -> None:
     @app.exception_handler(DataError)
     @app.exception_handler(UnicodeEncodeError)
     async def unstorable(request: Request, error: Exception) -> Response:
+        if "\0" in request.scope["path"]:
+            return _render(request, Invalid(f"The path {HOLDS_NULL}."))
         return _render(request, Invalid("A value is out of range, or contains a character that cannot be stored."))
 
     @app.exception_handler(HTTPException)

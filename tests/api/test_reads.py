@@ -212,6 +212,12 @@ def test_text_with_a_null_character_is_refused(api: httpx.Client) -> None:
         assert (answer.status_code, "must not contain a null character" in answer.json()) == (400, True)
 
 
+def test_a_path_with_a_null_character_is_told_of_it(api: httpx.Client) -> None:
+    for path in ("/v1/promotions/a%00b", "/v1/promocodes/a%00b"):
+        answer = api.get(path)
+        assert (answer.status_code, answer.json()["message"]) == (400, "The path must not contain a null character.")
+
+
 def test_pages_are_clamped_to_the_largest(api: httpx.Client, world: Scope, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(world.stores.settings, "max_page", 7)
     monkeypatch.setattr(world.stores.settings, "max_execution_page", 9)

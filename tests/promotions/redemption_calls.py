@@ -4,9 +4,19 @@ import itertools
 from typing import Any
 
 import httpx
-from promotion_tenant import done
+from promotion_tenant import add_attributes, add_customers, create_tenant, done
+
+from rapport.access.scope import Scope
 
 NUMBERS = itertools.count(1)
+
+
+def create_players(scope: Scope, api: httpx.Client) -> None:
+    """The promotion tenant, and the customers Q1 to Q39 in the Netherlands and Q40 to Q50 in Belgium."""
+    scope.clock.set(None)
+    add_attributes(scope)
+    add_customers(scope, [{"customer_id": f"Q{n}", "COUNTRY": "NL" if n < 40 else "BE"} for n in range(1, 51)])
+    create_tenant(api)
 
 
 def create_code(api: httpx.Client, **members: Any) -> str:

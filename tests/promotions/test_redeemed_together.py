@@ -6,8 +6,8 @@ from typing import Any
 
 import httpx
 import pytest
-from promotion_tenant import add_attributes, add_customers, create_tenant, done, launch, leaf, spins, tier
-from redemption_calls import NUMBERS, create_code, generate, lifetime, set_budgets, used
+from promotion_tenant import done, launch, leaf, spins, tier
+from redemption_calls import NUMBERS, create_code, create_players, generate, lifetime, set_budgets, used
 from sqlalchemy import text
 
 from rapport.access.scope import Scope
@@ -20,10 +20,7 @@ CAP, REDEEMERS, PROCESSES = 1000, 50, 4
 
 @pytest.fixture(scope="module", autouse=True)
 def tenant(scope: Scope, api: httpx.Client) -> None:
-    scope.clock.set(None)
-    add_attributes(scope)
-    add_customers(scope, [{"customer_id": f"Q{n}", "COUNTRY": "NL" if n < 40 else "BE"} for n in range(1, 51)])
-    create_tenant(api)
+    create_players(scope, api)
 
 
 @pytest.fixture

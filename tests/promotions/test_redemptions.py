@@ -6,8 +6,18 @@ from typing import Any
 
 import httpx
 import pytest
-from promotion_tenant import add_attributes, add_customers, create_tenant, done, launch, leaf, spins, tier
-from redemption_calls import NUMBERS, create_code, generate, lifetime, redeem, refused, set_budgets, used
+from promotion_tenant import add_customers, done, launch, leaf, spins, tier
+from redemption_calls import (
+    NUMBERS,
+    create_code,
+    create_players,
+    generate,
+    lifetime,
+    redeem,
+    refused,
+    set_budgets,
+    used,
+)
 
 from rapport.access.scope import Scope
 from rapport.errors import NotFound
@@ -18,10 +28,7 @@ BONUS = {"rewardType": "bonus", "calculation": {"type": "percentage", "of": "dep
 
 @pytest.fixture(scope="module", autouse=True)
 def tenant(scope: Scope, api: httpx.Client) -> None:
-    scope.clock.set(None)
-    add_attributes(scope)
-    add_customers(scope, [{"customer_id": f"Q{n}", "COUNTRY": "NL" if n < 40 else "BE"} for n in range(1, 51)])
-    create_tenant(api)
+    create_players(scope, api)
 
 
 @pytest.fixture

@@ -69,6 +69,8 @@ def parameter_sql(name: str) -> str:
     return f"if({prefixed} = '', {plain}, {prefixed})"
 
 
+# The league of a row of activity_events, as group_of has it.
+GROUP = f"if({parameter_sql('type')} = '', {parameter_sql('class')}, {parameter_sql('type')})"
 # Parameters are read of the customer's rows only: of all rows, it would take four times as long.
 OWN = f"""
     SELECT event_type_id, event_at, {", ".join(map(parameter_sql, PARAMETERS))}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from rapport.access.scope import Scope
-from rapport.placements.betting import WEIGHTS, Step, parameter_sql
+from rapport.placements.betting import GROUP, WEIGHTS, Step, parameter_sql
 from rapport.placements.kept import kept
 from rapport.placements.weights import Weights
 
@@ -26,7 +26,7 @@ EVERYBODY: Group = ("", "")  # a league of every customer
 CROWD = f"""
     WITH bets AS (
         SELECT customer_id, {parameter_sql("category")} AS category,
-            if({parameter_sql("type")} = '', {parameter_sql("class")}, {parameter_sql("type")}) AS league,
+            {GROUP} AS league,
             {parameter_sql("event")} AS event, {parameter_sql("market")} AS market,
             {parameter_sql("market_name")} AS market_name, {parameter_sql("selection")} AS selection,
             max(if(event_type_id IN {{added:Array(UInt32)}}, {WEIGHTS[Step.ADDED]}, {WEIGHTS[Step.PLACED]}))

@@ -74,7 +74,7 @@ LABELS = f"""(lower({_above(Kind.CATEGORY, "record_key")}) || ARRAY(
     SELECT lower(name) FROM unnest(string_to_array({_above(Kind.CATEGORY, "names")}, E'\\n')) AS name))"""  # noqa: S608 - ours
 EVENTS = text(f"""
     SELECT record.record_key, {_above(Kind.CATEGORY, "record_key")} AS category,
-        {_above(Kind.TYPE, "record_key")} AS type, {_above(Kind.CLASS, "record_key")} AS class,
+        {_above(Kind.TYPE, "record_key")} AS type_key, {_above(Kind.CLASS, "record_key")} AS class_key,
         record.display_order, record.starts_at, record.members
     FROM (
         SELECT * FROM sports_records AS event
@@ -132,7 +132,7 @@ def open_events(scope: Scope, brand: str, offer_filter: OfferFilter) -> list[Ope
     return [
         OpenEvent(
             key=row.record_key,
-            league=(row.category, row.type or row[3]),
+            league=(row.category, row.type_key or row.class_key),
             participants=frozenset(_participants(row.members)),
             display_order=row.display_order,
             starts_at=row.starts_at,
