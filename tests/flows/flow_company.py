@@ -14,6 +14,7 @@ from rapport.access import keys
 from rapport.access.scope import Scope, scope_of
 from rapport.access.service import create_tenant
 from rapport.campaigns.cycle import tasks
+from rapport.notifications.models import CALLBACK
 from rapport.stores import Stores
 from rapport.stores.workflows import work
 
@@ -166,7 +167,18 @@ class Company:
         try:
             yield vendor
         finally:
+            self._forget(vendor)
             vendor.close()
+
+    def _forget(self, vendor: Vendor) -> None:
+        """Tell a vendor nothing more, or the next at its listeners would be told what was meant for it."""
+        for listener in self.see("listeners"):
+            if listener["url"] == vendor.url and listener["event_type_id"] != CALLBACK:
+                place = {"EventTypeID": listener["event_type_id"]}
+                if listener["channel_id"] is not None:
+                    place["ChannelID"] = listener["channel_id"]
+                answer = self.admin.post("/current/general/UnregisterEventListener", json=place)
+                assert answer.status_code == 200, answer.text
 
     def tell_secrets(self, vendor: Vendor) -> None:
         """Hand a vendor the secrets of its listeners, as a person would."""

@@ -47,7 +47,6 @@ class Vendor:
         self.refused = 0
         self._known: set[str] = set()
         self._work: queue.Queue[Event | None] = queue.Queue()
-        self._registered: list[dict[str, Any]] = []
         self._server = _serve(self)
         self.url = f"http://127.0.0.1:{self._server.server_port}/events?brand=7"
         self.gateway_url = f"http://127.0.0.1:{self._server.server_port}/gateway?brand=7"
@@ -84,7 +83,6 @@ class Vendor:
         """Register for events of a type."""
         place = {"EventTypeID": event_type_id} | ({} if channel_id is None else {"ChannelID": channel_id})
         self.post("general/RegisterEventListener", {**place, "ListenerURL": self.url})
-        self._registered.append(place)
 
     def received(self, path: str, headers: Any, body: bytes) -> tuple[int, bytes]:
         """Take a post; the status and body to answer. Questions are answered at once, notifications worked off."""
@@ -120,9 +118,7 @@ class Vendor:
         return found
 
     def close(self) -> None:
-        """Leave: nothing is to be told any more."""
-        for place in self._registered:
-            self.post("general/UnregisterEventListener", place)
+        """Leave: nothing is told any more."""
         self._work.put(None)
         self._worker.join()
         self._server.shutdown()
