@@ -1,9 +1,10 @@
 """Validation of promotions: one customer at 200 a second over HTTP, and 10,000 in one call, beside the bare engine.
 
 There are many active promotions of 5 tiers with 4 branches each, over as many customers as asked for. The bare cost of
-one customer is the SELECT of the columns that the conditions compare; that of many is the same for 10,000 ids.
+one customer is the SELECT of the columns that the conditions compare; that of many is the same for 10,000 ids. The
+server works as an installation does, with all its workers. A folder of --data is used again by the next run.
 
-    python benchmarks/bench_promotions.py [--size CUSTOMERS] [--promotions N] [--rate CALLS] [--seconds S]
+    python benchmarks/bench_promotions.py [--size CUSTOMERS] [--promotions N] [--rate CALLS] [--seconds S] [--data DIR]
 """
 
 import argparse
@@ -25,25 +26,28 @@ from typing import Any
 
 import structlog
 import uvicorn
+from fastapi import FastAPI
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy import text, update
 
 from rapport.access import keys
 from rapport.access.models import Tenant
-from rapport.access.scope import Scope
-from rapport.access.service import create_tenant
-from rapport.app import create_app
+from rapport.access.scope import Scope, scope_of
+from rapport.access.service import create_tenant, find_tenant
+from rapport.app import carrying_out, create_app
 from rapport.cli import OBJECTS_MADE
+from rapport.errors import NotFound
 from rapport.promotions import editing, tenants
 from rapport.promotions.changing import commands_of
 from rapport.promotions.deciding import Context
 from rapport.promotions.models import Promotion
 from rapport.redemptions import foretelling
 from rapport.settings import Settings
-from rapport.stores import open_stores
+from rapport.stores import Stores, open_stores
 
 THREADS, MANY, TIERS = 8, 10_000, 5
+ALL_ROLES = frozenset({"worker", "scheduler"})
 COUNTRIES = ["NL", "BE", "DE", "FR"]
 FILL = """
     INSERT INTO {table} ({columns})
@@ -147,7 +151,7 @@ def in_process(scope: Scope, size: int, promotions: int) -> dict[str, float]:
 
     def bare(count: int) -> object:
         ids = [f"C{n}" for n in random.sample(range(size), min(count, size))]
-        return scope.warehouse.rows(BARE, day=scope.today(), ids=ids)
+        return scope.warehouse.rows(BARE, day=scope.data_date(), ids=ids)
 
     for number in range(promotions):  # what was compiled stays
         foretelling.validate_customers(scope, f"P{number}", [Context(f"C{number}", {"depositAmount": 1})])
@@ -163,22 +167,38 @@ def in_process(scope: Scope, size: int, promotions: int) -> dict[str, float]:
     }
 
 
+def tenant_of(stores: Stores, size: int, promotions: int) -> Scope:
+    """The tenant of an earlier run of as many customers and promotions, or a new one."""
+    name = f"Bench {size} {promotions}"
+    try:
+        return scope_of(stores, find_tenant(stores, name).id)
+    except NotFound:
+        scope = create_tenant(stores, name, "UTC", "EUR")
+        fill(scope, size, promotions)
+        return scope
+
+
 def serve(folder: Path, size: int, promotions: int) -> None:
     """The server: it tells its port, a key, and what validations take without HTTP, on the standard output."""
     logging.disable(logging.CRITICAL)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     gc.set_threshold(OBJECTS_MADE)  # as the program does
     stores = open_stores(Settings(data_dir=folder, rate_limit_calls=0))
-    scope = create_tenant(stores, "Bench", "UTC", "EUR")
-    fill(scope, size, promotions)
+    scope = tenant_of(stores, size, promotions)
     _, secret = keys.create_key(scope, "bench", "bench@example.com", "Admin")
-    figures = in_process(scope, size, promotions)
-    server = uvicorn.Server(uvicorn.Config(create_app(stores), port=0, log_level="critical"))
+    with carrying_out(stores, ALL_ROLES):
+        answer(create_app(stores), {"key": secret, "figures": in_process(scope, size, promotions)})
+    stores.close()
+
+
+def answer(app: FastAPI, about: dict[str, Any]) -> None:
+    """Serve until the standard input ends."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical"))
     threading.Thread(target=server.run, daemon=True).start()
     while not server.started:
         time.sleep(0.05)
     port = server.servers[0].sockets[0].getsockname()[1]
-    print(json.dumps({"port": port, "key": secret, "figures": figures}), flush=True)
+    print(json.dumps({"port": port, **about}), flush=True)
     sys.stdin.read()
 
 
@@ -217,13 +237,15 @@ def main() -> None:
     parser.add_argument("--promotions", type=int, default=1000)
     parser.add_argument("--rate", type=float, default=200)
     parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--data", type=Path)
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
         return serve(options.serve, options.size, options.promotions)
     folder = Path(tempfile.mkdtemp(prefix="bench-promotions-"))
     folder.chmod(0o755)
-    command = [sys.executable, __file__, "--serve", str(folder / "data"), "--size", str(options.size)]
+    data = options.data or folder / "data"
+    command = [sys.executable, __file__, "--serve", str(data), "--size", str(options.size)]
     command += ["--promotions", str(options.promotions)]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:

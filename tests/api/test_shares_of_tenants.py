@@ -87,10 +87,14 @@ def test_what_cannot_wait_is_told_to_come_again(
 
     async def run() -> None:
         async with caller(address, scope) as mine:
-            calls = [asyncio.create_task(mine.get(SLOW)) for _ in range(shares.THREADS // 2 + 3)]
+            calls = [asyncio.create_task(mine.get(SLOW)) for _ in range(shares.THREADS // 2)]
             while slow.under_way < shares.THREADS // 2:
                 await asyncio.sleep(0.01)
-            refused = await mine.get(LIGHT)
+            # Whichever comes last is refused, while the others wait.
+            calls += [asyncio.create_task(mine.get(LIGHT)) for _ in range(4)]
+            (first,), _ = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+            calls.remove(first)
+            refused = first.result()
             assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
             assert refused.json()["detail"] == shares.CROWDED
             slow.let_go.set()
@@ -101,6 +105,25 @@ def test_what_cannot_wait_is_told_to_come_again(
         asyncio.run(run())
     finally:
         slow.let_go.set()
+
+
+@pytest.mark.parametrize(
+    ("customers", "padding", "status"),
+    [(1, 0, 404), (20, 0, 404), (21, 0, 503), (1, shares.SMALL_BODY, 503)],
+)
+def test_validations_of_few_customers_take_no_place(
+    scope: Scope, address: str, monkeypatch: pytest.MonkeyPatch, customers: int, padding: int, status: int
+) -> None:
+    monkeypatch.setattr(shares, "MOST_WAITING", 0)
+    body = {"contexts": [{"customerId": "Q1"}] * customers, "padding": "-" * padding}
+
+    async def run() -> httpx.Response:
+        async with caller(address, scope) as mine:
+            return await mine.post("/v1/promotions/none/validateCustomers", json=body)
+
+    answer = asyncio.run(run())
+    assert answer.status_code == status
+    assert (shares.CROWDED in answer.text) == (status == 503)
 
 
 def test_every_tenant_finds_a_place_and_who_gave_up_leaves_none_taken() -> None:

@@ -26,9 +26,12 @@ from rapport.promotions.validators import validators
 MOST_CONTEXTS, MOST_EXPLAINED = 10_000, 100
 # Up to so many customers are read by key.
 FEW = 20
+# What a promotion decides, with the promotion; or why it decides nothing.
+Decided = tuple[Validator, list[Decision]]
+Answer = Decided | RapportError
 
 
-def validate_customers(scope: Scope, id: str, contexts: Sequence[Context]) -> tuple[Validator, list[Decision]]:
+def validate_customers(scope: Scope, id: str, contexts: Sequence[Context]) -> Decided:
     """What a promotion decides about each context, in order. Raises NotFound, Conflict, Invalid."""
     return _validated(scope, validators(scope.stores).of(scope, id), contexts)
 
@@ -51,10 +54,6 @@ class Asked:
 
     id: str
     contexts: Sequence[Context]
-
-
-# What a promotion decides, with the promotion; or why it decides nothing.
-Answer = tuple[Validator, list[Decision]] | RapportError
 
 
 def validate_together(scope: Scope, asked: Sequence[Asked]) -> list[Answer]:
@@ -103,7 +102,7 @@ def _checked_alone(context: Context, validator: Validator) -> Context | Invalid:
         return error
 
 
-def _validated(scope: Scope, validator: Validator, contexts: Sequence[Context]) -> tuple[Validator, list[Decision]]:
+def _validated(scope: Scope, validator: Validator, contexts: Sequence[Context]) -> Decided:
     checked = _all_checked(contexts, validator)
     decided: dict[int, Decision] = {}
     if len(checked) > FEW:

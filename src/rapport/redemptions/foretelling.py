@@ -7,15 +7,17 @@ counting. Stacking is left to redemptions, which name an order.
 Whoever asks about few customers while others are answered is answered together with all who wait.
 """
 
+import asyncio
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 
 from rapport.access.scope import Scope
-from rapport.errors import RapportError
+from rapport.errors import RapportError, Unavailable
 from rapport.promotions import validating
 from rapport.promotions.deciding import Context, Decision, Validator
 from rapport.promotions.states import Refusal
-from rapport.promotions.validating import Answer, Asked
+from rapport.promotions.validating import Answer, Asked, Decided
 from rapport.redemptions import ending, targets
 from rapport.redemptions.budgets import counters_in
 from rapport.redemptions.counting import Counter, Ledger, Taker, kept_rewards
@@ -25,9 +27,10 @@ from rapport.stores import Stores
 from rapport.stores.gathering import Gathering
 
 MOST_AT_ONCE = 40
-BY_BUDGETS = (Refusal.CUSTOMER_LIMIT_REACHED, Refusal.BUDGET_EXCEEDED)
+MOST_WAITING = 500
+MANY_VALIDATIONS = "So many validations of this tenant are under way that no more can wait: try again."
 # What the end of a reservation may free.
-MAY_BE_FREED = (Refusal.CODE_REDEEMED, *BY_BUDGETS)
+BY_BUDGETS = (Refusal.CUSTOMER_LIMIT_REACHED, Refusal.BUDGET_EXCEEDED)
 
 
 class Foretellers:
@@ -44,35 +47,56 @@ class Foretellers:
         """What is decided, together with those who wait."""
         return self._gathering.ask(scope.tenant_id, (scope, asked))
 
+    def submit(self, scope: Scope, asked: Asked) -> Future[Answer]:
+        """The same for a caller that does not wait here. Raises Unavailable where too many wait."""
+        if self._gathering.waiting(scope.tenant_id) >= MOST_WAITING:
+            raise Unavailable(MANY_VALIDATIONS)
+        return self._gathering.submit(scope.tenant_id, (scope, asked))
+
     def stop(self) -> None:
         """Let the threads end when they have answered all who wait."""
         self._gathering.stop()
 
 
-def validate_code(
-    scope: Scope, code: str, contexts: Sequence[Context], campaign_id: int | None = None
-) -> tuple[Validator, list[Decision]]:
+def validate_code(scope: Scope, code: str, contexts: Sequence[Context], campaign_id: int | None = None) -> Decided:
     """What each customer, in order, would be told who redeemed a code. Raises NotFound, Conflict, Invalid."""
-    validator, foretold = _of_code(scope, targets.found_code(scope, code, campaign_id), contexts)
-    if _has_freed(scope, validator, foretold):
-        return _of_code(scope, targets.found_code(scope, code, campaign_id), contexts)
+    used = targets.found_code(scope, code, campaign_id)
+    validator, foretold = _of_code(scope, used, contexts)
+    if any(decision.reason is Refusal.CODE_REDEEMED for decision in foretold):
+        ending.expire_due(scope, validator.promotion.id, None)
+        now = targets.found_code(scope, code, campaign_id)
+        return (validator, foretold) if now == used else _of_code(scope, now, contexts)
     return validator, foretold
 
 
-def validate_customers(scope: Scope, id: str, contexts: Sequence[Context]) -> tuple[Validator, list[Decision]]:
+def validate_customers(scope: Scope, id: str, contexts: Sequence[Context]) -> Decided:
     """The same of a promotion, whatever the code. Raises NotFound, Conflict, Invalid."""
-    validator, foretold = _of_promotion(scope, id, contexts)
-    return _of_promotion(scope, id, contexts) if _has_freed(scope, validator, foretold) else (validator, foretold)
+    if len(contexts) <= validating.FEW:
+        return _given(_foretellers(scope).answer(scope, Asked(id, contexts)))
+    answer = validating.validate_customers(scope, id, contexts)
+    return _bounded(scope, [answer])[0]
 
 
-def _has_freed(scope: Scope, validator: Validator, foretold: Sequence[Decision]) -> bool:
-    """Whether reservations have ended whose time was over, and that may have been in somebody's way."""
-    is_refused = any(decision.reason in MAY_BE_FREED for decision in foretold)
-    return is_refused and ending.expire_due(scope, validator.promotion.id, None) > 0
+async def validate_soon(scope: Scope, id: str, contexts: Sequence[Context]) -> Decided:
+    """The same of few customers on an event loop, which it does not hold up.
+
+    Raises Unavailable where too many wait, too.
+    """
+    return _given(await asyncio.wrap_future(_foretellers(scope).submit(scope, Asked(id, contexts))))
 
 
-def _of_code(scope: Scope, code: FoundCode, contexts: Sequence[Context]) -> tuple[Validator, list[Decision]]:
-    validator, foretold = _of_promotion(scope, code.target.promotion_id, contexts)
+def _foretellers(scope: Scope) -> Foretellers:
+    return scope.stores.workers.only(Foretellers, scope.stores)
+
+
+def _given(answer: Answer) -> Decided:
+    if isinstance(answer, RapportError):
+        raise answer
+    return answer
+
+
+def _of_code(scope: Scope, code: FoundCode, contexts: Sequence[Context]) -> Decided:
+    validator, foretold = validate_customers(scope, code.target.promotion_id, contexts)
     return validator, [_with_code(code, decision) for decision in foretold]
 
 
@@ -83,26 +107,27 @@ def _with_code(code: FoundCode, decision: Decision) -> Decision:
     return _refused(decision, Refusal.CODE_REDEEMED) if code.is_redeemed and is_granted else decision
 
 
-def _of_promotion(scope: Scope, id: str, contexts: Sequence[Context]) -> tuple[Validator, list[Decision]]:
-    if len(contexts) > validating.FEW:
-        validator, decisions = validating.validate_customers(scope, id, contexts)
-        return _within_budgets(scope, [(validator, decisions)])[0]
-    answer = scope.stores.workers.only(Foretellers, scope.stores).answer(scope, Asked(id, contexts))
-    if isinstance(answer, RapportError):
-        raise answer
-    return answer
-
-
 def _together(scope: Scope, asked: Sequence[Asked]) -> list[Answer]:
     answers = validating.validate_together(scope, asked)
-    bounded = iter(_within_budgets(scope, [answer for answer in answers if not isinstance(answer, RapportError)]))
+    bounded = iter(_bounded(scope, [answer for answer in answers if not isinstance(answer, RapportError)]))
     return [answer if isinstance(answer, RapportError) else next(bounded) for answer in answers]
 
 
-def _within_budgets(
-    scope: Scope, decided: Sequence[tuple[Validator, list[Decision]]]
-) -> list[tuple[Validator, list[Decision]]]:
+def _bounded(scope: Scope, decided: Sequence[Decided]) -> list[Decided]:
     """What promotions decide, without what their budgets do not allow."""
+    bounded = _within_budgets(scope, decided)
+    refusing = {
+        validator.promotion.id
+        for validator, decisions in bounded
+        if any(decision.reason in BY_BUDGETS for decision in decisions)
+    }
+    # What is reserved in vain may be what is missing.
+    has_freed = sum(ending.expire_due(scope, promotion_id, None) for promotion_id in sorted(refusing)) > 0
+    return _within_budgets(scope, decided) if has_freed else bounded
+
+
+def _within_budgets(scope: Scope, decided: Sequence[Decided]) -> list[Decided]:
+    """The same by the counters as they are."""
     ids = {validator.promotion.id for validator, decisions in decided if any(each.tier for each in decisions)}
     if not ids:
         return list(decided)
@@ -121,7 +146,7 @@ def _within_budgets(
         (
             validator,
             [
-                _bounded(ledger, _taker(scope, validator, decision), counters.get(validator.promotion.id, ()), decision)
+                _allowed(ledger, _taker(scope, validator, decision), counters.get(validator.promotion.id, ()), decision)
                 for decision in decisions
             ],
         )
@@ -133,7 +158,7 @@ def _taker(scope: Scope, validator: Validator, decision: Decision) -> Taker:
     return Taker(scope.tenant_id, validator.promotion.id, decision.customer_id.lower(), scope.today())
 
 
-def _bounded(ledger: Ledger, taker: Taker, counters: Sequence[Counter], decision: Decision) -> Decision:
+def _allowed(ledger: Ledger, taker: Taker, counters: Sequence[Counter], decision: Decision) -> Decision:
     if decision.tier is None or not counters:
         return decision
     try:

@@ -1,7 +1,10 @@
 """Each tenant's share of the threads that answer requests: slow calls of one tenant hold up no other's."""
 
 import asyncio
+import re
 
+from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rapport.access.keys import Principal
@@ -18,6 +21,9 @@ MOST_WAITING = 100
 STREAMED = frozenset({"/manage/v1/sports/changes"})
 # What is worked on together, a thread for all calls of a tenant.
 GATHERED = frozenset({"/v1/promocodes/redemptions"})
+# The same where it is about few, and so has a small body; the route takes a place when it is about more.
+GATHERED_IF_FEW = re.compile(r"/v1/promotions/[^/]+/validateCustomers", re.IGNORECASE)
+SMALL_BODY = 16 * 1024
 CROWDED = "So many calls of this tenant are under way that no more can wait: try again."
 
 
@@ -77,10 +83,9 @@ class Shares:
         principal: Principal | None = scope.get("state", {}).get("principal")
         if principal is None or scope["path"] in STREAMED | GATHERED:
             return await self.app(scope, receive, send)
-        tenant_id = principal.scope.tenant_id
-        if self._places.waiting(tenant_id) >= MOST_WAITING:
+        tenant_id, is_gathered, has_place = principal.scope.tenant_id, _is_gathered(scope), False
+        if self._is_crowded(tenant_id) and not is_gathered:
             return await error_response(scope["path"], Away(CROWDED))(scope, receive, send)
-        has_place = False
 
         async def take() -> None:
             nonlocal has_place
@@ -88,16 +93,38 @@ class Shares:
                 await self._places.take(tenant_id)
                 has_place = True
 
+        async def take_late() -> None:
+            if not has_place and self._is_crowded(tenant_id):
+                raise Away(CROWDED)
+            await take()
+
         async def received() -> Message:
             message = await receive()
             if message["type"] == "http.request" and not message.get("more_body", False):
                 await take()
             return message
 
+        scope["state"]["take_place"] = take_late
         try:
+            if is_gathered:
+                return await self.app(scope, receive, send)
             if scope["path"] not in UPLOADS or scope["method"] != "POST":
                 await take()
             await self.app(scope, received, send)
         finally:
             if has_place:
                 self._places.give_back(tenant_id)
+
+    def _is_crowded(self, tenant_id: int) -> bool:
+        return self._places.waiting(tenant_id) >= MOST_WAITING
+
+
+async def take_place(request: Request) -> None:
+    """Wait for a place of the caller's tenant, where its request came in without one. Raises Away."""
+    await request.state.take_place()
+
+
+def _is_gathered(scope: Scope) -> bool:
+    length = Headers(scope=scope).get("content-length", "")
+    is_small = length.isdecimal() and int(length) <= SMALL_BODY
+    return is_small and GATHERED_IF_FEW.fullmatch(scope["path"]) is not None

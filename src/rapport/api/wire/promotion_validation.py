@@ -4,13 +4,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import orjson
-from fastapi import Depends
+from fastapi import Depends, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from rapport.access.keys import Principal
+from rapport.access.scope import Scope
 from rapport.api.http.auth import caller
 from rapport.api.http.bodies import LONGEST_CUSTOMER_ID
 from rapport.api.http.responses import json_response
+from rapport.api.http.shares import take_place
 from rapport.api.sections import CHANGES_NOTHING, SectionRouter
 from rapport.api.wire.promotion_bodies import answer, body_of, changing, number, object_of
 from rapport.errors import Invalid
@@ -181,7 +184,8 @@ def validate_code(
         **CHANGES_NOTHING,
     },
 )
-def validate_customers(
+async def validate_customers(
+    request: Request,
     promotionId: str,
     principal: Principal = Depends(caller("ValidatePromotionCustomers")),  # noqa: B008
     body: Any = Depends(body_of),  # noqa: B008
@@ -192,5 +196,19 @@ def validate_customers(
     branch of each condition tree that failed; CustomerLimitReached or BudgetExceeded where the budgets allow no
     redemption of this customer. Nothing is counted: each customer is answered as if it were the next one to redeem.
     """
-    validator, decisions = foretelling.validate_customers(principal.scope, promotionId, contexts_of(object_of(body)))
+    members = object_of(body)
+    if _has_many(members):
+        await take_place(request)
+        return await run_in_threadpool(_of_many, principal.scope, promotionId, members)
+    validator, decisions = await foretelling.validate_soon(principal.scope, promotionId, contexts_of(members))
+    return _validated(validator.promotion, decisions)
+
+
+def _has_many(members: dict[str, Any]) -> bool:
+    contexts = members.get("contexts")
+    return isinstance(contexts, list) and len(contexts) > validating.FEW
+
+
+def _of_many(scope: Scope, promotion_id: str, members: dict[str, Any]) -> Response:
+    validator, decisions = foretelling.validate_customers(scope, promotion_id, contexts_of(members))
     return _validated(validator.promotion, decisions)
