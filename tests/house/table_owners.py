@@ -119,6 +119,7 @@ WAREHOUSE = {
     "audiences": ("customer_lists", "target_group_members"),  # the ids of a list; what it is called is in the records
     "campaigns": (
         "campaign_clearances",
+        "campaign_codes",
         "campaign_interactions",
         "campaign_outcomes",
         "campaign_products",
@@ -249,6 +250,7 @@ READS = {
             "brand_addresses",
             "brands",
             "campaign_channels",
+            "campaign_codes",
             "campaign_interactions",
             "campaign_products",
             "campaign_recipients",

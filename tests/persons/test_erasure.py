@@ -81,6 +81,7 @@ def rows_of(who: str) -> dict[str, dict[str, Any]]:
         "campaign_interactions": {"delivery_date": DAY, **campaign, "channel_id": 504, "event_id": 2},
         "campaign_products": {**run, "priority": 1, "product_id": "p"},
         "campaign_clearances": {**run, "status": 1, "seq": 1, "reported_at": AT},
+        "campaign_codes": {**run, "channel_id": 504, "promo_code": "V-1"},
         "campaign_rewards": {**run, "reward_values": '{"BONUS": "3.00"}', "grants": "", "seq": 1, "given_at": AT},
     }
 
@@ -270,6 +271,7 @@ def test_what_is_read_is_gone_at_once_and_the_wish_stays(erased: list[str]) -> N
         "campaign_products",
         "campaign_clearances",
         "campaign_rewards",
+        "campaign_codes",
     }
     assert held["records"]["deliveries"] == [] and held["records"]["attribute_requests"] == []
     assert held["records"]["suppressions"] == [{"channel_id": 504, "reason": "complaint", "source": "complaint"}]

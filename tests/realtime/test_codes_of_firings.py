@@ -37,3 +37,8 @@ def test_event_11_has_the_customers_own_code(scope: Scope) -> None:
     outcomes = {customer: (outcome, reason) for customer, outcome, reason in world.fired(scope, series)}
     assert outcomes.pop(without) == ("failed", "no promo code left")
     assert set(outcomes.values()) == {("sent", "")} and len(outcomes) == CODES
+    world.file(scope)
+    filed = scope.warehouse.rows("SELECT customer_id, promo_code FROM campaign_recipients WHERE promo_code != ''")
+    assert {str(who).lower(): str(codes).split(",") for who, codes in filed} == told | {
+        without.lower(): ["letters", "PLAIN"]
+    }

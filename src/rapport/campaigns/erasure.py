@@ -33,6 +33,7 @@ ACCOUNTS = (
     "campaign_products",
     "campaign_clearances",
     "campaign_rewards",
+    "campaign_codes",
 )
 ATTEMPTS = 3
 ERASED = "customer_id IN (SELECT customer_id FROM erase_ids)"

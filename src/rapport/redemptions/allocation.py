@@ -4,7 +4,7 @@ A campaign names a unique promo code by its id, where it would name a code. The 
 however often the message is tried, and returns to the others when the message was not sent.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,6 +64,10 @@ GIVE_BACK_OF_MAILING = text(
         AND messages.recipient_group_id = :recipient_group_id"""
     )
 )
+TAKE_BACK = text("""
+    UPDATE pool_codes SET message_id = NULL, person = NULL
+    WHERE tenant_id = :tenant_id AND message_id = ANY(CAST(:message_ids AS text[])) AND redemption_id IS NULL
+""")
 
 
 @dataclass(frozen=True)
@@ -84,8 +88,7 @@ def allocate(scope: Scope, records: Records, campaign_id: int, drafts: Sequence[
     names = {name for message in drafts for name in message.promo_code.split(SEPARATOR) if name}
     if not names:
         return {message.message_id: message.promo_code for message in drafts}
-    parameters = {"tenant_id": scope.tenant_id, "names": sorted(names), "unique": PoolKind.UNIQUE}
-    pools = sorted(records.execute(POOLS, parameters).scalars())
+    pools = sorted(records.execute(POOLS, _pools_among(scope, names)).scalars())
     if not pools:
         return {message.message_id: message.promo_code for message in drafts}
     codes = _allocated(scope, records, [message.message_id for message in drafts])
@@ -129,13 +132,32 @@ def _filled(message: Wanted, pools: Sequence[str], codes: Mapping[tuple[str, str
     return None if None in filled else SEPARATOR.join(filter(None, filled))
 
 
-def shown(scope: Scope, message_id: str, promo_code: str) -> str:
-    """The promo codes that a message had when it was written."""
-    if not promo_code:
-        return promo_code
+def shown(scope: Scope, messages: Mapping[str, str]) -> dict[str, str]:
+    """The promo codes that messages had when they were written, by id; messages has those that they were to have."""
+    coded = [id for id, promo_code in messages.items() if promo_code]
+    if not coded:
+        return dict(messages)
     with scope.reads() as session:
-        codes = _allocated(scope, session, [message_id])
-    return SEPARATOR.join(codes.get((message_id, name), name) for name in promo_code.split(SEPARATOR))
+        codes = _allocated(scope, session, coded)
+    return {
+        id: SEPARATOR.join(codes.get((id, name), name) for name in promo_code.split(SEPARATOR))
+        for id, promo_code in messages.items()
+    }
+
+
+def has_unique(scope: Scope, records: Records, promo_code: str) -> bool:
+    """Whether some of the promo codes of a message are unique ones."""
+    names = promo_code.split(SEPARATOR) if promo_code else []
+    return bool(names) and records.execute(POOLS, _pools_among(scope, names)).first() is not None
+
+
+def _pools_among(scope: Scope, names: Iterable[str]) -> dict[str, Any]:
+    return {"tenant_id": scope.tenant_id, "names": sorted(names), "unique": PoolKind.UNIQUE}
+
+
+def take_back(scope: Scope, records: Records, message_ids: Sequence[str]) -> None:
+    """Free the codes of messages of outside systems that were not sent, unless they are redeemed."""
+    records.execute(TAKE_BACK, {"tenant_id": scope.tenant_id, "message_ids": list(message_ids)})
 
 
 def give_back(scope: Scope, records: Records, ids: Sequence[int], unsent: Sequence[str]) -> None:

@@ -19,6 +19,7 @@ from rapport.api.wire.recipients import (
     last_executed,
     listed,
     of_campaigns,
+    of_campaigns_coded,
     send_ids,
     template_names,
 )
@@ -133,7 +134,7 @@ def _coded(scope: Scope, values: Values) -> str:
     """A row a customer and action, with the promo codes of all its channels."""
     return f"""
         SELECT customer_id AS CustomerID, action_id AS ActionID, {CODES} AS PromoCode
-        {of_campaigns(values, NOT_CONTROL)} GROUP BY customer_id, action_id"""
+        {of_campaigns_coded(scope, values, NOT_CONTROL)} GROUP BY customer_id, action_id"""
 
 
 def _acted(scope: Scope, values: Values) -> str:
@@ -198,7 +199,7 @@ def _executions(scope: Scope, values: Values) -> str:
         SELECT customer_id AS CustomerID, action_id AS ActionID, channel_id AS ChannelID, template_id AS TemplateID,
             transform({key}, {{template_places:Array(String)}}, {{template_names:Array(String)}}, '') AS TemplateName,
             {TIME} AS ScheduleTime, promo_code AS PromoCode
-        {of_campaigns(values, _audience(values))}"""
+        {of_campaigns_coded(scope, values, _audience(values))}"""
 
 
 register(

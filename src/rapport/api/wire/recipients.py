@@ -26,6 +26,8 @@ DATE = required("Date", "date", "Execution date: the day on which campaigns are 
 IN_ORDER = "max_threads = 1, optimize_aggregation_in_order = 1"
 ONE_CAMPAIGN = "{day} = {{execution_date:Date}} AND campaign_id = {{campaign:UInt32}}"
 CAMPAIGNS = "{day} IN {{execution_dates:Array(Date)}} AND campaign_id IN {{campaigns:Array(UInt32)}}"
+# What ONE_CAMPAIGN and CAMPAIGNS bind.
+BOUND = {"execution_date", "campaign", "execution_dates", "campaigns"}
 NOT_CONTROL = f"action_id != {CONTROL_ACTION_ID}"
 SEND_DATE = "transform(campaign_id, {campaigns:Array(UInt32)}, {send_dates:Array(Date)}, toDate(0))"
 DURATION = "transform(campaign_id, {campaigns:Array(UInt32)}, {durations:Array(UInt32)}, 0)"
@@ -114,6 +116,24 @@ def of_campaigns(
     campaign_condition = ONE_CAMPAIGN if "campaign" in values else CAMPAIGNS
     where = " AND ".join((campaign_condition.format(day=day), *conditions))
     return f"FROM {table} WHERE {where}"
+
+
+def of_campaigns_coded(scope: Scope, values: Values, *conditions: str) -> str:
+    """The same, where recipients of unique promo codes have codes of their own for promo_code."""
+    recipients = of_campaigns(values, *conditions)
+    codes = of_campaigns(values, table="campaign_codes")
+    if not scope.warehouse.rows(f"SELECT 1 {codes} LIMIT 1", **{name: values[name] for name in BOUND & values.keys()}):
+        return recipients
+    return f"""
+        FROM (
+            SELECT recipient.* REPLACE (
+                if(own.promo_code = '', toString(recipient.promo_code), own.promo_code) AS promo_code
+            )
+            FROM (SELECT * {recipients}) AS recipient
+            LEFT ANY JOIN (SELECT campaign_id, customer_id, channel_id, promo_code {codes}) AS own
+                ON own.campaign_id = recipient.campaign_id AND own.customer_id = recipient.customer_id
+                AND own.channel_id = recipient.channel_id
+        )"""  # noqa: S608 - constants
 
 
 def last_executed(scope: Scope, customer_id: str) -> list[Campaign]:

@@ -6,7 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
-from rapport.campaigns.delivery import bounces, winners
+from rapport.campaigns.delivery import bounces, recipient_codes, winners
 from rapport.campaigns.delivery.units import Unit, rows_of_unit
 from rapport.campaigns.models import Occurrence, OccurrenceChannel
 from rapport.campaigns.occurrences import locked, occurrence
@@ -130,6 +130,7 @@ def finish_campaign(scope: Scope, campaign_id: int) -> str:
         if campaign.state == RunState.CANCELED:
             close_rest_of_canceled(scope, campaign)
             campaign.counts = counts_of(scope, campaign)
+            recipient_codes.take_back_canceled(scope, session, campaign)
             once.forget(scope, session, campaign_id)
         elif campaign.state in OPEN:
             _conclude(scope, session, campaign)

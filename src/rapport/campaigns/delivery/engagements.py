@@ -70,11 +70,17 @@ FILE_ENDS = f"""
     ) WHERE n % {{rows:UInt32}} = 0 OR n = whole ORDER BY n
 """
 CUSTOMERS = f"""
-    SELECT recipient.customer_id AS CustomerID, recipient.promo_code AS PromoCode,
+    SELECT recipient.customer_id AS CustomerID,
+        if(own.promo_code = '', recipient.promo_code, own.promo_code) AS PromoCode,
         formatDateTime(recipient.scheduled_time, '%Y-%m-%d %H:%i:%S') AS ScheduledTime COLUMNS
     FROM (SELECT customer_id, toString(promo_code) AS promo_code, scheduled_time {_listed(RANGE)}) AS recipient
     LEFT JOIN (SELECT * FROM profiles WHERE data_date = {{data_date:Date}} {RANGE}) AS profile
         ON profile.customer_id = recipient.customer_id
+    LEFT ANY JOIN (
+        SELECT customer_id, promo_code FROM campaign_codes
+        WHERE execution_date = {{execution_date:Date}} AND campaign_id = {{campaign:UInt32}}
+            AND channel_id = {{channel:UInt32}} {RANGE}
+    ) AS own ON own.customer_id = recipient.customer_id
     ORDER BY recipient.customer_id
 """
 

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Select, select
 
 from rapport.access.scope import Scope
-from rapport.campaigns.delivery import engagements, sending
+from rapport.campaigns.delivery import engagements, recipient_codes, sending
 from rapport.campaigns.delivery.completion import OPEN, rows_of, tell_channel, tell_executed
 from rapport.campaigns.delivery.units import Unit, unit_of
 from rapport.campaigns.leases import lease
@@ -49,13 +49,16 @@ def pulled_units(scope: Scope, campaign_id: int) -> list[Unit]:
 
 
 def prepare(scope: Scope, unit: Unit) -> None:
-    """Make a unit's list ready and tell event 14 of its files. Who was suppressed since processing leaves it first.
+    """Make a unit's list ready and tell event 14 of its files. Who was suppressed since processing leaves it first, as
+    does whoever should have a unique promo code when none is left.
 
     May be repeated, also at the same time; nothing is done once the campaign was handed over.
     """
     with lease(scope, f"hand over/{unit.campaign.id}/{unit.channel_id}/{unit.group}"):
         if occurrence(scope, unit.campaign.id).handed_over_at is None:
             sending.take_out(scope, unit)
+            if recipient_codes.give(scope, unit):
+                sending.withdraw(scope, unit)
             engagements.hand_over(scope, unit)
 
 

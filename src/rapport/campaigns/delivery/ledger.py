@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from rapport.access.scope import Scope
+from rapport.campaigns.delivery import recipient_codes
 from rapport.campaigns.delivery.units import Unit, now_of, row_of
 from rapport.campaigns.leases import HeldLease, LeaseLost
 from rapport.campaigns.runs import queries
@@ -121,6 +122,9 @@ def flush(scope: Scope, held: HeldLease, unit: Unit, batch: int) -> None:
     rows = reading.ended(held.connection, unit.mailing(scope), batch)
     if rows and not scope.warehouse.value(queries.COUNT_BATCH, batch=batch, **unit.bindings):
         day, campaign = unit.campaign.execution_date, unit.campaign.id
+        recipient_codes.keep_of_messages(
+            scope, unit, {name: who for who, state, _, name in rows if state == State.SENT}
+        )
         names = ["execution_date", "campaign_id", "customer_id", "channel_id", "outcome", "reason", "message_id"]
         scope.warehouse.insert(
             "campaign_outcomes",

@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from rapport.access.scope import Scope
 from rapport.access.tenant_settings import tenant_settings
-from rapport.campaigns.delivery import lateness, ledger, own_times, unreached, winners
+from rapport.campaigns.delivery import lateness, ledger, own_times, recipient_codes, unreached, winners
 from rapport.campaigns.delivery.completion import OPEN, close_rest
 from rapport.campaigns.delivery.settling import Settlements
 from rapport.campaigns.delivery.units import Unit, now_of, row_of, rows_of_unit
@@ -91,7 +91,7 @@ def take_out(scope: Scope, unit: Unit) -> None:
     if kept_off := _suppressed_since(scope, unit):
         with lease(scope, unit.lease_name):
             _suppress_late(scope, unit, kept_off)
-            _withdraw(scope, unit)
+            withdraw(scope, unit)
 
 
 def list_unit(scope: Scope, unit: Unit) -> None:
@@ -107,7 +107,7 @@ def list_unit(scope: Scope, unit: Unit) -> None:
         told_in_time = campaign.handed_over_at is None or campaign.handed_over_at < scope.instant(row.scheduled_time)
         if told_in_time and (kept_off := _suppressed_since(scope, unit)):
             _suppress_late(scope, unit, kept_off)
-            _withdraw(scope, unit)
+            withdraw(scope, unit)
         batch = unit.start + 1
         if scope.warehouse.value(queries.COUNT_BATCH, batch=batch, **unit.bindings):
             scope.warehouse.execute(queries.DELETE_BATCH, batch=batch, **unit.bindings)
@@ -165,12 +165,13 @@ def _purpose(scope: Scope, unit: Unit) -> Purpose:
     return purposes.purpose_of(scope, unit.channel_id, template_id)
 
 
-def _withdraw(scope: Scope, unit: Unit) -> None:
+def withdraw(scope: Scope, unit: Unit) -> None:
+    """Take everybody off the list of an outside channel who was kept off it after processing. May be repeated."""
     if scope.warehouse.value(queries.COUNT_BATCH, batch=unit.start, **unit.bindings):
         scope.warehouse.execute(queries.WITHDRAW, **unit.bindings)
-        remaining = int(scope.warehouse.value(queries.COUNT_UNIT, **unit.bindings))
         with scope.records() as session:
-            row_of(scope, session, unit).recipients = remaining
+            row_of(scope, session, unit).recipients = int(scope.warehouse.value(queries.COUNT_UNIT, **unit.bindings))
+            recipient_codes.take_back(scope, session, unit.campaign, unit.channel_id)
 
 
 def send_batch(scope: Scope, unit: Unit, number: int, low: str, high: str) -> bool:

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from rapport.access.scope import Scope
 from rapport.campaigns.measurement.interactions import RECORDED
+from rapport.campaigns.runs.queries import named
 from rapport.errors import Invalid
 
 AT_ONCE = 50_000
@@ -25,7 +26,7 @@ FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(2149, 6, 6)
 FIRST_INSTANT, LAST_INSTANT = datetime(1970, 1, 1, tzinfo=UTC), datetime(2149, 6, 6, tzinfo=UTC)
 
 # Ties are read whole, so that the next piece begins behind them.
-OUTCOMES = """
+OUTCOMES = named("""
     WITH piece AS (
         SELECT * FROM campaign_outcomes
         WHERE execution_date BETWEEN {first:Date} AND {last:Date} AND written_at >= {since:DateTime64(3, 'UTC')}
@@ -38,7 +39,8 @@ OUTCOMES = """
         piece.outcome AS outcome, piece.reason AS reason, piece.message_id AS message_id,
         recipient.recipient_group_id AS recipient_group_id,
         greatest(piece.drawn_group, recipient.drawn_group) AS drawn_group, recipient.action_id AS action_id,
-        recipient.template_id AS template_id, recipient.promo_code AS promo_code,
+        recipient.template_id AS template_id,
+        if(piece.outcome = $SENT AND own.promo_code != '', own.promo_code, recipient.promo_code) AS promo_code,
         if(recipient.campaign_id = 0, NULL, toDateTime64(recipient.scheduled_time, 0, 'UTC')) AS scheduled_time,
         piece.recorded_at AS recorded_at, piece.written_at AS written_at
     FROM piece
@@ -48,8 +50,14 @@ OUTCOMES = """
             AND customer_id IN (SELECT customer_id FROM piece)
     ) AS recipient ON recipient.campaign_id = piece.campaign_id AND recipient.customer_id = piece.customer_id
         AND recipient.channel_id = piece.channel_id AND recipient.firing_id = piece.firing_id
+    LEFT ANY JOIN (
+        SELECT * FROM campaign_codes
+        WHERE execution_date IN (SELECT execution_date FROM piece) AND campaign_id IN (SELECT campaign_id FROM piece)
+            AND customer_id IN (SELECT customer_id FROM piece)
+    ) AS own ON own.campaign_id = piece.campaign_id AND own.customer_id = piece.customer_id
+        AND own.channel_id = piece.channel_id
     ORDER BY execution_date, campaign_id, customer_id, channel_id, firing_id
-"""
+""")
 INTERACTED = """
     SELECT toDate32(delivery_date) AS execution_date, channel_id, event_id, customer_id, campaign_id,
         transform(event_id, {numbers:Array(UInt8)}, {words:Array(String)}, '') AS event, interaction_at, template_id,

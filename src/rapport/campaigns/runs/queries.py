@@ -285,7 +285,7 @@ WITHDRAW = named(
         AND customer_id IN (
             SELECT customer_id FROM campaign_outcomes
             WHERE execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32}
-                AND channel_id = {channel:UInt32} AND batch = {start:UInt32} AND outcome = $SUPPRESSED
+                AND channel_id = {channel:UInt32} AND batch = {start:UInt32} AND outcome IN ($SUPPRESSED, $FAILED)
         )
 """
 )

@@ -5,7 +5,7 @@ Visitors whom nobody knows are no customers, so they are in the outcomes only, u
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, timedelta
 from typing import Any
 
@@ -23,6 +23,7 @@ from rapport.delivery.models import OutboxMessage, Source, State
 from rapport.realtime.matching.releasing import scheduled_time
 from rapport.realtime.models import Firing
 from rapport.realtime.states import FiringState
+from rapport.redemptions import allocation
 
 # Whom the campaign addressed or held back for the first time with these firings, by recipient group.
 FIRST = text(f"""
@@ -56,8 +57,13 @@ def file_ended(scope: Scope, firings: Sequence[Firing]) -> None:
         campaign.id: campaign
         for campaign in runs.occurrences_by_id(scope, sorted({firing.campaign_id for firing in ended}))
     }
+    codes = allocation.shown(
+        scope, {message.message_id: message.promo_code for messages in by_firing.values() for message in messages}
+    )
     recipients = [
-        row for firing in ended for row in _recipients(scope, days[firing.campaign_id], firing, by_firing[firing.id])
+        row
+        for firing in ended
+        for row in _recipients(scope, days[firing.campaign_id], firing, by_firing[firing.id], codes)
     ]
     outcomes = [row for firing in ended for row in _outcomes(days[firing.campaign_id], firing, by_firing[firing.id])]
     filed_firings.add_filed(scope, recipients, outcomes)
@@ -69,9 +75,16 @@ def _name(firing: Firing) -> str:
 
 
 def _recipients(
-    scope: Scope, campaign: Occurrence, firing: Firing, messages: Iterable[OutboxMessage]
+    scope: Scope,
+    campaign: Occurrence,
+    firing: Firing,
+    messages: Iterable[OutboxMessage],
+    codes: Mapping[str, str],
 ) -> list[FiringRecipient]:
-    """A row a channel that was or should have been reached; one without channel for a control member."""
+    """A row a channel that was or should have been reached; one without channel for a control member.
+
+    codes are the promo codes that messages had, by id.
+    """
     if firing.is_visitor:
         return []
     at = scheduled_time(scope, firing.fired_at, firing.due_at)
@@ -100,7 +113,12 @@ def _recipients(
         return [row(0, 0, CONTROL_ACTION_ID, 0, "", firing.messages)]
     return [
         row(
-            message.channel_id, firing.recipient_group_id, message.action_id, message.template_id, message.promo_code, 1
+            message.channel_id,
+            firing.recipient_group_id,
+            message.action_id,
+            message.template_id,
+            codes[message.message_id],
+            1,
         )
         for message in messages
         if message.state in (State.SENT, State.FAILED)
