@@ -1,8 +1,9 @@
 """Unique promo codes of a campaign: one for each recipient, never twice, and back when nothing was sent."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from campaign_mail import Mailbox, mailbox
@@ -29,7 +30,7 @@ from rapport.access.models import Tenant
 from rapport.access.scope import Scope, scope_of
 from rapport.campaigns.cycle import tasks
 from rapport.campaigns.occurrences import plan_next_run
-from rapport.campaigns.runs import processing
+from rapport.campaigns.runs import by_hand, processing
 from rapport.persons import service as persons
 from rapport.promotions import editing, tenants
 from rapport.promotions.changing import commands_of
@@ -93,15 +94,19 @@ def add_pool(scope: Scope, id: str, codes: int) -> None:
     bulk.generate(scope, id, codes, 12)
 
 
-def run(scope: Scope, target_group: int, *codes: str) -> int:
-    """A campaign with promo codes, to its end."""
+def run(scope: Scope, target_group: int, *codes: str, unlinked: Sequence[str] = ()) -> int:
+    """A campaign with promo codes, to its end. unlinked are for other campaigns once it is processed."""
     action = add_action(scope, f"Action {next(NUMBERS)}", codes)
     series = add_series(
         scope, target_group, [group(action.id, (EMAIL, 1))], rules={"include_all": True}, control_share=0
     )
     number = plan_next_run(scope, series.id, TODAY)
     processing.prepare_members(scope, number, DATA_DATE)
+    assert number is not None
     assert processing.process(scope, number, DATA_DATE) == "scheduled"
+    linked_to: dict[str, Any] = {"campaignIds": [10**9]}
+    for pool_id in unlinked:
+        pools.change_pool(scope, pool_id, ChangePool.model_validate(linked_to))
     scope.clock.set(DUE)
     tasks.execute_due(scope)
     return number
@@ -192,8 +197,7 @@ def test_expired_promo_codes_are_no_choices_and_later_ones_are(tenant: Scope) ->
 
 def test_codes_of_other_campaigns_are_not_sent(tenant: Scope, box: Mailbox) -> None:
     add_pool(tenant, "linked", 12)
-    pools.change_pool(tenant, "linked", ChangePool.model_validate({"campaignIds": [10**9]}))
-    refused = run(tenant, 2, "linked")
+    refused = run(tenant, 2, "linked", unlinked=["linked"])
     assert received(box) == {} and set(allocated(tenant, "linked").values()) <= {None}
     with pytest.raises(CodeNotValid):
         targets.promotion_of_choice(tenant, "linked", refused)
@@ -202,3 +206,24 @@ def test_codes_of_other_campaigns_are_not_sent(tenant: Scope, box: Mailbox) -> N
     assert run(tenant, 2, "linked") == refused + 1
     assert len(set(received(box).values())) == 6
     assert targets.promotion_of_choice(tenant, "linked", refused + 1) == "spring"
+
+
+def test_a_global_code_of_other_campaigns_is_refused_and_not_printed(tenant: Scope, box: Mailbox) -> None:
+    definition = {"id": "flyer", "name": "Flyer", "type": "global", "code": "Flyer-26", "promotionId": "spring"}
+    pools.create_pool(tenant, CreatePool.model_validate(definition))
+    run(tenant, 2, "flyer-26", "PLAIN")
+    assert set(received(box).values()) == {"flyer-26,PLAIN"}, "linked to no campaign, it is for all"
+    box.messages.clear()
+    tenant.clock.set(NOW)
+    number = run(tenant, 2, "flyer-26", "PLAIN", unlinked=["flyer"])
+    assert set(received(box).values()) == {"PLAIN"}
+    action = add_action(tenant, "Flyers", ("PLAIN", "flyer-26"))
+    series = add_series(tenant, 2, [group(action.id, (EMAIL, 1))], rules={"include_all": True}, control_share=0)
+    planned = plan_next_run(tenant, series.id, TODAY)
+    assert planned is not None and planned > number
+    processing.prepare_members(tenant, planned, DATA_DATE)
+    with pytest.raises(CodeNotValid, match=f"The code 'flyer-26' is not linked to campaign {planned}."):
+        processing.process(tenant, planned, DATA_DATE)
+    pools.change_pool(tenant, "flyer", ChangePool.model_validate({"campaignIds": [planned, 10**9]}))
+    assert processing.process(tenant, planned, DATA_DATE) == "scheduled"
+    by_hand.cancel(tenant, planned)

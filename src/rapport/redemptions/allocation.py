@@ -4,7 +4,7 @@ A campaign names a unique promo code by its id, where it would name a code. The 
 however often the message is tried, and returns to the others when the message was not sent.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
 from rapport.redemptions.states import PoolKind
+from rapport.redemptions.targets import LINKED, of_other_campaigns
 
 Records = Session | Connection
 SEPARATOR = ","  # of several codes of one message
@@ -24,10 +25,9 @@ ALLOCATED = text("""
     SELECT message_id, pool_id, code FROM pool_codes
     WHERE tenant_id = :tenant_id AND message_id = ANY(CAST(:message_ids AS text[]))
 """)
-# A pool that is linked to campaigns gives codes to these only.
-IN_FORCE = """pool.is_active AND (pool.starts_at IS NULL OR pool.starts_at <= :now)
+IN_FORCE = f"""pool.is_active AND (pool.starts_at IS NULL OR pool.starts_at <= :now)
         AND (pool.expires_at IS NULL OR pool.expires_at > :now)
-        AND (pool.campaign_ids = '[]' OR pool.campaign_ids @> to_jsonb(CAST(:campaign_id AS integer)))"""
+        AND {LINKED}"""
 ALLOCATE = text(f"""
     WITH wanted AS (
         SELECT message_id, person, place FROM unnest(CAST(:message_ids AS text[]), CAST(:persons AS text[]))
@@ -82,14 +82,15 @@ class Wanted:
 def allocate(scope: Scope, records: Records, campaign_id: int, drafts: Sequence[Wanted]) -> dict[str, str | None]:
     """What stands for the promo codes in messages of a campaign, by id: those of unique ones are the message's own.
 
-    None for a message for which there is no code, since all are taken, or the promo code is not in force or linked to
-    other campaigns.
+    Global codes that are linked to other campaigns are left out. None for a message for which there is no code of its
+    own, since all are taken, or the promo code is not in force or linked to other campaigns.
     """
     names = {name for message in drafts for name in message.promo_code.split(SEPARATOR) if name}
     if not names:
         return {message.message_id: message.promo_code for message in drafts}
     pools = sorted(records.execute(POOLS, _pools_among(scope, names)).scalars())
-    if not pools:
+    foreign = of_other_campaigns(scope, records, names, campaign_id)
+    if not pools and not foreign:
         return {message.message_id: message.promo_code for message in drafts}
     codes = _allocated(scope, records, [message.message_id for message in drafts])
     for pool_id in pools:
@@ -99,7 +100,7 @@ def allocate(scope: Scope, records: Records, campaign_id: int, drafts: Sequence[
             if pool_id in message.promo_code.split(SEPARATOR) and (message.message_id, pool_id) not in codes
         ]
         codes |= _taken(scope, records, campaign_id, pool_id, missing)
-    return {message.message_id: _filled(message, pools, codes) for message in drafts}
+    return {message.message_id: _filled(message, pools, foreign, codes) for message in drafts}
 
 
 def _taken(
@@ -126,21 +127,28 @@ def _allocated(scope: Scope, records: Records, message_ids: Sequence[str]) -> di
     return {(row.message_id, row.pool_id): row.code for row in records.execute(ALLOCATED, parameters)}
 
 
-def _filled(message: Wanted, pools: Sequence[str], codes: Mapping[tuple[str, str], str]) -> str | None:
-    names = message.promo_code.split(SEPARATOR)
+def _filled(
+    message: Wanted, pools: Collection[str], foreign: Collection[str], codes: Mapping[tuple[str, str], str]
+) -> str | None:
+    names = [name for name in message.promo_code.split(SEPARATOR) if name in pools or name not in foreign]
     filled = [codes.get((message.message_id, name)) if name in pools else name for name in names]
     return None if None in filled else SEPARATOR.join(filter(None, filled))
 
 
-def shown(scope: Scope, messages: Mapping[str, str]) -> dict[str, str]:
-    """The promo codes that messages had when they were written, by id; messages has those that they were to have."""
-    coded = [id for id, promo_code in messages.items() if promo_code]
-    if not coded:
+def shown(scope: Scope, campaign_id: int, messages: Mapping[str, str]) -> dict[str, str]:
+    """The promo codes that messages of a campaign had when they were written, by id; messages has those they name."""
+    names = {name for promo_code in messages.values() for name in promo_code.split(SEPARATOR) if name}
+    if not names:
         return dict(messages)
     with scope.reads() as session:
-        codes = _allocated(scope, session, coded)
+        codes = _allocated(scope, session, list(messages))
+        foreign = of_other_campaigns(scope, session, names, campaign_id)
     return {
-        id: SEPARATOR.join(codes.get((id, name), name) for name in promo_code.split(SEPARATOR))
+        id: SEPARATOR.join(
+            codes.get((id, name), name)
+            for name in promo_code.split(SEPARATOR)
+            if (id, name) in codes or name not in foreign
+        )
         for id, promo_code in messages.items()
     }
 

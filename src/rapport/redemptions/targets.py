@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, text
+from sqlalchemy import Connection, Row, text
+from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
 from rapport.errors import RapportError
@@ -26,6 +27,20 @@ FIND_UNIQUE = text("""
     SELECT id AS code, promotion_id, campaign_ids, is_active, starts_at, expires_at FROM code_pools
     WHERE tenant_id = :tenant_id AND id = :name AND kind = :unique
 """)
+
+# A pool that is linked to campaigns is for these only.
+LINKED = "(pool.campaign_ids = '[]' OR pool.campaign_ids @> to_jsonb(CAST(:campaign_id AS integer)))"
+# As campaigns name promo codes: a unique one by its id, a global one by its code.
+OF_OTHERS = text(f"""
+    SELECT pool.id FROM code_pools AS pool
+    WHERE pool.tenant_id = :tenant_id AND pool.id = ANY(CAST(:names AS text[])) AND pool.kind = :unique AND NOT {LINKED}
+    UNION ALL
+    SELECT named.name FROM unnest(CAST(:names AS text[]), CAST(:code_keys AS text[])) AS named (name, code_key)
+    INNER JOIN pool_codes AS promo_code
+        ON promo_code.tenant_id = :tenant_id AND promo_code.code_key = named.code_key
+    INNER JOIN code_pools AS pool ON pool.tenant_id = promo_code.tenant_id AND pool.id = promo_code.pool_id
+    WHERE pool.kind <> :unique AND NOT {LINKED}
+""")  # noqa: S608 - a condition of ours
 
 
 @dataclass(frozen=True)
@@ -77,6 +92,24 @@ def promotion_of_choice(scope: Scope, name: str, campaign_id: int) -> str:
     if row is None:
         return found_code(scope, name, campaign_id).target.promotion_id
     return require_in_force(scope, row, row.code, campaign_id)
+
+
+def of_other_campaigns(
+    scope: Scope, records: Session | Connection, names: Iterable[str], campaign_id: int
+) -> frozenset[str]:
+    """Those of the promo codes that a campaign names which are linked to other campaigns only."""
+    listed = sorted(names)
+    keys = [code_key(name) for name in listed]
+    parameters = {"tenant_id": scope.tenant_id, "names": listed, "code_keys": keys, "campaign_id": campaign_id}
+    return frozenset(records.execute(OF_OTHERS, {**parameters, "unique": PoolKind.UNIQUE}).scalars())
+
+
+def require_linked(scope: Scope, names: Iterable[str], campaign_id: int) -> None:
+    """Refuse promo codes that a campaign names but that are for others. Raises CodeNotValid, which names the first."""
+    with scope.reads() as session:
+        foreign = of_other_campaigns(scope, session, names, campaign_id)
+    if foreign:
+        raise CodeNotValid(f"The code {min(foreign)!r} is not linked to campaign {campaign_id}.")
 
 
 def require_in_force(scope: Scope, pool: CodePool | Row[Any], name: str, campaign_id: int | None) -> str:

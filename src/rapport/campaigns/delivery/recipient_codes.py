@@ -105,7 +105,7 @@ def keep_of_messages(scope: Scope, unit: Unit, customers: Mapping[str, str]) -> 
         chosen = row_of(scope, session, unit).promo_code
         if not customers or not allocation.has_unique(scope, session, chosen):
             return
-    shown = allocation.shown(scope, dict.fromkeys(customers, chosen))
+    shown = allocation.shown(scope, unit.campaign.id, dict.fromkeys(customers, chosen))
     keep(scope, unit, {customers[id]: own for id, own in shown.items() if own != chosen})
 
 

@@ -78,7 +78,7 @@ def shown(scope: Scope, message: MessageToken, fired_messages: FiredMessages) ->
     values = {OWN_ID: customer_id, **attribute_values(scope, [customer_id], names, day).get(customer_id, {})}
     writer = MessageWriter(scope, channel, template, origin, written_at)
     address = mended(values.get(channel.address_attribute) or "")
-    codes = allocation.shown(scope, {sent.message_id: row.promo_code})
+    codes = allocation.shown(scope, campaign.id, {sent.message_id: row.promo_code})
     extra = {"promo_code": codes[sent.message_id], **sent.extra}
     return writer.content(sent.message_id, customer_id, address, values, extra)
 

@@ -30,6 +30,11 @@ class Place:
     timing: Timing | None = None  # of customers with times of their own
     ab_test: PlannedTest | None = None
 
+    @property
+    def codes(self) -> list[str]:
+        """The promo codes one by one."""
+        return self.promo_code.split(",") if self.promo_code else []
+
 
 def places_of(scope: Scope, campaign: Occurrence) -> list[Place]:
     """Every group and channel of a run."""

@@ -37,6 +37,7 @@ from rapport.channels import service as channels
 from rapport.conditions.send_days import LONGEST_LEAD
 from rapport.errors import RapportError
 from rapport.messaging.contactability import kept_off as messaging_kept_off
+from rapport.redemptions import targets
 
 # The longest measurement window that a series may have, with its lead time.
 LONGEST_RUN = timedelta(days=366 + LONGEST_LEAD)
@@ -109,7 +110,8 @@ def prepare_members(scope: Scope, campaign_id: int, data_date: date) -> None:
 def begin(scope: Scope, campaign_id: int, data_date: date) -> ClaimedRun:
     """Begin to process a run: hold it, and prepare what no other run of its day has a part in.
 
-    Leave the block of what is given back, or close it, to let go of the run.
+    Leave the block of what is given back, or close it, to let go of the run. Raises CodeNotValid for a promo code that
+    is linked to other campaigns.
     """
     with ExitStack() as resources:
         resources.enter_context(lease(scope, f"process/{campaign_id}"))
@@ -122,7 +124,9 @@ def begin(scope: Scope, campaign_id: int, data_date: date) -> ClaimedRun:
         if was_begun:
             _forget_run(scope, campaign)
         resources.callback(drop_stage, scope, campaign_id)
-        return ClaimedRun(campaign, _prepared(scope, campaign, data_date), resources.pop_all())
+        prepared = _prepared(scope, campaign, data_date)
+        targets.require_linked(scope, {code for place in prepared.places for code in place.codes}, campaign_id)
+        return ClaimedRun(campaign, prepared, resources.pop_all())
 
 
 def process(scope: Scope, campaign_id: int, data_date: date, begun: ClaimedRun | None = None) -> str:

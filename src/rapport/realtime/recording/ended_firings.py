@@ -57,9 +57,7 @@ def file_ended(scope: Scope, firings: Sequence[Firing]) -> None:
         campaign.id: campaign
         for campaign in runs.occurrences_by_id(scope, sorted({firing.campaign_id for firing in ended}))
     }
-    codes = allocation.shown(
-        scope, {message.message_id: message.promo_code for messages in by_firing.values() for message in messages}
-    )
+    codes = _codes(scope, ended, by_firing)
     recipients = [
         row
         for firing in ended
@@ -72,6 +70,19 @@ def file_ended(scope: Scope, firings: Sequence[Firing]) -> None:
 
 def _name(firing: Firing) -> str:
     return f"v:{firing.customer_id}" if firing.is_visitor else firing.customer_id
+
+
+def _codes(scope: Scope, ended: Sequence[Firing], by_firing: Mapping[int, Sequence[OutboxMessage]]) -> dict[str, str]:
+    """The promo codes that messages of firings had, by message id."""
+    named: dict[int, dict[str, str]] = defaultdict(dict)
+    for firing in ended:
+        named[firing.campaign_id] |= {
+            message.message_id: message.promo_code for message in by_firing.get(firing.id, ())
+        }
+    codes: dict[str, str] = {}
+    for campaign_id, messages in named.items():
+        codes |= allocation.shown(scope, campaign_id, messages)
+    return codes
 
 
 def _recipients(
