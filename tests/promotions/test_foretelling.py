@@ -166,7 +166,7 @@ def test_callers_who_are_answered_together_get_what_each_gets_alone(
     with ThreadPoolExecutor(len(asked)) as pool:
         for _ in range(5):
             assert list(pool.map(alone, asked)) == expected
-    together = validating.validate_together(scope, asked)
+    together = validating.begin_together(scope, asked).answers()
     assert ["error" if isinstance(each, RapportError) else each[0].promotion.id for each in together] == [
         "error" if isinstance(each, str) else question.id for each, question in zip(expected, asked, strict=True)
     ]

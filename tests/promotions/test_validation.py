@@ -10,7 +10,7 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from promotion_tenant import add_attributes, add_customers, create_tenant, done, launch, leaf, spins, tier
+from promotion_tenant import PROPERTIES, add_attributes, add_customers, create_tenant, done, launch, leaf, spins, tier
 
 from rapport.access.scope import Scope
 from rapport.promotions import batches, validating
@@ -161,6 +161,26 @@ def test_only_active_promotions_of_an_active_tenant_validate(api: httpx.Client) 
         done(api.patch("/v1/tenants/play/activate"))
     done(api.post("/v1/promotions/suspended/validateCustomers", json=body))
     assert api.post("/v1/promotions/validatePromoCode", json={"promoCode": "none", **body}).status_code == 404
+
+
+def set_customer_properties(api: httpx.Client, properties: list[dict[str, Any]]) -> None:
+    """Change what the customer properties of the active tenant are."""
+    change = {"type": "setCustomerPropertySchema", "properties": properties}
+    commands = [{"type": "deactivate"}, change, {"type": "activate"}]
+    done(api.post("/v1/tenants/play/transactions", json={"commands": commands}))
+
+
+def test_a_change_counts_from_the_next_validation_on(api: httpx.Client) -> None:
+    launch(api, "changed", [tier("rich", [leaf("lifetimeDeposits", "greaterThan", 30)], spins(1))])
+    # Deposits are 25 / 4 a number, the balance is the number: which no statement before asked for.
+    assert [each["valid"] for each in validated(api, "changed", *of("C004", "C008", "C031"))] == [False, True, True]
+    changed = [{**each, "attribute": "BALANCE"} if each["key"] == "lifetimeDeposits" else each for each in PROPERTIES]
+    try:
+        set_customer_properties(api, changed)
+        now = [each["valid"] for each in validated(api, "changed", *of("C004", "C008", "C031"))]
+    finally:
+        set_customer_properties(api, PROPERTIES)
+    assert now == [False, False, True]
 
 
 def test_an_explanation_says_which_branch_failed_on_what(api: httpx.Client) -> None:

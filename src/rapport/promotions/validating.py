@@ -6,6 +6,7 @@ both give the same answer.
 """
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
@@ -56,20 +57,38 @@ class Asked:
     contexts: Sequence[Context]
 
 
-def validate_together(scope: Scope, asked: Sequence[Asked]) -> list[Answer]:
-    """What promotions decide for several callers who ask about few customers each, all read by the same statements.
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What several callers ask, while their customers are read."""
 
-    NotFound, Conflict and Invalid are values.
+    asked: Sequence[tuple[Validator, Sequence[Context]] | RapportError]
+    customers: Future[dict[str, known.KnownCustomer]]
+
+    def answers(self) -> list[Answer]:
+        """What promotions decide, when the customers are known. NotFound, Conflict and Invalid are values."""
+        customers = self.customers.result()
+        return [
+            each
+            if isinstance(each, RapportError)
+            else (each[0], [_one(each[0], context, customers) for context in each[1]])
+            for each in self.asked
+        ]
+
+
+def begin_together(scope: Scope, asked: Sequence[Asked]) -> Begun:
+    """Begin to decide for several callers who ask about few customers each, all read by the same statements.
+
+    Promotions seldom change, so customers are read for what was kept of them, while is looked at whether they did.
     """
-    deciding = validators(scope.stores).of_each(scope, list({each.id for each in asked}))
-    fitting = [_fitting(each, deciding[each.id]) for each in asked]
-    customers = _known(scope, [each for each in fitting if not isinstance(each, RapportError)])
-    return [
-        each
-        if isinstance(each, RapportError)
-        else (each[0], [_one(each[0], context, customers) for context in each[1]])
-        for each in fitting
-    ]
+    all_validators, ids = validators(scope.stores), list({each.id for each in asked})
+    ids_asked = [context.customer_id for each in asked for context in each.contexts]
+    kept = all_validators.kept(scope, ids)
+    customers = all_validators.soon(_known, scope, list(kept.values()), ids_asked)
+    deciding = all_validators.of_each(scope, ids)
+    if any(validator is not kept.get(id) for id, validator in deciding.items()):
+        current = [validator for validator in deciding.values() if isinstance(validator, Validator)]
+        customers = all_validators.soon(_known, scope, current, ids_asked)
+    return Begun([_fitting(each, deciding[each.id]) for each in asked], customers)
 
 
 def _fitting(asked: Asked, validator: Validator | RapportError) -> tuple[Validator, list[Context]] | RapportError:
@@ -82,15 +101,14 @@ def _fitting(asked: Asked, validator: Validator | RapportError) -> tuple[Validat
         return error
 
 
-def _known(scope: Scope, asked: Sequence[tuple[Validator, Sequence[Context]]]) -> dict[str, known.KnownCustomer]:
-    """What is known of all customers; each has whatever any promotion needs."""
-    if not asked:
+def _known(scope: Scope, deciding: Sequence[Validator], customer_ids: Sequence[str]) -> dict[str, known.KnownCustomer]:
+    """What is known of customers; each has whatever any promotion needs. Nothing without promotions."""
+    if not deciding:
         return {}
-    needs, first = known.Needs(attributes=set()), asked[0][0]
-    for each in {id(deciding): deciding for deciding, _ in asked}.values():
+    needs, schema = known.Needs(attributes=set()), deciding[0].schema
+    for each in deciding:
         needs.add(each.needs)
-    ids = [context.customer_id for _, contexts in asked for context in contexts]
-    return known.load(scope, first.schema, first.data_date, ids, needs, first.schema.today)
+    return known.load(scope, schema, deciding[0].data_date, customer_ids, needs, schema.today)
 
 
 def _checked_alone(context: Context, validator: Validator) -> Context | Invalid:

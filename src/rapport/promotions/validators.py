@@ -2,8 +2,11 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial
+from typing import Any, ParamSpec, TypeVar
 
 from sqlalchemy import text
 
@@ -12,6 +15,7 @@ from rapport.errors import RapportError
 from rapport.promotions.deciding import Basis, Validator, basis, validator
 from rapport.promotions.editing import promotion
 from rapport.stores import Stores
+from rapport.stores.gathering import THREADS
 
 MOST, MOST_TENANTS = 5000, 500
 # The versions of a promotion and of its tenant, and what else decides what its conditions mean: the day, the attributes
@@ -29,6 +33,8 @@ STATE = text("""
 OF_PROMOTION = 2  # so many of its columns after the id are of the promotion, the others of the tenant
 
 Key = tuple[int, str]
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Validators:
@@ -38,6 +44,7 @@ class Validators:
         self._kept: OrderedDict[Key, tuple[Any, Validator]] = OrderedDict()
         self._bases: OrderedDict[int, tuple[Any, Basis]] = OrderedDict()
         self._lock = threading.Lock()
+        self._threads = ThreadPoolExecutor(THREADS, "promotions")
 
     def of(self, scope: Scope, id: str) -> Validator:
         """What decides about customers of a promotion. Raises NotFound, and Conflict when it is not active."""
@@ -52,6 +59,15 @@ class Validators:
             except RapportError as error:
                 validators[id] = error
         return validators
+
+    def kept(self, scope: Scope, ids: Sequence[str]) -> dict[str, Validator]:
+        """Those of promotions that were asked for before, by their ids, whatever has changed since."""
+        with self._lock:
+            return {id: self._kept[scope.tenant_id, id][1] for id in ids if (scope.tenant_id, id) in self._kept}
+
+    def soon(self, read: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> Future[T]:
+        """Read something that promotions need while the caller does something else, with as much patience as it has."""
+        return self._threads.submit(copy_context().run, partial(read, *arguments, **named))
 
     def _of(self, scope: Scope, id: str, state: Any) -> Validator:
         key = (scope.tenant_id, id)
@@ -82,7 +98,8 @@ class Validators:
         return fresh
 
     def stop(self) -> None:
-        """There is nothing to end."""
+        """Let the threads end."""
+        self._threads.shutdown(wait=False)
 
     @staticmethod
     def _states(scope: Scope, ids: Sequence[str]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ Whoever asks about few customers while others are answered is answered together 
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 
@@ -29,6 +29,7 @@ from rapport.stores.gathering import Gathering
 MOST_AT_ONCE = 40
 MOST_WAITING = 500
 MANY_VALIDATIONS = "So many validations of this tenant are under way that no more can wait: try again."
+Counters = Mapping[str, Sequence[Counter]]  # by the ids of promotions that have budgets
 # What the end of a reservation may free.
 BY_BUDGETS = (Refusal.CUSTOMER_LIMIT_REACHED, Refusal.BUDGET_EXCEEDED)
 
@@ -74,7 +75,7 @@ def validate_customers(scope: Scope, id: str, contexts: Sequence[Context]) -> De
     if len(contexts) <= validating.FEW:
         return _given(_foretellers(scope).answer(scope, Asked(id, contexts)))
     answer = validating.validate_customers(scope, id, contexts)
-    return _bounded(scope, [answer])[0]
+    return _bounded(scope, [answer], _counters(scope, [id]))[0]
 
 
 async def validate_soon(scope: Scope, id: str, contexts: Sequence[Context]) -> Decided:
@@ -108,14 +109,23 @@ def _with_code(code: FoundCode, decision: Decision) -> Decision:
 
 
 def _together(scope: Scope, asked: Sequence[Asked]) -> list[Answer]:
-    answers = validating.validate_together(scope, asked)
-    bounded = iter(_bounded(scope, [answer for answer in answers if not isinstance(answer, RapportError)]))
+    begun = validating.begin_together(scope, asked)
+    counters = _counters(scope, {each.id for each in asked})
+    answers = begun.answers()
+    bounded = iter(_bounded(scope, [answer for answer in answers if not isinstance(answer, RapportError)], counters))
     return [answer if isinstance(answer, RapportError) else next(bounded) for answer in answers]
 
 
-def _bounded(scope: Scope, decided: Sequence[Decided]) -> list[Decided]:
+def _counters(scope: Scope, promotion_ids: Iterable[str]) -> Counters:
+    with scope.stores.records.reading() as connection:
+        return counters_in(connection, scope.tenant_id, sorted(promotion_ids))
+
+
+def _bounded(scope: Scope, decided: Sequence[Decided], counters: Counters) -> list[Decided]:
     """What promotions decide, without what their budgets do not allow."""
-    bounded = _within_budgets(scope, decided)
+    if not counters:
+        return list(decided)
+    bounded = _within_budgets(scope, decided, counters)
     refusing = {
         validator.promotion.id
         for validator, decisions in bounded
@@ -123,24 +133,20 @@ def _bounded(scope: Scope, decided: Sequence[Decided]) -> list[Decided]:
     }
     # What is reserved in vain may be what is missing.
     has_freed = sum(ending.expire_due(scope, promotion_id, None) for promotion_id in sorted(refusing)) > 0
-    return _within_budgets(scope, decided) if has_freed else bounded
+    return _within_budgets(scope, decided, counters) if has_freed else bounded
 
 
-def _within_budgets(scope: Scope, decided: Sequence[Decided]) -> list[Decided]:
+def _within_budgets(scope: Scope, decided: Sequence[Decided], counters: Counters) -> list[Decided]:
     """The same by the counters as they are."""
-    ids = {validator.promotion.id for validator, decisions in decided if any(each.tier for each in decisions)}
-    if not ids:
+    takers = [
+        (_taker(scope, validator, decision), counters[validator.promotion.id])
+        for validator, decisions in decided
+        for decision in decisions
+        if decision.tier is not None and validator.promotion.id in counters
+    ]
+    if not takers:
         return list(decided)
     with scope.stores.records.reading() as connection:
-        counters = counters_in(connection, scope.tenant_id, sorted(ids))
-        if not counters:
-            return list(decided)
-        takers = [
-            (_taker(scope, validator, decision), counters[validator.promotion.id])
-            for validator, decisions in decided
-            for decision in decisions
-            if decision.tier is not None and validator.promotion.id in counters
-        ]
         ledger = Ledger(connection, takers, locks=False)
     return [
         (
