@@ -9,30 +9,25 @@ from importlib.metadata import version
 from typing import Any
 
 import orjson
-import structlog
 from anyio import CapacityLimiter
 from fastapi import APIRouter, FastAPI, Request
-from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi_offline import FastAPIOffline
-from sqlalchemy.exc import DataError
-from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.responses import Response
 
-from rapport.access.keys import KeyRing
 from rapport.access.limits import RateLimiter
-from rapport.api import MANAGEMENT, WIRE, document
+from rapport.api import document
 from rapport.api.http import watching
+from rapport.api.http.application import prepare
 from rapport.api.http.cors import Cors
-from rapport.api.http.front_door import FrontDoor
-from rapport.api.http.idempotency import Idempotency
+from rapport.api.http.failures import answer_domain_errors
 from rapport.api.http.observing import Observing
 from rapport.api.http.paths import WirePaths
 from rapport.api.http.protection import policy_of
-from rapport.api.http.responses import error_response, json_response
-from rapport.api.http.shares import Places, Shares
-from rapport.api.http.unmatched import unmatched
+from rapport.api.http.responses import json_response
+from rapport.api.http.shares import Places
+from rapport.api.routers import MANAGEMENT, WIRE
 from rapport.api.wire import (
     mail_events,
     optimail_unsubscribers,
@@ -57,7 +52,6 @@ from rapport.delivery.returns.in_app_reports import InAppReports
 from rapport.delivery.returns.inbound import InboundMail
 from rapport.delivery.returns.recorder import MailEventRecorder, Sinks
 from rapport.delivery.returns.sms_listener import SmsListener
-from rapport.errors import Away, Invalid, NotFound, RapportError, Withheld, WrongMethod
 from rapport.messaging.tracking.tokens import SentFor, TokenReader
 from rapport.notifications.deliverer import Deliverer
 from rapport.realtime import service as realtime
@@ -67,7 +61,6 @@ from rapport.realtime.events.pacing import EventRateLimiter
 from rapport.realtime.popups import Popups
 from rapport.realtime.recording.pending_receipts import unfiled_receipts
 from rapport.redemptions.expiring import Expirer
-from rapport.settings import networks_of
 from rapport.stores import Stores
 from rapport.stores.workers.base import Worker, running
 from rapport.transactional.in_app_sends import InAppSender
@@ -75,9 +68,7 @@ from rapport.transactional.mail_events import TransactionalMailEvents
 from rapport.transactional.messages import TransactionalSender
 from rapport.transactional.pushes.messages import PushSender
 from rapport.transactional.pushes.reports import NotificationReports
-from rapport.wording import HOLDS_NULL, sentence
 
-log = structlog.get_logger("rapport.api")
 # Each thread that waits for the interpreter wakes as often to ask for it: far below this, dozens of them that send a
 # campaign take half a core for nothing.
 SWITCH_SECONDS = 0.001
@@ -156,35 +147,26 @@ def create_app(stores: Stores, operator_token: str = "") -> FastAPI:
 
     operator_token opens the management API to the operator on the same machine; empty means no one.
     """
-    networks = networks_of(stores.settings)
     app = _routed()
-    app.state.stores = stores
+    prepare(app, stores, operator_token, (*WIRE, *MANAGEMENT))
     app.state.watch = watching.Watch(stores)
-    app.state.operator_token = operator_token
-    app.state.keys = KeyRing(stores)
+    app.state.directory = Directory(stores)
     app.state.intake = stores.workers.only(Intake, stores)
     app.state.report_sinks = report_sinks()
-    app.state.directory = Directory(stores)
     app.state.pictures = pictures.DrawnPictures()
     app.state.event_limiter = EventRateLimiter()
     app.state.popups = Popups()
     app.state.reading = CapacityLimiter(THREADS)
     app.state.large_bodies = Places(LARGE_BODIES)
     app.state.accepting = CapacityLimiter(transactional_mail.THREADS)
-    app.state.limiter = RateLimiter(stores.settings.rate_limit_calls, stores.settings.rate_limit_seconds)
     app.state.unsubscribed = RateLimiter(unsubscribe.MOST_TIMES, unsubscribe.WITHIN_SECONDS)
     app.state.mail_tokens = TokenReader(stores)
     app.state.mail_events = RateLimiter(mail_events.MOST_TIMES, mail_events.WITHIN_SECONDS)
     app.state.preference_links = RateLimiter(preference_page.LINKS_OF_TENANT, preference_page.LINK_SECONDS)
     app.state.unsubscriber_calls = optimail_unsubscribers.CallLimits()
-    _errors(app)
-    app.user_middleware = [
+    app.user_middleware[:0] = [
         Middleware(WirePaths, routes=[route for router in WIRE for route in router.routes]),
         Middleware(Cors),
-        Middleware(Observing),
-        Middleware(FrontDoor, routers=(*WIRE, *MANAGEMENT), max_body=stores.settings.max_body_bytes, networks=networks),
-        Middleware(Shares),
-        Middleware(Idempotency),
     ]
     return app
 
@@ -196,10 +178,7 @@ def create_watched(stores: Stores) -> FastAPI:
     app.state.watch = watching.Watch(stores)
     app.user_middleware = [Middleware(Observing)]
 
-    @app.exception_handler(RapportError)
-    async def domain(request: Request, error: RapportError) -> Response:
-        return _render(request, error)
-
+    answer_domain_errors(app)
     return app
 
 
@@ -253,42 +232,3 @@ async def docs(request: Request) -> Response:
     )
     page.headers["Content-Security-Policy"] = policy_of(bytes(page.body).decode())
     return page
-
-
-def _render(request: Request, error: RapportError) -> Response:
-    if isinstance(error, Away):
-        problem = "what goes out is held" if isinstance(error, Withheld) else "an engine is away"
-        log.warning(problem, reason=error.message)
-    return error_response(request.url.path, error)
-
-
-def _body_of(request: Request) -> Any:
-    """The type of the body of the route that a request was led to; None where it takes none."""
-    field = getattr(request.scope.get("route"), "body_field", None)
-    return field and field.field_info.annotation
-
-
-def _errors(app: FastAPI) -> None:
-    @app.exception_handler(RapportError)
-    async def domain(request: Request, error: RapportError) -> Response:
-        return _render(request, error)
-
-    @app.exception_handler(RequestValidationError)
-    async def validation(request: Request, error: RequestValidationError) -> Response:
-        source = error.errors()[0]["loc"][0]
-        faults = [{**fault, "loc": fault["loc"][1:]} for fault in error.errors() if fault["loc"][0] == source]
-        body = error.body if source == "body" else None
-        return _render(request, Invalid(sentence(faults, body, kind=_body_of(request))))
-
-    @app.exception_handler(DataError)
-    @app.exception_handler(UnicodeEncodeError)
-    async def unstorable(request: Request, error: Exception) -> Response:
-        if "\0" in request.scope["path"]:
-            return _render(request, Invalid(f"The path {HOLDS_NULL}."))
-        return _render(request, Invalid("A value is out of range, or contains a character that cannot be stored."))
-
-    @app.exception_handler(HTTPException)
-    async def http(request: Request, error: HTTPException) -> Response:
-        if error.status_code in (NotFound.status, WrongMethod.status):
-            return _render(request, unmatched(error, app.routes, request.scope))
-        return _render(request, Invalid(f"{error.detail.rstrip('.')}."))

@@ -11,10 +11,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from least_time import stays_within
 from rapport import wording
-from rapport.api import MANAGEMENT, WIRE
 from rapport.api.http.bodies import WireModel
 from rapport.api.http.json_bodies import DEEPEST, MOST_COMMAS, MOST_OBJECTS
 from rapport.api.http.managed import JsonRoute
+from rapport.api.routers import MANAGEMENT, WIRE
 from rapport.api.wire.customers_writes import Removal, Updates, Upsert
 
 SIZE = "/manage/v1/target-groups/size"

@@ -4,8 +4,8 @@ import httpx
 import pytest
 
 from rapport.access.scope import Scope
-from rapport.api import WIRE
 from rapport.api.http.paths import WirePaths
+from rapport.api.routers import WIRE
 
 ROUTES = [route for router in WIRE for route in router.routes]
 # Those of pictures have no fixed part whose case could differ.

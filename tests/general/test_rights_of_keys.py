@@ -10,7 +10,7 @@ from fastapi.routing import APIRoute
 from rapport.access import keys
 from rapport.access.roles import SECTIONS
 from rapport.access.scope import Scope
-from rapport.api import MANAGEMENT
+from rapport.api.routers import MANAGEMENT
 from rapport.api.sections import changes_nothing
 
 KEY = {"nickname": "least", "contact_email": "least@example.com", "access_type": "Admin"}

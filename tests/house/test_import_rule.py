@@ -133,3 +133,10 @@ def test_a_command_begins_without_the_engines_and_the_api() -> None:
     asked = f"import sys, rapport.cli; print({late} & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "set()"
+
+
+def test_commands_about_tenants_and_keys_load_little_of_the_api() -> None:
+    late = {"rapport.app", "rapport.api.routers", "rapport.campaigns.cycle.daily", "rapport.realtime.service", "PIL"}
+    asked = f"import sys, rapport.commands.private, rapport.api.access_app; print({late} & set(sys.modules))"
+    found = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "set()"

@@ -17,7 +17,7 @@ OWN_WORDS = {
     "commands/operations.py": "what another process answered, as JSON",
     "commands/serving.py": "a Literal, which the type checker holds",
     "commands/data.py": "what another process answered, as JSON",
-    "app.py": "where a wrong request was wrong, as the framework says it",
+    "api/http/failures.py": "where a wrong request was wrong, as the framework says it",
     "api/document.py": "statuses of HTTP",
     "stores/workflows/work.py": "statuses of the durable work, which its library has",
     "stores/workflows/queue_looks.py": "statuses of the durable work, which its library has",

@@ -48,8 +48,8 @@ def password_fits(password: str, stored: str) -> bool:
     return secrets.compare_digest(_scrypt(password, bytes.fromhex(salt)), bytes.fromhex(expected))
 
 
-# Compared with when there is no such user, so that an answer's time tells nothing.
-NOBODY = hashed_password(secrets.token_hex())
+# Compared with when there is no such user, so that an answer's time tells nothing: the form of a hash, of no password.
+NOBODY = f"scrypt${secrets.token_hex(16)}${secrets.token_hex(64)}"
 
 
 def create_user(scope: Scope, username: str, password: str, access_type: str = "Admin") -> User:

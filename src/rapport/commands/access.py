@@ -47,7 +47,7 @@ def create_tenant(
 ) -> None:
     """Create a tenant."""
     body = {"name": name, "time_zone": time_zone, "currency": currency}
-    with connected(settings_of(data_dir)) as connection:
+    with connected(settings_of(data_dir), access=True) as connection:
         created = connection.call("POST", "/manage/v1/tenants", body=body)
     show(
         created,
@@ -59,7 +59,7 @@ def create_tenant(
 @tenants.command("list")
 def list_tenants(data_dir: DataDir = None, json: Json = False) -> None:
     """List tenants."""
-    with connected(settings_of(data_dir)) as connection:
+    with connected(settings_of(data_dir), access=True) as connection:
         rows = connection.call("GET", "/manage/v1/tenants")
     show_rows(rows, ("id", "name", "time_zone", "currency", "last_data_date"), as_json=json)
 
@@ -77,7 +77,7 @@ def disallow_sender(tenant: Tenant, domain: SenderDomain, data_dir: DataDir = No
 
 
 def _change_senders(method: str, tenant: str, domain: str, data_dir: Path | None, json: bool) -> None:
-    with connected(settings_of(data_dir)) as connection:
+    with connected(settings_of(data_dir), access=True) as connection:
         path = f"/manage/v1/operator/sender-domains/{quote(domain, safe='')}"
         allowed = connection.call(method, path, connection.tenant(tenant))
     show(allowed, f"The tenant may send from {', '.join(allowed['sender_domains']) or 'no domain'}.", as_json=json)
@@ -97,7 +97,7 @@ def limits(
     """Show the limits of a tenant, and change those that you give. 0 means no limit."""
     options = {"calls": calls, "app_events": app_events, "keys": key_number}
     body = {name: limit for name, limit in options.items() if limit is not None}
-    with connected(settings_of(data_dir)) as connection:
+    with connected(settings_of(data_dir), access=True) as connection:
         stored = connection.call("PATCH", "/manage/v1/tenants/current/limits", connection.tenant(tenant), body)
     words = {name: number or "any number of" for name, number in stored.items()}
     show(stored, f"{words['calls']} calls, {words['app_events']} events of apps, {words['keys']} keys", as_json=json)
@@ -134,7 +134,7 @@ def create_key(
     body |= {"rights": rights.value, "sections": section or []}
     if expires_on or never_expires:
         body["expires_on"] = "never" if never_expires else str(expires_on)
-    with connected(settings_of(data_dir)) as connection:
+    with connected(settings_of(data_dir), access=True) as connection:
         key = connection.call("POST", "/manage/v1/keys", connection.tenant(tenant), body)
     ends = f"works until {key['expires_on']}" if key["expires_on"] else "works without end"
     message = f"Key {key['id']}, {key['access_type']}, {ends}; keep it now, it is not shown again:\n{key['key']}"
@@ -144,7 +144,7 @@ def create_key(
 @keys.command("list")
 def list_keys(tenant: Tenant, data_dir: DataDir = None, json: Json = False) -> None:
     """List the API keys of a tenant."""
-    with connected(settings_of(data_dir)) as connection:
+    with connected(settings_of(data_dir), access=True) as connection:
         rows = connection.call("GET", "/manage/v1/keys", connection.tenant(tenant))
     show_rows(rows, KEY_COLUMNS, as_json=json)
 
@@ -157,7 +157,7 @@ def disable_key(
     json: Json = False,
 ) -> None:
     """Disable an API key permanently."""
-    with connected(settings_of(data_dir)) as connection:
+    with connected(settings_of(data_dir), access=True) as connection:
         disabled = connection.call("POST", f"/manage/v1/keys/{key_id}/disable", connection.tenant(tenant))
     show(disabled, f"Key {key_id} ({disabled['nickname']}) is disabled.", as_json=json)
 

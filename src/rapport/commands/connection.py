@@ -68,16 +68,19 @@ def _error(answer: httpx.Response) -> RapportError:
 
 
 @contextmanager
-def connected(settings: Settings, *, working: bool = False, upgrading: bool = False) -> Iterator[Connection]:
+def connected(
+    settings: Settings, *, working: bool = False, upgrading: bool = False, access: bool = False
+) -> Iterator[Connection]:
     """A connection for a command. working also carries out durable work when no server does; upgrading also brings
-    engines by URL to the newest schema, as every command does with those of a folder.
+    engines by URL to the newest schema, as every command does with those of a folder. access: only for calls about
+    tenants and keys, which begin sooner.
 
     Waits for a server that is starting or ending, and for another command. Raises Unavailable as open_stores does.
     """
     with ExitStack() as stack:
         try:
             running = once_free(
-                lambda: _running(settings) or stack.enter_context(_private(settings, working, upgrading))
+                lambda: _running(settings) or stack.enter_context(_private(settings, working, upgrading, access))
             )
         except Held as held:
             if not held.serving:
@@ -90,11 +93,13 @@ def _running(settings: Settings) -> server_file.Running | None:
     return None if settings.by_url else server_file.read(settings.data_dir.expanduser())
 
 
-def _private(settings: Settings, working: bool, upgrading: bool) -> AbstractContextManager[server_file.Running]:
+def _private(
+    settings: Settings, working: bool, upgrading: bool, access: bool
+) -> AbstractContextManager[server_file.Running]:
     # Commands that talk to a server need nothing of all that a server is made of.
     from rapport.commands.private import private_server
 
-    return private_server(settings, working=working, upgrading=upgrading)
+    return private_server(settings, working=working, upgrading=upgrading, access=access)
 
 
 @contextmanager

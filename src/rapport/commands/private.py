@@ -3,7 +3,7 @@
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
@@ -12,26 +12,40 @@ from fastapi import FastAPI
 from rapport.commands import server_file
 from rapport.commands.connections import KEEP_ALIVE_SECONDS
 from rapport.settings import Settings
-from rapport.stores import open_stores
+from rapport.stores import Stores, open_stores
 
 
 @contextmanager
-def private_server(settings: Settings, *, working: bool, upgrading: bool) -> Iterator[server_file.Running]:
-    """Open the engines and serve them on a free port of loopback. Raises Unavailable as open_stores does."""
+def private_server(
+    settings: Settings, *, working: bool, upgrading: bool, access: bool
+) -> Iterator[server_file.Running]:
+    """Open the engines and serve them on a free port of loopback; access: the calls about tenants and keys alone.
+
+    Raises Unavailable as open_stores does.
+    """
     if settings.by_url:  # a server of this machine may run there, and its work is its own
         settings = settings.model_copy(update={"process_name": f"{settings.process}-command"})
     stores = open_stores(settings, upgrading=upgrading)
     try:
-        from rapport.app import create_app  # much to read, and for nothing when the engines cannot be opened
-
+        create = _maker(access)  # much to read, and for nothing when the engines cannot be opened
         if working:
             stores.start_work()
         listener = server_file.listen("127.0.0.1", 0)
         running = server_file.this_process(server_file.address(*listener.getsockname()))
-        with _serving(create_app(stores, running.token), listener):
+        with _serving(create(stores, running.token), listener):
             yield running
     finally:
         stores.close()
+
+
+def _maker(access: bool) -> Callable[[Stores, str], FastAPI]:
+    if access:
+        from rapport.api.access_app import create_access_app
+
+        return create_access_app
+    from rapport.app import create_app
+
+    return create_app
 
 
 @contextmanager

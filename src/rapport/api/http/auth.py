@@ -11,7 +11,7 @@ from rapport.access.keys import KeyRing, Principal
 from rapport.access.limits import RateLimiter, share, source
 from rapport.access.operator import OPERATOR_HEADER, TENANT_HEADER
 from rapport.access.roles import Rights, may_call, may_manage, rights_cover
-from rapport.access.scope import scope_of
+from rapport.access.scope import Scope, scope_of
 from rapport.access.service import find_tenant
 from rapport.api.http.known import only_known_parameters
 from rapport.api.http.responses import MANAGED
@@ -186,3 +186,8 @@ def for_tenant(request: Request, stores: Stores) -> Principal:
         raise Invalid(f"{TENANT_HEADER} is required: the tenant's id or name.")
     scope = scope_of(stores, find_tenant(stores, reference).id, actor="operator")
     return Principal(0, "Admin", 0, (), scope, 0)
+
+
+def operated(request: Request) -> Scope:
+    """A dependency: the scope of the tenant that the operator names. Raises what operator and for_tenant raise."""
+    return for_tenant(request, operator(request)).scope

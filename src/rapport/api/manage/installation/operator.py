@@ -9,15 +9,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends
-from fastapi import Path as PathParameter
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
-from rapport.access import service as access
-from rapport.access.keys import Principal, keys_check
+from rapport.access.keys import keys_check
 from rapport.access.scope import Scope
 from rapport.access.secrets import seal_secrets
-from rapport.api.http.auth import admin, operator
+from rapport.api.http.auth import operated, operator
 from rapport.api.http.known import Body
 from rapport.api.http.managed import JsonRoute
 from rapport.api.http.streaming import Progress, stream
@@ -34,9 +32,6 @@ from rapport.stores.checks import Check, backup_check, clock_check, engine_check
 
 router = SectionRouter("Management: operator", "/manage/v1/operator", JsonRoute)
 
-Domain = Annotated[
-    str, PathParameter(min_length=1, max_length=253, examples=["shop.example"], description="Without its subdomains")
-]
 LONGEST_RUN = timedelta(days=3660)
 
 
@@ -80,12 +75,6 @@ class HeldOut(BaseModel):
     deliveries: Annotated[int, Field(description="Deliveries to listeners that wait, up to a million")]
 
 
-class SenderDomains(BaseModel):
-    """The domains from which a tenant may send mail through the server's mail server."""
-
-    sender_domains: list[str] = Field(examples=[["shop.example"]])
-
-
 class CycleRange(Body):
     """Days to process, the first and the last; both yesterday when left out."""
 
@@ -119,23 +108,6 @@ def resume(stores: Stores = Depends(operator)) -> dict[str, bool]:  # noqa: B008
     """Mail, posts, triggers and the schedule resume, unless RAPPORT_OUTBOUND=off holds them in a process."""
     holds.resume(stores.records)
     return {"held": holds.is_held(stores)}
-
-
-def operated(principal: Principal = Depends(admin), _stores: Stores = Depends(operator)) -> Scope:  # noqa: B008
-    """A dependency: the scope of the tenant that the operator names."""
-    return principal.scope
-
-
-@router.put("/sender-domains/{domain}", summary="Allow a tenant to send mail from a domain")
-def allow_sender_domain(domain: Domain, scope: Scope = Depends(operated)) -> SenderDomains:  # noqa: B008
-    """The tenant's channels without their own mail server may then use senders of exactly this domain."""
-    return SenderDomains(sender_domains=access.allow_sender_domain(scope, domain))
-
-
-@router.delete("/sender-domains/{domain}", summary="Stop a tenant from sending mail from a domain")
-def disallow_sender_domain(domain: Domain, scope: Scope = Depends(operated)) -> SenderDomains:  # noqa: B008
-    """Channels with such a sender send nothing until their sender is changed."""
-    return SenderDomains(sender_domains=access.disallow_sender_domain(scope, domain))
 
 
 @router.post("/imports", summary="Load a file", response_class=StreamingResponse)

@@ -111,6 +111,13 @@ def _own(scope: Scope) -> TenantOut:
     return _shown(service.tenant(scope))
 
 
+def _read_anew(request: Request, tenant_id: int) -> None:
+    """Have this process forget what it keeps of a tenant."""
+    request.app.state.keys.forget()
+    if request.app.state.directory is not None:
+        request.app.state.directory.forget(tenant_id)
+
+
 @router.get("/tenants", summary="List tenants (operator)")
 def list_tenants(page: Paged, stores: Stores = Depends(operator)) -> list[TenantOut]:  # noqa: B008
     """All tenants, by ID; only for the operator on the server's machine."""
@@ -144,8 +151,7 @@ def change_tenant(
     changed = service.update_tenant(
         principal.scope, body.model_dump(exclude_unset=True), check_of(SECTIONS, body.settings)
     )
-    request.app.state.keys.forget()
-    request.app.state.directory.forget(principal.scope.tenant_id)
+    _read_anew(request, principal.scope.tenant_id)
     return _own(changed)
 
 
@@ -166,6 +172,5 @@ def change_limits(
     """
     scope = for_tenant(request, stores).scope
     changed = tenant_limits.change_limits(scope, body.model_dump(exclude_unset=True))
-    request.app.state.keys.forget()
-    request.app.state.directory.forget(scope.tenant_id)
+    _read_anew(request, scope.tenant_id)
     return LimitsOut.model_validate(changed)
