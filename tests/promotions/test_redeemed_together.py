@@ -34,7 +34,7 @@ def promotion(api: httpx.Client) -> str:
 def together(scope: Scope, *requests: Request) -> list[str]:
     """What became of requests that go into one transaction: the name of an error, `redeemed` or `repeated`."""
     said = []
-    for answer in redeeming._redeemed([(scope, request) for request in requests]):
+    for answer in redeeming.redeem_each(scope, requests):
         is_error = isinstance(answer, RapportError)
         said.append(type(answer).__name__ if is_error else "repeated" if answer[1] else "redeemed")
     return said
@@ -135,3 +135,11 @@ def test_fifty_redeemers_of_several_processes_get_exactly_what_the_cap_allows(
     assert verdicts == {"tuple": CAP, "BudgetExceeded": 200}
     assert used(api, promotion) == [CAP, 39, 5 * CAP]
     assert len(redeemed(scope, promotion)) == CAP
+
+
+def test_more_than_fit_into_a_transaction_are_redeemed_in_order(
+    api: httpx.Client, scope: Scope, promotion: str
+) -> None:
+    set_budgets(api, promotion, lifetime("redemptions", 43))
+    verdicts = together(scope, *(request(promotion, f"Q{1 + number % 39}") for number in range(45)))
+    assert verdicts == ["redeemed"] * 43 + ["BudgetExceeded"] * 2

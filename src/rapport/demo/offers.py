@@ -10,7 +10,7 @@ from typing import Any
 from rapport.access.scope import Scope
 from rapport.demo.files import customer_id
 from rapport.demo.world import Orders
-from rapport.errors import Conflict
+from rapport.errors import Conflict, RapportError
 from rapport.promotions import editing, tenants
 from rapport.promotions.changing import commands_of
 from rapport.redemptions import budgets, bulk, listing, pools, redeeming, stacking
@@ -176,13 +176,17 @@ class Till:
     def redeem(self, orders: Orders, first_number: int) -> None:
         """Redeem what the customers of these orders have; a code that is refused stays what it was."""
         own = self._own_codes()
+        requests = []
         for place, index in enumerate(orders.customer):
             number, customer = first_number + place, customer_id(int(index))
             codes = [code for code, (each, rest) in KNOWN.items() if number % each == rest]
             if letter := own.pop(customer.lower(), None):
                 codes.append(letter)
-            for code in codes:
-                self._redeem(f"O{number:08d}", customer, code, float(orders.amount[place]))
+            requests += [_request(f"O{number:08d}", customer, code, float(orders.amount[place])) for code in codes]
+        for answer in redeeming.redeem_each(self._scope, requests):
+            # The till says why a code is refused, and the customer pays without it.
+            if isinstance(answer, RapportError) and not isinstance(answer, Conflict):
+                raise answer
 
     def _own_codes(self) -> dict[str, str]:
         """Codes of letters that were sent and not redeemed, by their customers."""
@@ -191,9 +195,6 @@ class Till:
             row["customer_id"]: row["code"] for row in everything if row["customer_id"] and not row["redemption_id"]
         }
 
-    def _redeem(self, order: str, customer: str, code: str, total: float) -> None:
-        request = Request(f"{order}-{code}", code, customer, {BASKET: total}, order_id=order)
-        try:
-            redeeming.redeem(self._scope, request)
-        except Conflict:
-            return  # the till says why, and the customer pays without it
+
+def _request(order: str, customer: str, code: str, total: float) -> Request:
+    return Request(f"{order}-{code}", code, customer, {BASKET: total}, order_id=order)

@@ -28,7 +28,7 @@ from rapport.redemptions.targets import targets_of
 from rapport.stores import Stores
 from rapport.stores.gathering import Gathering
 
-__all__ = ["Request", "redeem", "redeem_soon", "redemption"]
+__all__ = ["Request", "redeem", "redeem_each", "redeem_soon", "redemption"]
 
 LONGEST_RESERVATION = timedelta(days=30)
 KEYS_USED = text("""
@@ -77,6 +77,16 @@ def redeem(scope: Scope, request: Request) -> tuple[Redemption, bool]:
     be used again.
     """
     return _granted(_redeemers(scope).redeem(scope, request))
+
+
+def redeem_each(scope: Scope, requests: Sequence[Request]) -> list[Answer]:
+    """Redeem or reserve for several requests in order, some dozens in a transaction; refusals are among the answers."""
+    each = [(scope, request) for request in requests]
+    return [
+        answer
+        for begin in range(0, len(each), MOST_AT_ONCE)
+        for answer in _redeemed(each[begin : begin + MOST_AT_ONCE])
+    ]
 
 
 async def redeem_soon(scope: Scope, request: Request) -> tuple[Redemption, bool]:
