@@ -125,3 +125,11 @@ def test_a_cycle_of_a_day_that_is_not_over_is_refused(api: httpx.Client, scope: 
         with pytest.raises(Conflict):
             daily.run_cycle(scope, day)
     assert scope.data_date() is None
+
+
+@pytest.mark.parametrize(
+    "text", ["", "it's", "\\", "\\'", "back\\slash\\n", "`tick`", "tab\tline\nend\r", '"{id:String}"', "ÄÖ 🎲"]
+)
+def test_a_bound_text_arrives_as_it_is(scope: Scope, text: str) -> None:
+    row = scope.warehouse.row("SELECT {text:String}, {texts:Array(String)}", text=text, texts=[text, text + "'"])
+    assert row == (text, [text, text + "'"])

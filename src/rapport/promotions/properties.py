@@ -1,6 +1,6 @@
 """Properties: which there are, and whether values fit what is declared of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -12,7 +12,7 @@ from rapport.conditions import FIELD_KINDS, Kind, parse
 from rapport.conditions.language.nodes import HistoryIs
 from rapport.customers.attributes import AttributeInfo
 from rapport.errors import Invalid
-from rapport.promotions.definitions import LARGEST, MOST_PROPERTIES, PropertyDefinition, matching
+from rapport.promotions.definitions import LARGEST, MOST_PROPERTIES, Constraints, PropertyDefinition, matching
 from rapport.promotions.states import PropertyType, Source
 
 NUMBERS = (int, float, Decimal)
@@ -117,33 +117,35 @@ def checked_values(values: Mapping[str, Any], declared: Mapping[str, PropertyDef
         if definition is None:
             raise Invalid(f"{path}.{key}: there is no such property; declare it in the property schema first.")
         if value is not None:
-            checked[definition.key] = checked_value(value, definition, f"{path}.{key}")
+            if fault := _fault(value, definition):
+                raise Invalid(f"{path}.{key} {fault}")
+            checked[definition.key] = value
     for definition in declared.values():
         if definition.required and definition.key not in checked:
             raise Invalid(f"{path}.{definition.key} is required.")
     return checked
 
 
-def checked_value(value: Any, definition: PropertyDefinition, path: str) -> Any:
-    """A value of a property. Raises Invalid when its type or a constraint does not fit."""
-    if not _is_of(value, definition.type):
-        raise Invalid(f"{path} must be {WORDS[definition.type]}.")
-    for element in value if isinstance(value, list) else [value]:
-        _check_constraints(element, definition, path)
-    return value
+def _fault(value: Any, definition: PropertyDefinition) -> str:
+    """What a value of a property must be and is not; empty when it fits."""
+    if not IS_OF[definition.type](value):
+        return f"must be {WORDS[definition.type]}."
+    for element in value if isinstance(value, list) else (value,):
+        if fault := _broken(element, definition.constraints):
+            return fault
+    return ""
 
 
-def _is_of(value: Any, type_: PropertyType) -> bool:
-    if type_ is PropertyType.BOOLEAN:
-        return isinstance(value, bool)
-    if type_ is PropertyType.NUMBER:
-        return is_number(value)
-    if type_ is PropertyType.STRING:
-        return _is_text(value)
-    if type_ is PropertyType.DATE:
-        return isinstance(value, str) and moment(value) is not None
-    is_element = _is_text if type_ is PropertyType.STRING_ARRAY else is_number
-    return isinstance(value, list) and len(value) <= MOST_ELEMENTS and all(map(is_element, value))
+def _is_boolean(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_date(value: Any) -> bool:
+    return isinstance(value, str) and moment(value) is not None
+
+
+def _is_list_of(is_element: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, list) and len(value) <= MOST_ELEMENTS and all(map(is_element, value))
 
 
 def _is_text(value: Any) -> bool:
@@ -152,10 +154,10 @@ def _is_text(value: Any) -> bool:
 
 def is_number(value: Any) -> bool:
     """Whether a value is a number that both engines hold exactly: below 10^15, with at most 10 decimals."""
-    if isinstance(value, bool) or not isinstance(value, NUMBERS):
-        return False
     if isinstance(value, int):
-        return abs(value) <= LARGEST
+        return not isinstance(value, bool) and abs(value) <= LARGEST
+    if not isinstance(value, NUMBERS):
+        return False
     exact = Decimal(str(value))
     return exact.is_finite() and abs(exact) <= LARGEST and exact == round(exact, DECIMALS)
 
@@ -168,20 +170,21 @@ def moment(value: str) -> date | datetime | None:
         return None
 
 
-def _check_constraints(value: Any, definition: PropertyDefinition, path: str) -> None:
-    constraints = definition.constraints
+def _broken(value: Any, constraints: Constraints) -> str:
+    """The constraint that a value breaks, as what it must be; empty for none."""
     if constraints.enum is not None and value not in constraints.enum:
-        raise Invalid(f"{path} must be one of {', '.join(map(str, constraints.enum))}.")
+        return f"must be one of {', '.join(map(str, constraints.enum))}."
     if isinstance(value, NUMBERS) and not isinstance(value, bool):
         if constraints.min is not None and value < constraints.min:
-            raise Invalid(f"{path} must be at least {constraints.min:g}.")
+            return f"must be at least {constraints.min:g}."
         if constraints.max is not None and value > constraints.max:
-            raise Invalid(f"{path} must be at most {constraints.max:g}.")
+            return f"must be at most {constraints.max:g}."
     elif isinstance(value, str):
         if constraints.max_length is not None and len(value) > constraints.max_length:
-            raise Invalid(f"{path} must have at most {constraints.max_length} characters.")
+            return f"must have at most {constraints.max_length} characters."
         if constraints.pattern is not None and not _matches(value, constraints.pattern):
-            raise Invalid(f"{path} must match the pattern {constraints.pattern}.")
+            return f"must match the pattern {constraints.pattern}."
+    return ""
 
 
 def _matches(value: str, pattern: str) -> bool:
@@ -190,3 +193,13 @@ def _matches(value: str, pattern: str) -> bool:
     except ValidationError:
         return False
     return True
+
+
+IS_OF: dict[PropertyType, Callable[[Any], bool]] = {
+    PropertyType.STRING: _is_text,
+    PropertyType.NUMBER: is_number,
+    PropertyType.BOOLEAN: _is_boolean,
+    PropertyType.DATE: _is_date,
+    PropertyType.STRING_ARRAY: _is_list_of(_is_text),
+    PropertyType.NUMBER_ARRAY: _is_list_of(is_number),
+}

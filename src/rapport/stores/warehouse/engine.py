@@ -9,18 +9,15 @@ from typing import Any, BinaryIO
 
 import clickhouse_connect
 import pyarrow as pa
-from clickhouse_connect.driver import options
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from rapport.errors import Away, Held, Unavailable
 from rapport.stores.faults import explained
 from rapport.stores.outages import WAREHOUSE_AWAY, outage
-from rapport.stores.warehouse import slices, warehouse_server
+from rapport.stores.warehouse import adapted_client, slices, warehouse_server
 
 IDENTIFIER = re.compile(r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")
-# Rows and Arrow tables are all that is handed over. To find out that they are no data of pandas, the client would load
-# it, which takes half a second and 40 MB of each process.
-options.pd = options.pd_time_test = None
+adapted_client.adapt()
 # Settings of a session, not of a call: the embedded engine takes a statement for each that a call brings.
 JSON_SETTINGS = {
     "output_format_json_array_of_rows": 1,
