@@ -185,7 +185,7 @@ INTERFACES: dict[str, frozenset[str]] = {
     "promotions": frozenset(
         {"codes", "deciding", "definitions", "editing", "rewards", "states", "tenants", "validating"}
     ),
-    "redemptions": frozenset({"allocation", "foretelling", "personal", "targets"}),
+    "redemptions": frozenset({"allocation", "asking", "models", "personal", "published", "publishing", "targets"}),
     "realtime": frozenset(
         {
             "events.credentials",

@@ -66,6 +66,17 @@ TAKE = text(f"""
     WHERE counter.used + excluded.used <= counter.most
     RETURNING used
 """)
+GIVE_BACK_MANY = text("""
+    UPDATE budget_counters AS counter SET used = counter.used - wanted.amount
+    FROM unnest(
+        CAST(:promotion_id AS text[]), CAST(:counted AS text[]), CAST(:counted_of AS text[]), CAST(:period AS text[]),
+        CAST(:starts_on AS date[]), CAST(:person AS text[]), CAST(:amount AS numeric[])
+    ) AS wanted (promotion_id, counted, counted_of, period, starts_on, person, amount)
+    WHERE counter.tenant_id = :tenant_id
+        AND counter.promotion_id = wanted.promotion_id AND counter.counted = wanted.counted
+        AND counter.counted_of = wanted.counted_of AND counter.period = wanted.period
+        AND counter.starts_on = wanted.starts_on AND counter.person = wanted.person
+""")
 GIVE_BACK = text("""
     UPDATE budget_counters SET used = used - :amount
     WHERE tenant_id = :tenant_id AND promotion_id = :promotion_id AND counted = :counted AND counted_of = :counted_of
@@ -178,7 +189,24 @@ class Ledger:
 
     def take(self, taker: Taker, counters: Sequence[Counter], rewards: Sequence[Reward]) -> None:
         """Count a redemption. Raises BudgetExceeded, CustomerLimitReached; it has taken nothing then."""
-        for row, amount in self.require(taker, counters, rewards).items():
+        self.restore(self.require(taker, counters, rewards))
+
+    def release(self, taker: Taker, counters: Sequence[Counter], rewards: Sequence[Reward]) -> dict[Row, Decimal]:
+        """Give back what a redemption took; what that is, for restore. Counters that begin later have nothing of it."""
+        row_of = {counter: _row(taker, counter) for counter in counters}
+        is_only = {
+            counter.period
+            for counter, row in row_of.items()
+            if counter.counted is Counted.CUSTOMER and self._used[row] == 1
+        }
+        granted = amounts_of(rewards)
+        amounts = {row: min(_amount(counter.key, is_only, granted), self._used[row]) for counter, row in row_of.items()}
+        self.restore({row: -amount for row, amount in amounts.items()})
+        return amounts
+
+    def restore(self, amounts: Mapping[Row, Decimal]) -> None:
+        """Take amounts that were released."""
+        for row, amount in amounts.items():
             self._used[row] += amount
             self._taken[row] = self._taken.get(row, Decimal(0)) + amount
 
@@ -198,12 +226,16 @@ class Ledger:
         return {row_of[counter]: amount for counter, amount in amounts.items() if amount}
 
     def write(self, session: Session) -> None:
-        """Add what was taken to the stored counters."""
-        if not self._taken:
+        """Add what was taken to the stored counters, and take off what was released."""
+        released = [row for row, amount in self._taken.items() if amount < 0]
+        if released:
+            given_back = {"amount": [-self._taken[row] for row in released]}
+            session.execute(GIVE_BACK_MANY, self._columns(released) | given_back)
+        rows = [row for row, amount in self._taken.items() if amount > 0]
+        if not rows:
             return
-        rows = list(self._taken)
         parameters = self._columns(rows) | {"amount": [self._taken[row] for row in rows]}
-        if len(session.scalars(TAKE, parameters).all()) != len(self._taken):
+        if len(session.scalars(TAKE, parameters).all()) != len(rows):
             raise BudgetExceeded("The promotion's budgets have changed meanwhile: try again.")
 
     def _columns(self, rows: Sequence[Row]) -> dict[str, Any]:

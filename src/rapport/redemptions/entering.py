@@ -25,6 +25,7 @@ from rapport.redemptions.counting import Counter, Ledger, counters_of, kept_rewa
 from rapport.redemptions.definitions import Budget, StackingRules
 from rapport.redemptions.ending import taker_of
 from rapport.redemptions.models import Redemption
+from rapport.redemptions.published import PublishedRewards, end
 from rapport.redemptions.refusals import CodeRedeemed
 from rapport.redemptions.stacking import Orders
 from rapport.redemptions.states import RedemptionState
@@ -61,11 +62,12 @@ TAKE_OUT = text("DELETE FROM redemptions WHERE tenant_id = :tenant_id AND id = A
 
 @dataclass(frozen=True)
 class Candidate:
-    """A request that leads to a promotion, and what it grants."""
+    """A request that leads to a promotion, and what it grants. is_published: a campaign tells the customer of it."""
 
     request: Request
     target: Target
     decision: Decision
+    is_published: bool = False
 
 
 @dataclass(frozen=True)
@@ -126,13 +128,14 @@ def _proposed(scope: Scope, terms: Mapping[str, _Terms], candidate: Candidate) -
     if of_promotion.status != PromotionStatus.ACTIVE:
         return Conflict(f"Promotion {target.promotion_id!r} is not active any more.")
     assert tier is not None  # noqa: S101 - tells the type checker
-    now, is_reserved = scope.clock.now(), request.reserved_for is not None
+    now = scope.clock.now()
+    state = _begun(candidate)
     return Redemption(
         tenant_id=scope.tenant_id,
         id=str(uuid.uuid4()),
         idempotency_key=request.idempotency_key,
         request=request.digest,
-        state=RedemptionState.RESERVED if is_reserved else RedemptionState.COMMITTED,
+        state=state,
         promotion_id=target.promotion_id,
         promotion_version=of_promotion.version,
         pool_id=target.pool_id,
@@ -148,8 +151,16 @@ def _proposed(scope: Scope, terms: Mapping[str, _Terms], candidate: Candidate) -
         counted_on=scope.today(),
         created_at=now,
         reserved_until=now + request.reserved_for if request.reserved_for else None,
-        ended_at=None if is_reserved else now,
+        ended_at=now if state is RedemptionState.COMMITTED else None,
+        is_published=candidate.is_published,
     )
+
+
+def _begun(candidate: Candidate) -> RedemptionState:
+    """In which state a redemption begins."""
+    if candidate.is_published:
+        return RedemptionState.PUBLISHED
+    return RedemptionState.COMMITTED if candidate.request.reserved_for is None else RedemptionState.RESERVED
 
 
 def _entered(scope: Scope, session: Session, proposed: Sequence[Redemption]) -> list[Redemption]:
@@ -174,7 +185,10 @@ def _refusals(
     orders = Orders(scope, session, entered, {id: each.stacking for id, each in terms.items()})
     of_unique = {each.id: code_key(each.code) for each in entered if each.code in unique_codes}
     free = set(session.scalars(LOCK_FREE, _bound(scope, keys=sorted(of_unique.values())))) if of_unique else set()
-    ledger = Ledger(session, [(taker_of(each), terms[each.promotion_id].counters) for each in entered])
+    published = PublishedRewards(session, [taker_of(each) for each in entered if not each.is_published])
+    takers = [*(taker_of(each) for each in entered), *(each.taker for each in published)]
+    ledger = Ledger(session, [(taker, terms[taker.promotion_id].counters) for taker in takers])
+    redeemed: list[str] = []
     refusals: dict[str, Conflict] = {}
     claims: dict[str, str] = {}
     for each in entered:
@@ -183,7 +197,7 @@ def _refusals(
             orders.require_combinable(each)
             if key is not None and key not in free:
                 raise CodeRedeemed(f"The code {each.code!r} has been redeemed.")
-            ledger.take(taker_of(each), terms[each.promotion_id].counters, each.rewards)
+            redeemed += _counted(ledger, terms[each.promotion_id].counters, published, each)
         except Conflict as refusal:
             refusals[each.id] = refusal
             continue
@@ -192,8 +206,30 @@ def _refusals(
             free.remove(key)
             claims[key] = each.id
     _claim(scope, session, claims)
+    end(scope, session, redeemed, RedemptionState.REDEEMED)
     ledger.write(session)
     return refusals
+
+
+def _counted(
+    ledger: Ledger, counters: Sequence[Counter], published: PublishedRewards, entered: Redemption
+) -> list[str]:
+    """Count a redemption; the ids of what was published to its customer and now counts no more.
+
+    Raises BudgetExceeded, CustomerLimitReached; nothing has changed then.
+    """
+    taker = taker_of(entered)
+    earlier = None if entered.is_published else published.of(taker, entered.campaign_id)
+    released = ledger.release(earlier.taker, counters, earlier.rewards) if earlier else {}
+    try:
+        ledger.take(taker, counters, entered.rewards)
+    except Conflict:
+        ledger.restore(released)
+        raise
+    if earlier is None:
+        return []
+    published.redeemed(earlier)
+    return [earlier.id]
 
 
 def _claim(scope: Scope, session: Session, claims: Mapping[str, str]) -> None:

@@ -21,6 +21,7 @@ from rapport.promotions.validating import Answer, Asked, Decided
 from rapport.redemptions import ending, targets
 from rapport.redemptions.budgets import counters_in
 from rapport.redemptions.counting import Counter, Ledger, Taker, kept_rewards
+from rapport.redemptions.published import PublishedRewards
 from rapport.redemptions.refusals import BudgetExceeded, CustomerLimitReached
 from rapport.redemptions.targets import FoundCode
 from rapport.stores import Stores
@@ -147,12 +148,20 @@ def _within_budgets(scope: Scope, decided: Sequence[Decided], counters: Counters
     if not takers:
         return list(decided)
     with scope.stores.records.reading() as connection:
-        ledger = Ledger(connection, takers, locks=False)
+        published = PublishedRewards(connection, [taker for taker, _ in takers], locks=False)
+        of_published = [(each.taker, counters[each.taker.promotion_id]) for each in published]
+        ledger = Ledger(connection, [*takers, *of_published], locks=False)
     return [
         (
             validator,
             [
-                _allowed(ledger, _taker(scope, validator, decision), counters.get(validator.promotion.id, ()), decision)
+                _allowed(
+                    ledger,
+                    published,
+                    _taker(scope, validator, decision),
+                    counters.get(validator.promotion.id, ()),
+                    decision,
+                )
                 for decision in decisions
             ],
         )
@@ -164,15 +173,25 @@ def _taker(scope: Scope, validator: Validator, decision: Decision) -> Taker:
     return Taker(scope.tenant_id, validator.promotion.id, decision.customer_id.lower(), scope.today())
 
 
-def _allowed(ledger: Ledger, taker: Taker, counters: Sequence[Counter], decision: Decision) -> Decision:
+def _allowed(
+    ledger: Ledger,
+    published: PublishedRewards,
+    taker: Taker,
+    counters: Sequence[Counter],
+    decision: Decision,
+) -> Decision:
     if decision.tier is None or not counters:
         return decision
+    earlier = published.of(taker, None)
+    released = ledger.release(earlier.taker, counters, earlier.rewards) if earlier else {}
     try:
         ledger.require(taker, counters, kept_rewards(decision))
     except CustomerLimitReached:
         return _refused(decision, Refusal.CUSTOMER_LIMIT_REACHED)
     except BudgetExceeded:
         return _refused(decision, Refusal.BUDGET_EXCEEDED)
+    finally:
+        ledger.restore(released)
     return decision
 
 

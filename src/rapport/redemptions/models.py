@@ -110,7 +110,8 @@ class Redemption(Base):
 
     request is the digest of what was asked under the idempotency key. person is the CustomerID in lower case. rewards
     are objects with rewardType, category and value, a decimal as text; amounts are in currency. counted_on is the day
-    in the tenant's time zone whose budgets it takes from.
+    in the tenant's time zone whose budgets it takes from. is_published: it was begun by a campaign that told the
+    customer of it, see published.
     """
 
     __tablename__ = "redemptions"
@@ -136,8 +137,18 @@ class Redemption(Base):
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     reserved_until: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     ended_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    is_published: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
 
     __table_args__ = (
+        Index(
+            "ux_redemptions_published",
+            "tenant_id",
+            "campaign_id",
+            "promotion_id",
+            "person",
+            unique=True,
+            postgresql_where=text("is_published"),
+        ),
         Index("ux_redemptions_idempotency_key", "tenant_id", "idempotency_key", unique=True),
         Index("ix_redemptions_promotion", "tenant_id", "promotion_id", "counted_on"),
         Index("ix_redemptions_person", "tenant_id", "person"),

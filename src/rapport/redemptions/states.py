@@ -11,15 +11,21 @@ class PoolKind(StrEnum):
 
 
 class RedemptionState(StrEnum):
-    """Where a redemption is in its life. A reserved or committed one counts towards budgets and limits."""
+    """Where a redemption is in its life. A reserved, committed or published one counts towards budgets and limits.
+
+    A published one is a reward that a campaign told its customer of. Once the customer has redeemed the promotion, it
+    is redeemed, and the redemption counts in its place.
+    """
 
     RESERVED = "reserved"
     COMMITTED = "committed"
     ROLLED_BACK = "rolledBack"
     EXPIRED = "expired"
+    PUBLISHED = "published"
+    REDEEMED = "redeemed"
 
 
-LIVE = (RedemptionState.RESERVED, RedemptionState.COMMITTED)
+LIVE = (RedemptionState.RESERVED, RedemptionState.COMMITTED, RedemptionState.PUBLISHED)
 
 
 class Counted(StrEnum):

@@ -10,6 +10,7 @@ from rapport.campaigns.delivery import bounces, recipient_codes, winners
 from rapport.campaigns.delivery.units import Unit, rows_of_unit
 from rapport.campaigns.models import Occurrence, OccurrenceChannel
 from rapport.campaigns.occurrences import locked, occurrence
+from rapport.campaigns.publishing import giving_back
 from rapport.campaigns.runs import queries
 from rapport.campaigns.states import Portion, RunState
 from rapport.channels import messages
@@ -131,6 +132,7 @@ def finish_campaign(scope: Scope, campaign_id: int) -> str:
             close_rest_of_canceled(scope, campaign)
             campaign.counts = counts_of(scope, campaign)
             recipient_codes.take_back_canceled(scope, session, campaign)
+            giving_back.of_canceled(scope, campaign)
             once.forget(scope, session, campaign_id)
         elif campaign.state in OPEN:
             _conclude(scope, session, campaign)

@@ -26,8 +26,10 @@ from rapport.campaigns.runs import clearance
 from rapport.campaigns.states import RunState
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.promotions import validating
-from rapport.promotions.deciding import Context, Decision
-from rapport.redemptions import foretelling, targets
+from rapport.promotions.deciding import Context
+from rapport.redemptions import publishing, targets
+from rapport.redemptions.asking import Target
+from rapport.redemptions.models import Redemption
 
 log = structlog.get_logger("rapport.campaigns")
 BATCH = validating.MOST_CONTEXTS
@@ -187,54 +189,54 @@ def granted_by(scope: Scope, codes: Mapping[str, str], campaign_id: int) -> dict
 
     Codes that belong to no promotion, such as those of the back office, decide about nobody: who has only such codes
     is given nothing, and not None. A promotion that is not active grants nothing, nor does a code that is not in force
-    or linked to other campaigns, nor whatever the customer could not redeem for want of a budget.
+    or linked to other campaigns, nor whatever no budget is left for: what is granted counts like a redemption, once for
+    a customer of the campaign.
     """
     customers_of = defaultdict[str, list[str]](list)
     for customer_id, joined in codes.items():
         for code in {code.lower(): code for code in reversed(joined.split(",")) if code}.values():
             customers_of[code].append(customer_id)
-    asked, granted = set[str](), defaultdict[str, list[tuple[Grant, Decision]]](list)
+    asked, granted = set[str](), defaultdict[str, dict[str, tuple[Grant, Redemption]]](dict)
     for code, customer_ids in customers_of.items():
-        decided = _decided(scope, code, customer_ids, campaign_id)
-        if decided is None:
+        published = _published(scope, code, customer_ids, campaign_id)
+        if published is None:
             continue
         asked.update(customer_ids)
-        for customer_id, (grant, decision) in zip(customer_ids, decided, strict=True):
-            if grant is not None:
-                granted[customer_id].append((grant, decision))
+        for customer_id, (grant, redemption) in published.items():
+            granted[customer_id][grant.promotion_id] = grant, redemption
     return {
-        customer_id: _rewards(customer_id, granted[customer_id])
+        customer_id: _rewards(customer_id, list(granted[customer_id].values()))
         if customer_id in granted or customer_id not in asked
         else None
         for customer_id in codes
     }
 
 
-def _decided(
+def _published(
     scope: Scope, code: str, customer_ids: Sequence[str], campaign_id: int
-) -> list[tuple[Grant | None, Decision]] | None:
-    """What the promotion of a code decides about customers, in order; None for a code of no promotion."""
+) -> dict[str, tuple[Grant, Redemption]] | None:
+    """What the promotion of a code grants customers, by their ids; None for a code of no promotion."""
     contexts = [Context(customer_id) for customer_id in customer_ids]
     try:
         promotion_id = targets.promotion_of_choice(scope, code, campaign_id)
-        validator, decisions = foretelling.validate_customers(scope, promotion_id, contexts)
+        validator, decisions = validating.validate_customers(scope, promotion_id, contexts)
     except NotFound:
         return None
     except Conflict as reason:  # not active: it grants nothing
         log.warning("a promotion decides about nobody", tenant_id=scope.tenant_id, promo_code=code, reason=str(reason))
-        return [(None, Decision(customer_id, None)) for customer_id in customer_ids]
-    promotion = validator.promotion
-    return [
-        (Grant(promotion.id, decision.tier.id or "", promotion.code) if decision.tier is not None else None, decision)
-        for decision in decisions
-    ]
+        return {}
+    published = publishing.publish(scope, campaign_id, Target(code, promotion_id), decisions)
+    return {
+        customer_id: (Grant(promotion_id, redemption.tier_id or "", validator.promotion.code), redemption)
+        for customer_id, redemption in published.items()
+    }
 
 
-def _rewards(customer_id: str, granted: Sequence[tuple[Grant, Decision]]) -> CustomerRewards:
+def _rewards(customer_id: str, granted: Sequence[tuple[Grant, Redemption]]) -> CustomerRewards:
     """The rewards of a customer as texts, by reward type in upper case; what several promotions grant is added up."""
     sums = defaultdict[str, Decimal](Decimal)
-    for _, decision in granted:
-        for reward in decision.rewards:
-            sums[reward.reward_type.upper()] += reward.value
+    for _, redemption in granted:
+        for reward in redemption.rewards:
+            sums[reward["rewardType"].upper()] += Decimal(reward["value"])
     values = {name: f"{value:f}" for name, value in sums.items()}
     return CustomerRewards(customer_id, values, tuple(grant for grant, _ in granted))

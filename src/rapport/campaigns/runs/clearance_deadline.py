@@ -18,7 +18,7 @@ from rapport.campaigns.delivery.completion import counts_of
 from rapport.campaigns.leases import lease
 from rapport.campaigns.models import Occurrence, OccurrenceChannel
 from rapport.campaigns.occurrences import channel_rows, locked, occurrence
-from rapport.campaigns.publishing import publisher
+from rapport.campaigns.publishing import giving_back, publisher
 from rapport.campaigns.runs import queries
 from rapport.campaigns.runs.clearance import LEFT_OUT, NOT_CLEARED, REFUSED, VERDICTS
 from rapport.campaigns.states import RunState
@@ -85,6 +85,7 @@ def clear(scope: Scope, campaign_id: int) -> None:
             return
         campaign = occurrence(scope, campaign_id)
         _leave_out(scope, campaign)
+        giving_back.of_left_out(scope, campaign)
         _move_sends(scope, campaign)
         _go_on(scope, campaign_id)
 
