@@ -1,6 +1,7 @@
 """Budgets count what campaigns publish: once for each customer, never beyond a cap, and back where it was refused."""
 
 import itertools
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -8,9 +9,11 @@ from typing import Any
 
 import httpx
 import pytest
+from avro_files import records
 from campaign_tenant import (
     DATA_DATE,
     EMAIL,
+    EXTERNAL,
     NOW,
     NUMBERS,
     TODAY,
@@ -23,17 +26,23 @@ from campaign_tenant import (
 )
 from promotion_tenant import add_attributes, create_tenant, done, launch, spins, tier
 from redemption_calls import lifetime, redeem, refused, set_budgets, used
+from sqlalchemy import select, text
 
 from rapport.access.scope import Scope, scope_of
 from rapport.campaigns.cycle import tasks
+from rapport.campaigns.delivery import engagements
+from rapport.campaigns.models import Engagement
 from rapport.campaigns.occurrences import plan_next_run
 from rapport.campaigns.publishing import publisher
 from rapport.campaigns.runs import by_hand, clearance, processing
 from rapport.redemptions import ending, listing
+from rapport.redemptions.budgets import lock_name
+from rapport.stores.records import hold
 
 PEOPLE = [f"C{number:03}" for number in range(40)]
 DEADLINE = datetime(2026, 3, 10, 10, 30, tzinfo=UTC)
 SPINS = 5
+REWARDS = "/v1/promotions/publisher/campaigns/{}/rewards"
 CAMPAIGNS = itertools.count(5000)  # of no run: what is published is told of by its number only
 
 
@@ -120,24 +129,25 @@ def test_a_redemption_takes_the_place_of_what_was_published(tenant: Scope, api: 
     assert used(api, id) == [None, 0, 0]
 
 
-def processed(scope: Scope, code: str) -> int:
-    """A run that waits for the approval of its customers, about whom promotions have decided."""
+def processed(scope: Scope, code: str, channel_id: int = EMAIL, *, decides: bool = True) -> int:
+    """A run that waits for the approval of its customers, about whom promotions have decided if they are to."""
     action = add_action(scope, f"Action {next(NUMBERS)}", (code,))
     rules = {"include_all": True, "publishes_promotions": True}
-    groups = [group(action.id, (EMAIL, 1), time="12:00")]
+    groups = [group(action.id, (channel_id, 1), time="12:00")]
     series = add_series(scope, 1, groups, conditional=True, rules=rules, control_share=0)
     number = plan_next_run(scope, series.id, TODAY)
     assert number is not None
     processing.prepare_members(scope, number, DATA_DATE)
     assert processing.process(scope, number, DATA_DATE) == "awaiting clearance"
-    tasks.execute_due(scope)
+    if decides:
+        tasks.execute_due(scope)
     return number
 
 
 def test_what_was_refused_in_the_end_is_given_back(tenant: Scope, api: httpx.Client) -> None:
     id = bounded(api, lifetime("audience", 25), lifetime("reward", 1000, "freeSpins"))
     number = processed(tenant, id)
-    listed = done(api.get(f"/v1/promotions/publisher/campaigns/{number}/rewards"))["rewards"]
+    listed = done(api.get(REWARDS.format(number)))["rewards"]
     approved = [row["customerId"] for row in listed]
     assert len(approved) == 25 and used(api, id) == [25, 25 * SPINS]
     clearance.report(tenant, number, [(who, False) for who in approved[:10]])
@@ -148,3 +158,52 @@ def test_what_was_refused_in_the_end_is_given_back(tenant: Scope, api: httpx.Cli
     assert used(api, id) == [20, 20 * SPINS]
     by_hand.cancel(tenant, number)
     assert used(api, id) == [1, SPINS], "nobody was sent anything; one has redeemed it"
+
+
+def test_rewards_stand_in_the_files_for_senders(tenant: Scope, api: httpx.Client) -> None:
+    id = bounded(api, lifetime("audience", 25))
+    names = ["reward:freeSpins", "COUNTRY", "REWARD:bonus"]
+    webhook = {"url": "http://127.0.0.1:9/files", "name": "texts", "rows_per_file": 10_000, "attributes": names}
+    shown = done(api.put(f"/manage/v1/channels/{EXTERNAL}/webhook", json=webhook))
+    assert shown["attributes"] == ["REWARD:FREESPINS", "COUNTRY", "REWARD:BONUS"]
+    wrong = api.put(
+        f"/manage/v1/channels/{EXTERNAL}/webhook", json={**webhook, "attributes": ["COUNTRY", "REWARD:a b"]}
+    )
+    assert (wrong.status_code, "attributes[1]" in wrong.text) == (400, True), wrong.text
+    number = processed(tenant, id, EXTERNAL)
+    approved = {row["customerId"] for row in done(api.get(REWARDS.format(number)))["rewards"]}
+    tenant.clock.set(DEADLINE)
+    tasks.execute_due(tenant)
+    with tenant.reads() as session:
+        mine = (Engagement.tenant_id == tenant.tenant_id, Engagement.campaign_id == number)
+        engagement = session.scalars(select(Engagement).where(*mine)).one()
+    path = f"{engagement.folder}/customers/customers_file001.deflate.avro"
+    rows = list(records(engagements.read_file(tenant, engagements.bucket(tenant), path, engagement.key)))
+    assert {row["CustomerID"] for row in rows} == approved and len(rows) == 25
+    assert {(row["REWARD_FREESPINS"], row["COUNTRY"], row["REWARD_BONUS"]) for row in rows} == {("5", "NL", None)}
+
+
+def test_reports_need_not_wait_while_promotions_decide_about_a_batch(tenant: Scope, api: httpx.Client) -> None:
+    id = bounded(api)
+    number = processed(tenant, id, decides=False)
+    with ThreadPoolExecutor(2) as threads, tenant.records() as session:
+        hold(session, tenant.tenant_id, lock_name(id))  # as while budgets are set
+        batch = threads.submit(publisher.publish_batch, tenant, number)
+        until_a_lock_is_waited_for(tenant)
+        threads.submit(clearance.report, tenant, number, [(PEOPLE[0], False)]).result(timeout=30)
+        assert not batch.done()
+    assert batch.result() is False
+    stands = clearance.clearance(tenant, number)
+    assert (stands.approved, stands.refused) == (len(PEOPLE) - 1, 1), "the report is the later one"
+
+
+def until_a_lock_is_waited_for(scope: Scope) -> None:
+    """Return once somebody waits to share a lock."""
+    waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ShareLock' AND NOT granted")
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with scope.reads() as session:
+            if session.scalar(waiting):
+                return
+        time.sleep(0.005)
+    raise AssertionError("nobody waits")

@@ -16,10 +16,9 @@ from rapport.access.scope import Scope
 from rapport.api.http.auth import caller_of
 from rapport.api.http.parameters import CUSTOMER_ATTRIBUTES, PAGING, Parameter
 from rapport.api.http.responses import json_response
-from rapport.campaigns.publishing.rewards import GIVEN
+from rapport.campaigns.publishing.rewards import GIVEN, keys_among
 from rapport.customers import attributes
 from rapport.errors import Invalid, NotFound
-from rapport.messaging.tags.language import REWARD
 from rapport.settings import Settings
 from rapport.stores.warehouse import identifier
 
@@ -214,7 +213,7 @@ def _warehouse_page(scope: Scope, read: Read, sql: str, values: Values) -> tuple
     settings = values.get("$settings", "")
     if names := values.get("CustomerAttributes"):
         parameters["profile_date"] = values.get("profile_date") or scope.data_date() or EPOCH
-        rewards = _rewards(names)
+        rewards = keys_among(names)
         if rewards and not ("CampaignID" in values and "campaign" in values):
             raise Invalid("CustomerAttributes must name rewards only in functions with a CampaignID.")
         parameters |= {f"reward_{place}": key for place, key in rewards.items()}
@@ -226,19 +225,13 @@ def _warehouse_page(scope: Scope, read: Read, sql: str, values: Values) -> tuple
     return f"{sql} SETTINGS {settings}" if settings else sql, parameters
 
 
-def _rewards(names: list[str]) -> dict[int, str]:
-    """The keys of reward types among names such as REWARD:bonus, in upper case as they are kept, by their places."""
-    spelled = enumerate(name.strip().upper() for name in names)
-    return {place: name.removeprefix(REWARD) for place, name in spelled if name.startswith(REWARD)}
-
-
 def with_attributes(scope: Scope, sql: str, names: list[str], columns: str = "") -> str:
     """An ordered page of rows with CustomerID, each with the present values of attributes as an array of strings.
 
     The page is computed once; its customers select the profiles by primary key. Rewards are those of the campaign that
     is bound. Attributes are rendered as they are now: their types can change. Raises Invalid.
     """
-    rewards = _rewards(names)
+    rewards = keys_among(names)
     infos = attributes.find(scope, [name for place, name in enumerate(names) if place not in rewards])
     selected = "".join(f", {attributes.rendered(info)} AS a{place}" for place, info in enumerate(infos))
     of_profiles = iter(range(len(infos)))

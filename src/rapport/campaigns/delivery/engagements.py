@@ -28,6 +28,7 @@ from rapport.campaigns.delivery.units import Unit, row_of, unit_of
 from rapport.campaigns.delivery.webhooks import FILES_READY, ChannelWebhook, webhook
 from rapport.campaigns.models import Engagement, OccurrenceChannel
 from rapport.campaigns.occurrences import locked, occurrence
+from rapport.campaigns.publishing.rewards import GIVEN, keys_among
 from rapport.campaigns.runs import queries
 from rapport.campaigns.settings import CampaignSettings
 from rapport.campaigns.states import RunState
@@ -81,8 +82,10 @@ CUSTOMERS = f"""
         WHERE execution_date = {{execution_date:Date}} AND campaign_id = {{campaign:UInt32}}
             AND channel_id = {{channel:UInt32}} {RANGE}
     ) AS own ON own.customer_id = recipient.customer_id
+    REWARDS
     ORDER BY recipient.customer_id
 """
+OF_REWARDS = f"LEFT JOIN ({GIVEN}) AS reward ON reward.customer_key = lowerUTF8(recipient.customer_id)"
 
 
 def hand_over(scope: Scope, unit: Unit) -> None:
@@ -157,12 +160,7 @@ def _engagement(scope: Scope, unit: Unit, hook: ChannelWebhook) -> Engagement:
 def _write(scope: Scope, unit: Unit, hook: ChannelWebhook, engagement: Engagement) -> tuple[int, int]:
     """Write an engagement's files: how many of customers there are, and how many customers."""
     key, home = base64.b64decode(engagement.key), sealed.home(scope, engagement.folder)
-    infos = attributes.find(scope, hook.attributes)
-    columns = ""
-    for info in infos:
-        name = identifier(info.real_field_name)
-        columns += f", {attributes.rendered(info, f'profile.{name}')} AS {name}"
-    customers_sql = CUSTOMERS.replace("COLUMNS", columns)
+    customers_sql = _customers_sql(scope, hook)
     parts = scope.warehouse.customer_slices(*queries.ACCOUNT)
     file_ends = [part.rows(FILE_ENDS, rows=hook.rows_per_file, **unit.bindings) for part in parts]
     ends = [str(high) for rows in file_ends for high, _ in rows]
@@ -175,6 +173,24 @@ def _write(scope: Scope, unit: Unit, hook: ChannelWebhook, engagement: Engagemen
     metadata = orjson.dumps(_metadata(scope, unit, hook, engagement.id, len(ends), customer_count))
     sealed.write(home / file_names.metadata(engagement.id), metadata, key)
     return len(ends), customer_count
+
+
+def _customers_sql(scope: Scope, hook: ChannelWebhook) -> str:
+    """The SELECT of the customers of a file with what the webhook names, in its order: attributes and rewards.
+
+    Names of members are of letters, digits and underscores in Avro, so that a reward is REWARD_KEY.
+    """
+    keys, columns = keys_among(hook.attributes), ""
+    infos = iter(attributes.find(scope, [name for place, name in enumerate(hook.attributes) if place not in keys]))
+    for place in range(len(hook.attributes)):
+        if place in keys:
+            name = identifier(f"REWARD_{keys[place]}")
+            columns += f", JSONExtract(reward.given, '{keys[place]}', 'Nullable(String)') AS {name}"
+        else:
+            info = next(infos)
+            name = identifier(info.real_field_name)
+            columns += f", {attributes.rendered(info, f'profile.{name}')} AS {name}"
+    return CUSTOMERS.replace("COLUMNS", columns).replace("REWARDS", OF_REWARDS if keys else "")
 
 
 def _metadata(

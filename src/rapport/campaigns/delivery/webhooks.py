@@ -12,9 +12,11 @@ from sqlalchemy.exc import IntegrityError
 
 from rapport.access.scope import Scope
 from rapport.campaigns.models import Webhook
+from rapport.campaigns.publishing.rewards import KEY, keys_among
 from rapport.channels import service as channels
 from rapport.customers import attributes as customer_attributes
 from rapport.errors import Conflict, Invalid, NotFound
+from rapport.messaging.tags.language import REWARD
 from rapport.notifications import service as notifications
 
 FILES_READY = 14
@@ -58,7 +60,7 @@ def set_webhook(
     """
     if not channels.channel(scope, channel_id).behaviour.is_pulled:
         raise Invalid(f"Channel {channel_id} is a native channel: only external channels have webhooks.")
-    names = [info.real_field_name for info in customer_attributes.find(scope, attributes, "attributes")]
+    names = _names(scope, attributes)
     values = {"name": name, "rows_per_file": rows_per_file, "attributes": names, "updated_at": scope.clock.now()}
     with scope.reads() as session:
         name_query = select(Webhook.channel_id).where(Webhook.tenant_id == scope.tenant_id, Webhook.name == name)
@@ -75,6 +77,19 @@ def set_webhook(
     except IntegrityError as error:
         raise Conflict(f"There is a webhook named {name!r} already.") from error
     return ChannelWebhook(channel_id, listener.url, name, rows_per_file, names)
+
+
+def _names(scope: Scope, attributes: Sequence[str]) -> list[str]:
+    """Attributes as they are spelt, and rewards as REWARD:KEY, in their order. Raises Invalid for another name."""
+    keys = keys_among(attributes)
+    for place, key in keys.items():
+        if not KEY.fullmatch(key):
+            raise Invalid(f"attributes[{place}]: {attributes[place]!r} must name a reward type, as REWARD:freeSpins.")
+    others = [name for place, name in enumerate(attributes) if place not in keys]
+    infos = iter(customer_attributes.find(scope, others, "attributes"))
+    return [
+        f"{REWARD}{keys[place]}" if place in keys else next(infos).real_field_name for place in range(len(attributes))
+    ]
 
 
 def delete_webhook(scope: Scope, channel_id: int) -> None:

@@ -2,6 +2,7 @@
 
 # ruff: noqa: S608 - statements are put together of constants
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +28,8 @@ LISTED = f"""
     {LAST} GROUP BY customer_key ORDER BY customer_key LIMIT {{limit:UInt32}} OFFSET {{offset:UInt32}}
 """
 
+KEY = re.compile(r"[A-Z][A-Z0-9_]{0,99}")
+
 
 @dataclass(frozen=True)
 class Grant:
@@ -44,6 +47,12 @@ class CustomerRewards:
     customer_id: str
     values: Mapping[str, str]
     grants: tuple[Grant, ...] = field(default=())
+
+
+def keys_among(names: Sequence[str]) -> dict[int, str]:
+    """The keys of reward types among names such as REWARD:bonus, in upper case as they are kept, by their places."""
+    spelled = enumerate(name.strip().upper() for name in names)
+    return {place: name.removeprefix(REWARD) for place, name in spelled if name.startswith(REWARD)}
 
 
 def of_run(campaign: Occurrence) -> dict[str, Any]:
