@@ -125,18 +125,6 @@ def promotion(scope: Scope, id: str) -> Promotion:
     return stored
 
 
-def promotion_of_code(scope: Scope, code: str) -> Promotion:
-    """The promotion of a code in any case, archived ones left out. Raises NotFound."""
-    key = code_key(code)
-    with scope.reads() as session:
-        stored = session.scalar(
-            _of(scope).where(Promotion.code_key == key, Promotion.status != PromotionStatus.ARCHIVED)
-        )
-    if stored is None:
-        raise NotFound(f"There is no promotion with the code {code!r}.")
-    return stored
-
-
 def _of(scope: Scope) -> Select[Promotion]:
     return select(Promotion).where(Promotion.tenant_id == scope.tenant_id)
 

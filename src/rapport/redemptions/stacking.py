@@ -15,7 +15,7 @@ from rapport.redemptions.definitions import StackingRules
 from rapport.redemptions.models import PromotionBudget, Redemption
 from rapport.redemptions.refusals import NotCombinable
 from rapport.redemptions.states import LIVE
-from rapport.stores.records import hold
+from rapport.stores.records import hold_each
 
 OTHERS = text("""
     SELECT DISTINCT redemption.order_id, redemption.promotion_id, budget.stacking
@@ -68,8 +68,7 @@ class Orders:
         order_ids = sorted({each.order_id for each in entered if each.order_id is not None})
         if not order_ids:
             return
-        for order_id in order_ids:
-            hold(session, scope.tenant_id, f"order {order_id}")
+        hold_each(session, scope.tenant_id, [f"order {order_id}" for order_id in order_ids])
         parameters = {
             "tenant_id": scope.tenant_id,
             "order_ids": order_ids,

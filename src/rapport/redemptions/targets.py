@@ -1,6 +1,7 @@
 """What a code leads to: the promotion that it belongs to, and whether it may be used now, here and by this customer."""
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,9 +9,8 @@ from sqlalchemy import Connection, Row, text
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
-from rapport.errors import RapportError
-from rapport.promotions.codes import code_key
-from rapport.promotions.editing import promotion_of_code
+from rapport.errors import NotFound, RapportError
+from rapport.promotions.codes import OwnCode, code_key, own_codes
 from rapport.redemptions.asking import Request, Target
 from rapport.redemptions.models import CodePool
 from rapport.redemptions.refusals import CodeNotValid, CodeOfAnother
@@ -59,11 +59,11 @@ class FoundCode:
 
 def targets_of(scope: Scope, requests: Mapping[int, Request]) -> dict[int, Target | RapportError]:
     """The promotions that codes lead to now; NotFound, CodeNotValid and CodeOfAnother as values."""
-    rows = _rows(scope, {code_key(request.code) for request in requests.values()})
+    known = _known(scope, {code_key(request.code) for request in requests.values()})
     targets: dict[int, Target | RapportError] = {}
     for place, request in requests.items():
         try:
-            code = _found(scope, request.code, rows.get(code_key(request.code)), request.campaign_id)
+            code = _found(scope, request.code, known, request.campaign_id)
             if not code.is_for(request.customer_id):
                 raise CodeOfAnother(f"The code {code.target.code!r} is another customer's.")
             targets[place] = code.target
@@ -77,7 +77,7 @@ def found_code(scope: Scope, code: str, campaign_id: int | None) -> FoundCode:
 
     Raises NotFound, CodeNotValid.
     """
-    return _found(scope, code, _rows(scope, [code_key(code)]).get(code_key(code)), campaign_id)
+    return _found(scope, code, _known(scope, {code_key(code)}), campaign_id)
 
 
 def promotion_of_choice(scope: Scope, name: str, campaign_id: int) -> str:
@@ -131,20 +131,23 @@ def require_in_force(scope: Scope, pool: CodePool | Row[Any], name: str, campaig
     return str(pool.promotion_id)
 
 
-def _rows(scope: Scope, keys: Iterable[str]) -> dict[str, Row[Any]]:
-    """Codes of pools by their keys."""
-    parameters = {"tenant_id": scope.tenant_id, "code_keys": list(keys)}
-    if not parameters["code_keys"]:
+def _known(scope: Scope, keys: AbstractSet[str]) -> dict[str, Row[Any] | OwnCode]:
+    """What has the codes of some keys: pools, before promotions whose own codes they are."""
+    if not keys:
         return {}
     with scope.reads() as session:
-        return {row.code_key: row for row in session.execute(FIND, parameters)}
+        rows = session.execute(FIND, {"tenant_id": scope.tenant_id, "code_keys": list(keys)})
+        of_pools = {row.code_key: row for row in rows}
+    return {**own_codes(scope, keys - of_pools.keys()), **of_pools}
 
 
-def _found(scope: Scope, code: str, row: Row[Any] | None, campaign_id: int | None) -> FoundCode:
-    if row is None:
-        own = promotion_of_code(scope, code)
-        return FoundCode(Target(own.code, own.id))
-    promotion_id = require_in_force(scope, row, row.code, campaign_id)
-    is_unique = row.kind == PoolKind.UNIQUE
-    target = Target(row.code, promotion_id, row.pool_id, is_unique)
-    return FoundCode(target, row.person, is_unique and row.redemption_id is not None)
+def _found(scope: Scope, code: str, known: Mapping[str, Row[Any] | OwnCode], campaign_id: int | None) -> FoundCode:
+    owner = known.get(code_key(code))
+    if owner is None:
+        raise NotFound(f"There is no promotion with the code {code!r}.")
+    if isinstance(owner, OwnCode):
+        return FoundCode(Target(owner.code, owner.promotion_id))
+    promotion_id = require_in_force(scope, owner, owner.code, campaign_id)
+    is_unique = owner.kind == PoolKind.UNIQUE
+    target = Target(owner.code, promotion_id, owner.pool_id, is_unique)
+    return FoundCode(target, owner.person, is_unique and owner.redemption_id is not None)

@@ -1,7 +1,7 @@
 """Records: everything small, transactional or addressed by key, in PostgreSQL."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -77,6 +77,11 @@ def next_ids(session: Session, tenant_id: int, name: str, count: int) -> range:
 def hold(session: Session, tenant_id: int, name: str) -> None:
     """Wait until no other transaction of the tenant holds this name, and hold it to the end of this one."""
     locks.take_name_for_transaction(session, f"rapport {tenant_id} {name}")
+
+
+def hold_each(session: Session, tenant_id: int, names: Iterable[str]) -> None:
+    """Hold several names, taken in their own order, in which everybody must take them."""
+    locks.take_names_for_transaction(session, [f"rapport {tenant_id} {name}" for name in sorted(names)])
 
 
 def share(session: Session, tenant_id: int, name: str) -> None:

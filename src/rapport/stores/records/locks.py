@@ -90,6 +90,12 @@ def take_name_for_transaction(connection: Connection | Session, name: str) -> No
     connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name})
 
 
+def take_names_for_transaction(connection: Connection | Session, names: Sequence[str]) -> None:
+    """The same of several names, one after the other."""
+    each = "SELECT pg_advisory_xact_lock(hashtextextended(name, 0)) FROM unnest(CAST(:names AS text[])) AS names (name)"
+    connection.execute(text(each), {"names": list(names)})
+
+
 def share_name_for_transaction(connection: Connection | Session, name: str) -> None:
     """The same beside others that share it."""
     connection.execute(text("SELECT pg_advisory_xact_lock_shared(hashtextextended(:name, 0))"), {"name": name})
