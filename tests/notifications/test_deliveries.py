@@ -250,6 +250,24 @@ def test_the_lease_of_a_killed_process_runs_out(stores: Stores, scope: Scope, cl
         assert receiver.ids() == [task.message_id]
 
 
+def test_what_is_under_way_is_not_posted_again_although_its_lease_ran_out(
+    scope: Scope, patient: Deliverer, clock: Clock
+) -> None:
+    with receiving() as slow, receiving() as other:
+        slow.gate.clear()
+        listener = service.register_listener(scope, 3, slow.url)
+        service.register_listener(scope, 4, other.url)
+        tell(scope, "answered late")
+        eventually(lambda: len(slow.posts) == 1)
+        clock.advance(timedelta(minutes=2))
+        tell(scope, "claimed meanwhile", event=4)
+        eventually(lambda: len(other.posts) == 1)
+        assert len(slow.posts) == 1
+        slow.gate.set()
+        eventually(lambda: states(scope, listener) == ["delivered"])
+        assert len(slow.posts) == 1
+
+
 CHILD = """
 import sys, time, types
 from rapport.notifications.deliverer import Deliverer

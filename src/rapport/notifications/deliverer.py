@@ -8,7 +8,7 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -93,8 +93,8 @@ class DeliveryQueue:
         self._records = stores.records
         self._clock = clock
 
-    def claim(self, free: int, asked_at: float = 0.0) -> list[Task]:
-        """Lease up to `free` due deliveries.
+    def claim(self, free: int, asked_at: float = 0.0, under_way: Collection[int] = ()) -> list[Task]:
+        """Lease up to `free` due deliveries, none of which is under way here.
 
         asked: since when it is wanted, by the monotonic clock, now by default: what was long in coming leases nothing,
         since leases of what was answered may have run out meanwhile.
@@ -103,7 +103,7 @@ class DeliveryQueue:
         if not is_timely(asked_at, LEASE):
             return []
         most = {"free": free, "trouble": TROUBLE_AFTER, "per_listener": PER_LISTENER, "per_tenant": PER_TENANT}
-        parameters = {"now": now, "lease": now + LEASE, **most}
+        parameters = {"now": now, "lease": now + LEASE, "under_way": list(under_way), **most}
         claimed = text(queries.CLAIM).columns(
             own_url=Delivery.url.type,
             url=Listener.url.type,
@@ -212,6 +212,8 @@ class Deliverer(ClaimingWorker):
             self._resolvers, self._timeout, allow_private=self.stores.settings.allow_private_addresses
         )
         self._answered: list[Answered] = []
+        # A process that was stopped for long finds its own leases run out, and answers that it has yet to read.
+        self._under_way: set[int] = set()
         self._claimed = self._called_back = float("-inf")
         self._calling_back = False
         self._settling, self._settling_since = asyncio.Lock(), 0.0
@@ -233,7 +235,8 @@ class Deliverer(ClaimingWorker):
         free = self.room(MAX_IN_FLIGHT)
         if self._settling.locked() and time.monotonic() - self._settling_since > HELD_UP_SECONDS:
             await self.caught_up()
-        tasks = await self.in_thread(self._queue.claim, free, time.monotonic())
+        tasks = await self.in_thread(self._queue.claim, free, time.monotonic(), frozenset(self._under_way))
+        self._under_way.update(task.id for task in tasks)
         per_listener = Counter((task.tenant_id, task.listener_id) for task in tasks)
         for task in tasks:
             full = len(tasks) == free or per_listener[task.tenant_id, task.listener_id] == task.room
@@ -253,6 +256,12 @@ class Deliverer(ClaimingWorker):
             self._called_back, self._calling_back = time.monotonic(), False
 
     async def _deliver(self, task: Task) -> None:
+        try:
+            await self._posted(task)
+        finally:
+            self._under_way.discard(task.id)
+
+    async def _posted(self, task: Task) -> None:
         keys = [task.secret, *([task.previous_secret] if task.previous_secret else [])]
         headers = signed_headers(task.message_id, task.body, self._clock.now(), keys)
         answer = await self._poster.post(task.url, headers, task.body.encode())

@@ -47,6 +47,7 @@ chosen AS MATERIALIZED (
           AND delivery.state = '{DeliveryState.PENDING}'
           AND (delivery.due_at IS NULL OR delivery.due_at <= :now)
           AND (delivery.leased_until IS NULL OR delivery.leased_until <= :now)
+          AND NOT delivery.id = ANY(CAST(:under_way AS bigint[]))
         ORDER BY delivery.id
         LIMIT taken.room
         FOR UPDATE SKIP LOCKED
