@@ -26,6 +26,7 @@ from rapport.api.http.observing import Observing
 from rapport.api.http.paths import WirePaths
 from rapport.api.http.protection import policy_of
 from rapport.api.http.responses import json_response
+from rapport.api.http.routing import ByBeginning
 from rapport.api.http.shares import Places
 from rapport.api.routers import MANAGEMENT, WIRE
 from rapport.api.wire import (
@@ -202,6 +203,7 @@ def _routed() -> FastAPI:
     app.routes[:] = [route for route in app.routes if getattr(route, "path", "") != app.openapi_url]
     app.routes.extend(route for router in (*WIRE, *MANAGEMENT, operations, watching.router) for route in router.routes)
     app.openapi = openapi_document  # type: ignore[method-assign]
+    app.router.middleware_stack = ByBeginning(app.router)
     return app
 
 
