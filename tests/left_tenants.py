@@ -1,4 +1,4 @@
-"""Tenants that modules leave behind: each of them would be looked at, backed up and restored in every later test."""
+"""What modules leave behind: each tenant would be looked at, backed up and restored in every later test."""
 
 from collections.abc import Generator
 from contextlib import suppress
@@ -45,7 +45,9 @@ class Removal:
     ) -> Generator[None, object, object]:
         done = yield
         if OPENED in item.config.stash and nextitem is not None and nextitem.path != item.path:
-            _remove(item.config.stash[OPENED], self.lasting)
+            stores = item.config.stash[OPENED]
+            stores.clock.set(None)  # a module that lets it be another time leaves that to nobody
+            _remove(stores, self.lasting)
         return done
 
 
