@@ -1,7 +1,7 @@
 """Which of hundreds of routes a request is for: only those whose paths begin as its own are tried."""
 
 from fastapi import APIRouter
-from starlette.routing import get_route_path
+from starlette._utils import get_route_path
 from starlette.types import Receive, Scope, Send
 
 # Parts of a path that tell one group of routes from another, as in /manage/v1/channels.
