@@ -78,7 +78,8 @@ class Begun:
 def begin_together(scope: Scope, asked: Sequence[Asked]) -> Begun:
     """Begin to decide for several callers who ask about few customers each, all read by the same statements.
 
-    Promotions seldom change, so customers are read for what was kept of them, while is looked at whether they did.
+    Promotions seldom change: customers are read for the promotions that are kept, while the records tell whether any of
+    them has changed. In that case they are read again.
     """
     all_validators, ids = validators(scope.stores), list({each.id for each in asked})
     ids_asked = [context.customer_id for each in asked for context in each.contexts]

@@ -5,7 +5,7 @@ is given back.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,7 +81,7 @@ class PublishedRewards:
             for row in records.execute(statement, parameters):
                 self._of[row.promotion_id, row.person].append(_read(keys[0][0], row))
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Published]:
         """All of it."""
         return (published for of_person in self._of.values() for published in of_person)
 

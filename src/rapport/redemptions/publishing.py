@@ -25,8 +25,8 @@ STANDING = (*LIVE, RedemptionState.REDEEMED)
 def publish(scope: Scope, campaign_id: int, target: Target, decisions: Sequence[Decision]) -> dict[str, Redemption]:
     """Publish what a promotion grants customers of a campaign; what each of them has, by CustomerID.
 
-    Who was published to before has the same as then. Left out are those for whom no budget is left, and from whom it
-    was taken back.
+    Customers to whom it was published before have the same as then. Left out are those for whom no budget is left, and
+    those from whom it was taken back.
     """
     granting = [decision for decision in decisions if decision.tier is not None]
     verdicts = _entered(scope, campaign_id, target, granting)

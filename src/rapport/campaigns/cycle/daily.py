@@ -22,7 +22,7 @@ from rapport.campaigns.cycle.tasks import (
     process_together,
 )
 from rapport.campaigns.delivery import engagements
-from rapport.campaigns.faults import ATTEMPTS, FAULTS, sentence
+from rapport.campaigns.faults import ATTEMPTS, FAULTS, told
 from rapport.campaigns.occurrences import plan_day
 from rapport.campaigns.runs import processing
 from rapport.campaigns.triggered.definitions import groups_of_triggers
@@ -219,8 +219,7 @@ def daily_cycle(tenant_id: int, data_date: str, run: int = 0, as_before: bool = 
         else:
             (_day_as_before if as_before else _day)(tenant_id, data_date, timed)
     except FAULTS as fault:
-        log.exception("cycle failed", tenant_id=tenant_id, data_date=data_date)
-        _end(tenant_id, data_date, run, sentence(fault))
+        _end(tenant_id, data_date, run, told("cycle failed", fault, tenant_id=tenant_id, data_date=data_date))
         return
     _end(tenant_id, data_date, run, "")
 

@@ -16,7 +16,7 @@ from rapport.audiences import membership
 from rapport.campaigns.delivery import due_units, handing_over
 from rapport.campaigns.delivery.round_tasks import send_round
 from rapport.campaigns.delivery.send_tasks import begin_unit, finish_unit, given_up, send_unit, unit_at
-from rapport.campaigns.faults import ATTEMPTS, FAULTS, PAUSE_SECONDS, sentence
+from rapport.campaigns.faults import ATTEMPTS, FAULTS, PAUSE_SECONDS, told
 from rapport.campaigns.models import OccurrenceChannel
 from rapport.campaigns.publishing import publisher
 from rapport.campaigns.runs import clearance_deadline, processing
@@ -279,8 +279,7 @@ def _persistently(part: Callable[[], str | None]) -> str | None:
 
 
 def _failed(tenant_id: int, campaign_id: int, fault: BaseException) -> None:
-    log.exception("run failed", tenant_id=tenant_id, campaign_id=campaign_id)
-    _fail(tenant_id, campaign_id, sentence(fault))
+    _fail(tenant_id, campaign_id, told("run failed", fault, tenant_id=tenant_id, campaign_id=campaign_id))
 
 
 def _compute(tenant_id: int, group_id: int, data_date: str) -> str:
@@ -293,8 +292,8 @@ def _compute(tenant_id: int, group_id: int, data_date: str) -> str:
 
 
 def _group_problem(tenant_id: int, group_id: int, fault: BaseException) -> str:
-    log.exception("target group failed", tenant_id=tenant_id, target_group_id=group_id)
-    return f"Target group {group_id}: {sentence(fault)}"
+    reason = told("target group failed", fault, tenant_id=tenant_id, target_group_id=group_id)
+    return f"Target group {group_id}: {reason}"
 
 
 @work.step("campaigns.members_of_day", ATTEMPTS)

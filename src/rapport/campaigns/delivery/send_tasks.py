@@ -1,12 +1,10 @@
 """The sending of a unit as durable work: what begins it, its batches and retries, and what ends it."""
 
-import structlog
-
 from rapport.access.scope import Scope, current_scope
 from rapport.access.tenant_settings import tenant_settings
 from rapport.campaigns.delivery import completion, handing_over, lateness, sending, winners
 from rapport.campaigns.delivery.units import Unit, unit_of
-from rapport.campaigns.faults import ATTEMPTS, FAULTS, sentence
+from rapport.campaigns.faults import ATTEMPTS, FAULTS, told
 from rapport.campaigns.occurrences import occurrence
 from rapport.campaigns.settings import CampaignSettings
 from rapport.campaigns.states import Portion
@@ -14,7 +12,6 @@ from rapport.channels import service as channels
 from rapport.channels.kinds import registry
 from rapport.stores.workflows import work
 
-log = structlog.get_logger("rapport.campaigns")
 # What waits for its time is looked at again after so many seconds: its campaign may be canceled meanwhile.
 LONGEST_SLEEP = 300.0
 # Instead of a round, for what is tried after all of them: no message was tried more often, whatever the settings were.
@@ -149,8 +146,7 @@ def send_unit_as_before(tenant_id: int, campaign_id: int, channel_id: int, group
 
 def given_up(unit: UnitArguments, fault: BaseException) -> str:
     """Abandon a unit that cannot be sent; why, in a sentence."""
-    log.exception("unit abandoned", tenant_id=unit[0], campaign_id=unit[1], channel_id=unit[2])
-    error = sentence(fault)
+    error = told("unit abandoned", fault, tenant_id=unit[0], campaign_id=unit[1], channel_id=unit[2])
     _abandon(*unit, error)
     return error
 

@@ -17,7 +17,6 @@ from rapport.campaigns.delivery import lateness, ledger, own_times, recipient_co
 from rapport.campaigns.delivery.completion import OPEN, close_rest
 from rapport.campaigns.delivery.settling import Settlements
 from rapport.campaigns.delivery.units import Unit, now_of, row_of, rows_of_unit
-from rapport.campaigns.faults import sentence
 from rapport.campaigns.leases import HeldLease, lease
 from rapport.campaigns.models import Occurrence, OccurrenceChannel
 from rapport.campaigns.occurrences import locked, move
@@ -364,7 +363,7 @@ def _written(scope: Scope, unit: Unit, channel: Channel, claims: Sequence[Claim]
                 if unit.portion is not Portion.TEST:
                     raise
                 # One variant that cannot be written takes none of the others with it.
-                written |= content.unwritten(of_template, sentence(fault))
+                written |= content.unwritten(of_template, fault.message)
     precedence(scope.stores).give_way(time.monotonic() - began)
     return written
 
