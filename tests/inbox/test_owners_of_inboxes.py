@@ -236,6 +236,7 @@ def test_what_is_no_picture_is_refused(api: httpx.Client, content: bytes) -> Non
     assert api.get("/manage/v1/pictures").json() == []
 
 
+@pytest.mark.usefixtures("brand")
 def test_channels_and_templates_say_what_an_inbox_needs(scope: Scope, api: httpx.Client) -> None:
     with pytest.raises(Invalid, match="address_attribute of a channel of the kind inbox must be CUSTOMER_ID"):
         channels.create_channel(scope, "By mail", "inbox", address_attribute="EMAIL")
