@@ -2,6 +2,7 @@
 
 import io
 import json
+import uuid
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from browser import Page, browser
 from fastapi import FastAPI
 from PIL import Image
+from sqlalchemy import update
 from starlette.responses import HTMLResponse
 from webhook_receiver import eventually
 
@@ -18,6 +20,7 @@ from rapport.access.scope import Scope
 from rapport.channels import service as channels
 from rapport.customers.person_ids import person_of
 from rapport.inbox import pictures, reading
+from rapport.inbox.models import InboxMessage
 from rapport.inbox.reading import Inbox
 from rapport.inbox.storing import NewMessage, store
 from rapport.messaging.topics import brand_groups
@@ -171,6 +174,22 @@ def test_the_stream_tells_the_count_whenever_it_changes(scope: Scope, base_url: 
         )
         assert next(counts) == '{"unread_count":0}'
     assert httpx.get(path, params={**person, "brandId": "x"}).status_code == 400
+
+
+def test_the_stream_tells_of_other_messages_even_if_they_are_as_many(scope: Scope, base_url: str, brand: str) -> None:
+    """A message is read and another comes before the stream looks: the page has counted the first one down."""
+    person = {"tenantId": scope.tenant_id, "brandId": brand, "customerId": "Q3003"}
+    put(scope, "Q3003", 1)
+    path = f"{base_url}/api/v2/embedded-messages/unread-messages-count-events"
+    with httpx.stream("GET", path, params=person) as answer:
+        counts = (line.removeprefix("data: ") for line in answer.iter_lines() if line.startswith("data: "))
+        assert next(counts) == '{"unread_count":1}'
+        put(scope, "somebody else", 1)
+        with scope.records() as session:
+            mine = (InboxMessage.tenant_id == scope.tenant_id, InboxMessage.customer_id == "Q3003")
+            session.execute(update(InboxMessage).where(*mine).values(id=uuid.uuid4()))
+        put(scope, "somebody else", 2)
+        assert next(counts) == '{"unread_count":1}'
 
 
 def first(base_url: str, person: dict[str, Any]) -> dict[str, Any]:

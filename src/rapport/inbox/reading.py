@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from functools import cache
 
 import orjson
-from sqlalchemy import ColumnElement, TextClause, func, select, text
+from sqlalchemy import ColumnElement, Text, TextClause, cast, func, select, text
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
@@ -84,6 +85,15 @@ def unread(scope: Scope, inbox: Inbox) -> int:
     """How many messages of an inbox are unread."""
     with scope.reads() as session:
         return session.scalar(select(func.count()).where(*visible(scope, inbox), InboxMessage.read_at.is_(None))) or 0
+
+
+def which_unread(scope: Scope, inbox: Inbox) -> tuple[int, Decimal]:
+    """How many messages of an inbox are unread, and a number that tells these messages from as many others."""
+    which = func.sum(func.hashtextextended(cast(InboxMessage.id, Text), 0))
+    query = select(func.count(), which).where(*visible(scope, inbox), InboxMessage.read_at.is_(None))
+    with scope.reads() as session:
+        count, told_apart = session.execute(query).one()
+    return count, told_apart or Decimal(0)
 
 
 def next_unread(scope: Scope, inbox: Inbox) -> InboxMessage | None:
