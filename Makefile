@@ -11,6 +11,9 @@ BIN := .venv/bin
 READY := .venv/ready
 # Each process of the tests would compile all modules again where a shell forbids to keep what was compiled.
 export PYTHONDONTWRITEBYTECODE :=
+# Without columns in tracebacks: to find them, Python 3.11 parses the line, and a traceback that one thread logs makes
+# ast.parse fail in another ("AST constructor recursion depth mismatch").
+export PYTHONNODEBUGRANGES := 1
 # The theme tells of a release of MkDocs that is not the one of the lock.
 export NO_MKDOCS_2_WARNING := 1
 # The build tools of the lock, not those of the day.

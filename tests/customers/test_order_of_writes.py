@@ -23,6 +23,7 @@ from rapport.customers.importing import imports
 from rapport.customers.models import AttributeJob
 from rapport.customers.privacy import anonymisation
 from rapport.customers.writes import attribute_requests, attribute_writes, locks, ordering
+from rapport.customers.writes.writer import Writer
 from rapport.errors import Away
 from rapport.stores.records.locks import Lock
 
@@ -336,3 +337,11 @@ def test_an_erasure_whose_lock_was_lost_puts_no_table_in_place(other: Scope, mon
     assert other.warehouse.value(place) == before
     anonymisation.rewrite(other)
     assert other.warehouse.value(place) != before
+
+
+def test_a_tenant_that_is_gone_is_not_looked_at_again_and_again(scope: Scope) -> None:
+    writer = Writer(scope.stores)
+    writer.carry_out(2_000_000_000)
+    writer.round([])  # here, where its own thread has not taken it yet
+    writer.stop()
+    assert writer.round([]) is None

@@ -13,6 +13,7 @@ import structlog
 
 from rapport.access.scope import scope_of
 from rapport.customers.writes import locks, ordering
+from rapport.errors import NotFound
 from rapport.stores import Stores
 from rapport.stores.workers.rounds import RoundWorker
 
@@ -108,7 +109,11 @@ class Writer(RoundWorker):
 
     def _round(self, tenant_id: int) -> float | None:
         """Carry out a tenant's oldest writes; in how many seconds to come again, None when none is left."""
-        scope = scope_of(self._stores, tenant_id)
+        try:
+            scope = scope_of(self._stores, tenant_id)
+        except NotFound:
+            log.warning("writes of a tenant that is gone are left", tenant=tenant_id)
+            return None
         with locks.writing_if_free(scope) as free:
             if not free:
                 return HELD_SECONDS
