@@ -113,10 +113,9 @@ def test_a_killed_process_leaves_its_letters_to_be_tried_again(server: MailServe
 def test_without_any_process_left_the_server_sends_itself(server: MailServer, stores: Stores) -> None:
     with processes() as shared:
         opened = transport(server, stores.settings, shared)
-        pids = [process.pid for process in shared._processes]
-        for pid in pids:
-            os.kill(pid, signal.SIGKILL)
-        until(lambda: not any(map(runs, pids)))
+        for process in shared._processes:
+            os.kill(process.pid, signal.SIGKILL)
+        until(lambda: not any(process.is_alive for process in shared._processes))
         receipts = list(opened.send(messages(["ok@mail.example"] * 4)))
         opened.close()
     assert {receipt.outcome for receipt in receipts} == {"sent"} and len(receipts) == 4
