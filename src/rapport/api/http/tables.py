@@ -32,7 +32,8 @@ def table_file(
 ) -> Response:
     """An answer with a table as a file of a name, by its rows as they come; Parquet is written whole first.
 
-    CSV and JSON lines are in UTF-8; CSV has commas, a header, and nothing that a spreadsheet carries out.
+    CSV and JSON lines are in UTF-8; CSV has commas, a header, lists in JSON, and nothing that a spreadsheet carries
+    out.
     """
     file_headers = {**(headers or {}), "Content-Disposition": f'attachment; filename="{name}.{form}"'}
     if form == "csv":
@@ -71,9 +72,19 @@ def _lines(batches: Iterator[pa.RecordBatch]) -> Iterator[bytes]:
 
 def _csv(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Iterator[bytes]:
     empty = pa.record_batch([[] for _ in schema.names], schema=schema)
-    yield _written(empty, header=True)
+    yield _written(_flat(empty), header=True)
     for batch in batches:
-        yield _written(without_formulas(batch), header=False)
+        yield _written(without_formulas(_flat(batch)), header=False)
+
+
+def _flat(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The rows, with lists as texts in JSON; an empty list is no text."""
+    columns = [_in_json(column) if pa.types.is_list(column.type) else column for column in batch.columns]
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+
+
+def _in_json(lists: pa.Array) -> pa.Array:
+    return pa.array([orjson.dumps(listed).decode() if listed else None for listed in lists.to_pylist()], pa.string())
 
 
 def _written(batch: pa.RecordBatch, header: bool) -> bytes:

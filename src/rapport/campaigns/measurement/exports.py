@@ -41,6 +41,12 @@ OUTCOMES = named("""
         greatest(piece.drawn_group, recipient.drawn_group) AS drawn_group, recipient.action_id AS action_id,
         recipient.template_id AS template_id,
         if(piece.outcome = $SENT AND own.promo_code != '', own.promo_code, recipient.promo_code) AS promo_code,
+        CAST(
+            JSONExtractKeysAndValues(rewarded.given, 'String') AS Array(Tuple(reward_type String, value String))
+        ) AS rewards,
+        JSONExtract(
+            rewarded.given_by, 'Array(Tuple(promotion_id String, promotion_tier_id String, promo_code String))'
+        ) AS promotions,
         if(recipient.campaign_id = 0, NULL, toDateTime64(recipient.scheduled_time, 0, 'UTC')) AS scheduled_time,
         piece.recorded_at AS recorded_at, piece.written_at AS written_at
     FROM piece
@@ -56,6 +62,15 @@ OUTCOMES = named("""
             AND customer_id IN (SELECT customer_id FROM piece)
     ) AS own ON own.campaign_id = piece.campaign_id AND own.customer_id = piece.customer_id
         AND own.channel_id = piece.channel_id
+    LEFT ANY JOIN (
+        SELECT campaign_id, lowerUTF8(customer_id) AS customer_key, argMax(reward_values, seq) AS given,
+            argMax(grants, seq) AS given_by
+        FROM campaign_rewards
+        WHERE execution_date IN (SELECT execution_date FROM piece) AND campaign_id IN (SELECT campaign_id FROM piece)
+            AND customer_key IN (SELECT lowerUTF8(customer_id) FROM piece)
+        GROUP BY campaign_id, customer_key
+    ) AS rewarded ON rewarded.campaign_id = piece.campaign_id
+        AND rewarded.customer_key = if(piece.outcome = $SENT, lowerUTF8(piece.customer_id), '')
     ORDER BY execution_date, campaign_id, customer_id, channel_id, firing_id
 """)
 INTERACTED = """
@@ -69,11 +84,13 @@ INTERACTED = """
     ORDER BY delivery_date, channel_id, event_id, customer_id, campaign_id LIMIT {at_once:UInt32} WITH TIES
 """
 TEXTS = ("customer_id", "outcome", "reason", "message_id", "promo_code", "event", "app_id", "origin")
+# Lists, whose form does not depend on the reward types of a tenant.
+LISTS = {"rewards": ("reward_type", "value"), "promotions": ("promotion_id", "promotion_tier_id", "promo_code")}
 # The first five are the order of the rows.
 OUTCOME_COLUMNS = (
     *("execution_date", "campaign_id", "customer_id", "channel_id", "firing_id", "outcome", "reason", "message_id"),
-    *("recipient_group_id", "drawn_group", "action_id", "template_id", "promo_code", "scheduled_time"),
-    *("recorded_at", "written_at"),
+    *("recipient_group_id", "drawn_group", "action_id", "template_id", "promo_code", "rewards", "promotions"),
+    *("scheduled_time", "recorded_at", "written_at"),
 )
 INTERACTION_COLUMNS = (
     *("execution_date", "channel_id", "event_id", "customer_id", "campaign_id", "event", "interaction_at"),
@@ -143,6 +160,8 @@ def _export(
 def _type(column: str) -> pa.DataType:
     if column in TEXTS:
         return pa.string()
+    if column in LISTS:
+        return pa.list_(pa.struct([(member, pa.string()) for member in LISTS[column]]))
     if column.endswith("_date"):
         return pa.date32()
     if column.endswith("_at"):
