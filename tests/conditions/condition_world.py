@@ -159,6 +159,7 @@ def transaction(rng: random.Random) -> Transaction:
         rng.choice(["web", "Web", "app", ""]),
         rng.choice(["", "SPRING", "spring"]),
         items,
+        rng.choice([{}, {"page": "Home"}, {"page": "CART", "Page": "x"}]),
     )
 
 
@@ -216,12 +217,12 @@ def write_transactions(scope: Scope, facts: dict[str, Facts]) -> None:
     for c, f in facts.items():
         for i, t in enumerate(f.histories["transactions"]):
             at = stored(t.time)
-            transactions.append((f"{c}-{i}", c, at, t.type, t.amount, t.status, t.platform, t.promo_code))
+            transactions.append((f"{c}-{i}", c, at, t.type, t.amount, t.status, t.platform, t.promo_code, t.properties))
             for line, item in enumerate(t.items):
                 told = (item.product_id, item.quantity, item.unit_price, int(item.is_return))
                 items.append((f"{c}-{i}", line, c, at, *told))
     shared = ["customer_id", "transaction_time"]
-    columns = ["transaction_id", *shared, "type", "amount", "status", "platform", "promo_code"]
+    columns = ["transaction_id", *shared, "type", "amount", "status", "platform", "promo_code", "properties"]
     scope.warehouse.insert("transactions", columns, transactions)
     columns = ["transaction_id", "line_number", *shared, "product_id", "quantity", "unit_price", "is_return"]
     scope.warehouse.insert("transaction_items", columns, items)

@@ -16,6 +16,7 @@ from rapport.conditions import (
     Kind,
     Names,
     Schema,
+    load_histories,
     parse,
     sentence,
     to_predicate,
@@ -24,6 +25,7 @@ from rapport.conditions import (
 from rapport.conditions.histories.activity import Event
 from rapport.conditions.histories.interactions import Interaction
 from rapport.conditions.histories.transactions import Item, Transaction
+from rapport.conditions.language.nodes import HistoryIs
 
 MISSING_TRUE = ("not_equals", "not_in", "not_contains", "is_empty")
 
@@ -210,6 +212,45 @@ def test_bought_products_and_categories() -> None:
     assert holds(history(where={"category": "SHOES"}, measure="sum", operator="equals", value=20), transactions=bought)
     assert holds(history(where={"product": ["p2", "p1"]}, operator="equals", value=1), transactions=bought)
     assert not holds(history(where={"product": "p9"}), transactions=bought)
+
+
+def test_transactions_by_their_properties() -> None:
+    bets = [
+        Transaction(at(1), 10, "bet", properties={"Sport": "Football", "Live": "yes"}),
+        Transaction(at(2), 20, "bet", properties={"Sport": "football"}),
+        Transaction(at(3), 40, "bet", properties={"Sport": "Tennis", "Live": "yes"}),
+        Transaction(at(4), 80, "bet"),
+    ]
+
+    def totals(total: int, **properties: Any) -> bool:
+        asked = history(where={"properties": properties}, measure="sum", operator="equals", value=total)
+        return holds(asked, transactions=bets)
+
+    assert totals(30, Sport="FOOTBALL")
+    assert totals(10, Sport="football", Live="yes")
+    assert totals(70, Sport=["tennis", "football"])
+    assert totals(0, Sport="golf")
+    assert totals(0, sport="football"), "the name of a property is as the file has it"
+
+
+def test_properties_of_transactions_are_read_for_one_customer_as_for_all(scope: Scope) -> None:
+    columns = ["transaction_id", "customer_id", "transaction_time", "amount", "type", "properties"]
+    yesterday = at(1)
+    rows = [
+        ("T1", "Ann", yesterday, 10.0, "bet", {"Sport": "Football", "Live": "no"}),
+        ("T2", "Ben", yesterday, 20.0, "bet", {"Sport": "Tennis", "Live": "no"}),
+        ("T3", "Cem", yesterday, 30.0, "bet", {}),
+    ]
+    scope.warehouse.insert("transactions", columns, rows)
+    people = ["Ann", "Ben", "Cem"]
+    scope.warehouse.insert("profiles", ["data_date", "customer_id"], [(SCHEMA.data_date, name) for name in people])
+    condition = parse(history(where={"properties": {"Sport": "football"}}))
+    assert isinstance(condition, HistoryIs)
+    compiled = to_sql(condition, SCHEMA)
+    assert scope.warehouse.rows(compiled.sql, **compiled.parameters) == [("Ann",)]
+    loaded = load_histories(scope.warehouse, people, [condition], SCHEMA, TODAY, lambda campaigns: {})
+    predicate = to_predicate(condition, SCHEMA)
+    assert [name for name in people if predicate(Facts(name, TODAY, histories=loaded[name]))] == ["Ann"]
 
 
 def test_events_and_interactions_in_a_window() -> None:

@@ -3,8 +3,8 @@
 # ruff: noqa: S608 - statements are put together of constants; values are bound
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from rapport.conditions.histories.base import OF_CUSTOMERS, Happening, History, Query, Reading, scaled
@@ -17,7 +17,8 @@ from rapport.conditions.schema import Kind
 from rapport.conditions.text import fold
 
 READ = f"""
-    SELECT customer_id, transaction_id, toUnixTimestamp(transaction_time), amount, type, status, platform, promo_code
+    SELECT customer_id, transaction_id, toUnixTimestamp(transaction_time), amount, type, status, platform, promo_code,
+        mapFilter((name, value) -> has({{names:Array(String)}}, name), properties)
     FROM transactions WHERE {OF_CUSTOMERS} AND transaction_time >= {{since:DateTime('UTC')}}
 """
 READ_ITEMS = f"""
@@ -52,6 +53,7 @@ class Transaction:
     platform: str = ""
     promo_code: str = ""
     items: Sequence[Item] = ()
+    properties: Mapping[str, str] = field(default_factory=dict)
 
 
 # These ask for lines of a transaction, so that no column of the transaction itself answers them.
@@ -83,6 +85,7 @@ class Transactions(History[Transaction]):
         PRODUCT,
         CATEGORY,
     )
+    properties = "properties"
 
     def from_sql(self, query: Query) -> str:
         """Transactions; with what the matching lines amount to, where products are asked for."""
@@ -122,14 +125,15 @@ class Transactions(History[Transaction]):
         return Happening(row.time, sum(scaled(item.quantity * item.unit_price) for item in items)) if items else None
 
     def read(self, reading: Reading) -> Iterable[tuple[str, Transaction]]:
-        """Transactions; their lines only where a condition asks for products."""
+        """Transactions with the properties that conditions ask for; their lines only where one asks for products."""
         items: dict[tuple[str, str], list[Item]] = defaultdict(list)
         if any(_by_item(node) for node in reading.nodes):
             for customer_id, number, product, quantity, price, category, is_return in reading.rows(READ_ITEMS):
                 items[customer_id, number].append(Item(product, quantity, price, category, bool(is_return)))
-        for customer_id, number, at, amount, kind, status, platform, code in reading.rows(READ):
+        names = sorted({name for node in reading.nodes for name, _ in node.properties})
+        for customer_id, number, at, *of_row, properties in reading.rows(READ, names=names):
             lines = items.get((customer_id, number), ())
-            yield customer_id, Transaction(wall(at), amount, kind, status, platform, code, lines)
+            yield customer_id, Transaction(wall(at), *of_row, items=lines, properties=properties)
 
 
 def _by_item(node: HistoryIs) -> bool:
