@@ -235,7 +235,7 @@ def test_transactions_by_their_properties() -> None:
 
 def test_properties_of_transactions_are_read_for_one_customer_as_for_all(scope: Scope) -> None:
     columns = ["transaction_id", "customer_id", "transaction_time", "amount", "type", "properties"]
-    yesterday = at(1)
+    yesterday = at(1).replace(tzinfo=UTC)
     rows = [
         ("T1", "Ann", yesterday, 10.0, "bet", {"Sport": "Football", "Live": "no"}),
         ("T2", "Ben", yesterday, 20.0, "bet", {"Sport": "Tennis", "Live": "no"}),

@@ -18,6 +18,7 @@ from rapport.conditions.histories.times import instant
 from rapport.conditions.language.json_schema import components
 from rapport.conditions.language.nodes import HistoryIs
 from rapport.conditions.measures import Measure
+from rapport.conditions.purchases import ValueRule
 from rapport.conditions.schema import Kind
 from rapport.errors import Invalid
 
@@ -55,7 +56,7 @@ class Wagers(History[Wager]):
     def rules_sql(self, query: Query) -> Iterable[str]:
         return ["NOT called_off"]
 
-    def happening(self, node: HistoryIs, row: Wager) -> Happening:
+    def happening(self, node: HistoryIs, row: Wager, values: ValueRule) -> Happening:
         return Happening(row.at, scaled(row.stake))
 
     def read(self, reading: Reading) -> Iterable[tuple[str, Wager]]:

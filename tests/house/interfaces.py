@@ -96,6 +96,7 @@ INTERFACES: dict[str, frozenset[str]] = {
             "privacy.restored",
             "privacy.scrubbing",
             "retyping",
+            "settings",
             "states",
             "writes.attribute_requests",
             "writes.attribute_times",

@@ -10,6 +10,7 @@ from rapport.audiences.queries import CAMPAIGNS_OF_SERIES
 from rapport.channels import service as channels
 from rapport.conditions import FIELD_KINDS, Column, Names, Schema
 from rapport.customers import attributes
+from rapport.customers.settings import value_rule
 from rapport.insight import microsegments, stages, values
 from rapport.messaging.contactability import unreached
 
@@ -55,6 +56,7 @@ def schema(scope: Scope, data_date: date | None = None) -> Schema:
         missing="" if newest else NOT_MODELLED,
         campaigns_of=lambda series_id: _campaigns_of(scope, series_id),
         unreached=lambda channel_id: unreached.unreached(scope, channel_id, data_date),
+        values=value_rule(scope),
     )
 
 

@@ -6,12 +6,15 @@ A goal is yes or no for each customer (ordered, bought a product, clicked), of w
 
 # ruff: noqa: S608 - statements are put together of constants
 
+from typing import Any
+
 from rapport.access.scope import Scope
 from rapport.campaigns.models import ORDERS, Series
 from rapport.campaigns.plans import Plan, channels_in
 from rapport.campaigns.schemas import Goal, PlainGoal
 from rapport.channels import service as channels
-from rapport.conditions.purchases import IN_FORCE, IS_PURCHASE
+from rapport.conditions.purchases import IN_FORCE, IS_PURCHASE, OF_PAYOUT, ValueRule
+from rapport.customers.settings import value_rule
 from rapport.errors import Invalid
 
 VALUE = PlainGoal(kind="value")
@@ -73,19 +76,25 @@ def is_click(goal: Goal) -> bool:
     return goal.kind == "click"
 
 
-def sales_parameters(goal: Goal) -> dict[str, str]:
+def sales_parameters(scope: Scope, goal: Goal) -> dict[str, Any]:
     """What the SQL of a goal's sales binds."""
+    return {**_named(goal), **value_rule(scope).parameters()}
+
+
+def _named(goal: Goal) -> dict[str, str]:
     return {"goal": name for name in goal.model_dump(exclude={"kind"}).values()}  # noqa: B035 - there is one, or none
 
 
-def sales(goal: Goal, since: str, until: str, customers: str) -> str:
+def sales(values: ValueRule, goal: Goal, since: str, until: str, customers: str) -> str:
     """SQL of the transactions of customers within a time that came in: customer_id, transaction_time, money, counts,
     promo_code, is_kept.
 
     is_kept: not given back wholly; counts: of the goal besides; money what of it, less the part of the order
-    that was given back, whenever that was.
+    that was given back, whenever that was. Payouts are rows that count for nothing, with money below 0.
     """
-    money, counts, joined = "amount", "true", ""
+    money, counts, joined, rows, is_order = values.value_sql, "true", "", values.has_value_sql, f"NOT ({OF_PAYOUT})"
+    if goal.kind == "margin" or goal.kind in OF_GOAL or not values.has_payouts:
+        rows, is_order = IS_PURCHASE, "true"
     if goal.kind == "margin":
         money = MARGIN
     elif goal.kind in OF_GOAL:
@@ -98,11 +107,11 @@ def sales(goal: Goal, since: str, until: str, customers: str) -> str:
     refunds = REFUNDS.format(in_force=IN_FORCE, since=since)
     return f"""
         SELECT customer_id, transaction_time, ({money}) * greatest(0, 1 - given_back / amount) AS money,
-            given_back < amount AS is_kept, is_kept AND {counts} AS counts, promo_code
+            {is_order} AND given_back < amount AS is_kept, is_kept AND {counts} AS counts, promo_code
         FROM transactions
         LEFT JOIN ({refunds}) AS refunds ON refunds.refund_of = transaction_id AND refunded = customer_id
         {joined}
-        WHERE transaction_time >= {since} AND transaction_time < {until} AND {IS_PURCHASE}
+        WHERE transaction_time >= {since} AND transaction_time < {until} AND {rows}
             AND customer_id IN ({customers})
     """
 
@@ -116,7 +125,7 @@ def warnings(scope: Scope, series: Series) -> list[str]:
         return [
             f"goal {goal.kind}: there are no {NAMED_IN[goal.kind]} yet, so that {name!r} could not be looked for. "
             "The goal shows nothing before they are loaded."
-            for name in sales_parameters(goal).values()
+            for name in _named(goal).values()
             if not _has_data(scope, goal) and not _is_known(scope, goal, name)
         ]
     channel_ids = channels_in(series.groups)
@@ -135,7 +144,7 @@ def check_goal(scope: Scope, goal: Goal, groups: int) -> None:
         raise Invalid(
             "goal click compares groups with each other: control cannot click, so at least two groups are needed."
         )
-    for name in sales_parameters(goal).values():
+    for name in _named(goal).values():
         if _has_data(scope, goal) and not _is_known(scope, goal, name):
             raise Invalid(UNKNOWN[goal.kind].format(name))
 

@@ -11,6 +11,8 @@ from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from rapport.conditions.purchases import USUAL, ValueRule
+
 
 class Kind(StrEnum):
     """What a value is. The three kinds of dates never mix silently: see comparing."""
@@ -62,7 +64,8 @@ class Schema:
     """attributes is keyed by upper-case name. data_date is the profile that SQL reads; today is the day after it.
 
     campaigns_of gives the campaign ids of a series, unreached the name of the table of the customers whom a channel
-    does not reach on the data date. missing is what else to say of an attribute that there is not.
+    does not reach on the data date. missing is what else to say of an attribute that there is not. values says what
+    the types of transactions count as.
     """
 
     attributes: Mapping[str, Column]
@@ -71,6 +74,7 @@ class Schema:
     missing: str = ""
     campaigns_of: Callable[[int], Sequence[int]] = lambda series_id: ()
     unreached: Callable[[int], str] = lambda channel_id: f"unreached_{channel_id}"
+    values: ValueRule = USUAL
 
     @property
     def today(self) -> date:

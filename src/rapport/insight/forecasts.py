@@ -13,7 +13,8 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from rapport.access.scope import Scope
-from rapport.conditions.purchases import IS_PURCHASE, IS_REFUND
+from rapport.conditions.purchases import IS_PURCHASE, MAY_LOSE, ValueRule
+from rapport.customers.settings import value_rule
 from rapport.insight import future, queries, work
 from rapport.insight.arrow import floats
 from rapport.insight.estimation import bgnbd
@@ -38,17 +39,21 @@ EXPECTED = """
     GROUP BY decile, x, T ORDER BY decile, x, T
     SETTINGS join_algorithm = 'full_sorting_merge'
 """
-CAME = f"""
+
+
+def _came(values: ValueRule) -> str:
+    """SQL of what came of each decile of a forecast."""
+    return f"""
     SELECT
         arrayFirstIndex(least_value -> future_value >= least_value, {{bounds:Array(Float64)}}) AS place,
-        sum(greatest(ordered - refunded, 0))
+        sum(if({MAY_LOSE}, ordered - refunded, greatest(ordered - refunded, 0)))
     FROM (
         SELECT customer_id, future_value FROM model_results
         WHERE data_date = {{made_on:Date}} AND lifecycle_stage_id < 5
     ) AS forecast
     INNER JOIN (
         SELECT customer_id, sumIf(amount, {IS_PURCHASE}) AS ordered,
-            sumIf(abs(amount), {IS_REFUND}) AS refunded
+            sumIf({values.given_back_sql}, {values.gives_back_sql}) AS refunded
         FROM transactions
         WHERE transaction_time >= toDateTime({{made_on:Date}} + 1, 'UTC') AND transaction_time < {queries.DAY_END}
         GROUP BY customer_id
@@ -108,9 +113,10 @@ def _meet(scope: Scope, made_on: date, days: int, data_date: date) -> None:
             return
         came: dict[int, float] = defaultdict(float)
         parameters = {"made_on": made_on, "data_date": data_date}
+        values = value_rule(scope)
         bounds = [decile["least_value"] for decile in forecast.deciles]
         for part in scope.warehouse.customer_slices("model_results", "transactions"):
-            for number, value in part.rows(CAME, bounds=bounds, **parameters):
+            for number, value in part.rows(_came(values), bounds=bounds, **parameters, **values.parameters()):
                 came[number] += value
         results_stored = "SELECT count() FROM model_results WHERE data_date = {made_on:Date}"
         if scope.warehouse.value(results_stored, made_on=made_on):

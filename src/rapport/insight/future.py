@@ -12,6 +12,8 @@ import numpy as np
 import pyarrow as pa
 
 from rapport.access.scope import Scope
+from rapport.conditions.purchases import USUAL
+from rapport.customers.settings import value_rule
 from rapport.insight import work
 from rapport.insight.arrow import floats
 from rapport.insight.estimation import backtest, bgnbd, fits, trees
@@ -38,15 +40,21 @@ class Scoring:
 
 
 def fit_future_value(scope: Scope, data_date: date) -> None:
-    """Fit purchases and spend to the customers of the date, and let trees compete, when a fit is due."""
+    """Fit purchases and spend to the customers of the date, and let trees compete, when a fit is due.
+
+    One is due as well when other types of transactions count than those that it was fitted to.
+    """
     fit = fits.fit_for(scope, fits.FUTURE_VALUE, data_date)
     stand_in = fit is not None and not fit.report["fitted"] and fit.data_date < data_date
-    if stand_in or fits.is_due(scope, fits.FUTURE_VALUE, data_date, fit):
+    values = value_rule(scope).parameters()
+    is_changed = fit is not None and fit.parameters.get("values", USUAL.parameters()) != values
+    if stand_in or is_changed or fits.is_due(scope, fits.FUTURE_VALUE, data_date, fit):
         models, report = fit_models(scope, work.table("features", data_date))
         back_test = backtest.BackTest()
         if report["fitted"]:
             back_test = backtest.back_test(scope, data_date)
         parameters = {**models.as_json(), "factors": {str(stage): by for stage, by in back_test.factors.items()}}
+        parameters["values"] = values
         report |= {"back_test": back_test.report, "no_back_test": back_test.reason}
         fits.keep_fit(scope, fits.FUTURE_VALUE, data_date, parameters, report, trees.packed(back_test.trees))
 

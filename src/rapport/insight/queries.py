@@ -10,8 +10,9 @@ from typing import Any
 
 from rapport.access.scope import Scope
 from rapport.conditions.interaction_codes import CLICKED, OPENED
-from rapport.conditions.purchases import IS_PURCHASE, IS_REFUND
+from rapport.conditions.purchases import IS_PURCHASE, MAY_LOSE, ValueRule
 from rapport.conditions.send_days import LONGEST_LEAD, SEND_DAY
+from rapport.customers.settings import value_rule
 from rapport.insight import work
 from rapport.insight.features import FEATURES, WINDOWS
 from rapport.insight.stages import stage_rules
@@ -61,12 +62,15 @@ ORDERS = f"""
     )
 """  # noqa: S608 - built from constants of this module
 
-# Most rows do not say which order they refund, so every refund is subtracted from the customer's total.
-REFUNDS = f"""
-    SELECT customer_id, sum(abs(amount)) AS refunded FROM transactions
-    WHERE transaction_time < {DAY_END} AND {IS_REFUND} AND {SAMPLE}
-    GROUP BY customer_id
-"""  # noqa: S608 - ours
+
+def _refunds(values: ValueRule) -> str:
+    """What customers got back: most rows do not say which order they refund, so it is of all orders together."""
+    return f"""
+        SELECT customer_id, sum({values.given_back_sql}) AS refunded FROM transactions
+        WHERE transaction_time < {DAY_END} AND {values.gives_back_sql} AND {SAMPLE}
+        GROUP BY customer_id
+    """  # noqa: S608 - ours
+
 
 # The arrays of a customer's products and categories are sorted, so that a tie has one winner; the
 # table's order makes them arrays of one customer at a time.
@@ -154,7 +158,7 @@ RESPONSES = f"""
 """  # noqa: S608 - ours
 
 # What the models need besides the calculated attributes, in their own units.
-INTERNAL = """
+INTERNAL = f"""
         customer_id,
         registration_day,
         first_day,
@@ -163,22 +167,25 @@ INTERNAL = """
         reactivation_day,
         toInt32(long_gaps) AS past_churns,
         toInt32(past_churn_days) AS past_churn_days,
-        least(refunded, amount_total) AS amount_refunded,
+        if({MAY_LOSE}, refunded, least(refunded, amount_total)) AS amount_refunded,
         if(purchase_days > 1, (amount_total - first_day_amount) / (purchase_days - 1), 0) AS repeat_value,
-        toInt32({data_date:Date} - first_day) AS days_since_first,
-        toInt32({data_date:Date} - last_day) AS days_since_last,
-        toInt32({data_date:Date} - reactivation_day) AS days_since_reactivation"""
+        toInt32({{data_date:Date}} - first_day) AS days_since_first,
+        toInt32({{data_date:Date}} - last_day) AS days_since_last,
+        toInt32({{data_date:Date}} - reactivation_day) AS days_since_reactivation"""
 
 FEATURE_COLUMNS = ",\n        ".join(f"{feature.sql} AS {identifier(feature.name)}" for feature in FEATURES)
 
-FEATURES_ON_DATE = f"""
+
+def features_on_date(values: ValueRule) -> str:
+    """SQL of the features of all customers on a date."""
+    return f"""
     SELECT {INTERNAL},
         {FEATURE_COLUMNS}
     FROM (
         SELECT customer_id, REGISTRATION_DATE AS registration_day, DATE_OF_BIRTH FROM customers WHERE {SAMPLE}
     ) AS customer
     LEFT JOIN ({ORDERS}) AS source_orders USING (customer_id)
-    LEFT JOIN ({REFUNDS}) AS source_refunds USING (customer_id)
+    LEFT JOIN ({_refunds(values)}) AS source_refunds USING (customer_id)
     LEFT JOIN ({ITEMS}) AS source_items USING (customer_id)
     LEFT JOIN ({EVENTS}) AS source_events USING (customer_id)
     LEFT JOIN ({RECEIVED}) AS source_received USING (customer_id)
@@ -196,9 +203,11 @@ def fill_features(scope: Scope, name: str, day: date, data_date: date, sample_of
     engine = "Join(ANY, LEFT, product_id)"
     categories = work.fill(scope, "categories", day, CATEGORIES, engine=engine)
     parameters = {**date_parameters(scope, data_date, sample_of), **stage_rules(scope).parameters()}
+    values = value_rule(scope)
+    parameters |= values.parameters()
     parameters["category_table"] = f"{scope.warehouse.name}.{categories.strip('`')}"
     parts = scope.warehouse.customer_slices(*SOURCES)
-    return work.fill(scope, name, day, FEATURES_ON_DATE, parts=parts, **parameters)
+    return work.fill(scope, name, day, features_on_date(values), parts=parts, **parameters)
 
 
 def date_parameters(scope: Scope, data_date: date, sample_of: int = 1) -> dict[str, Any]:

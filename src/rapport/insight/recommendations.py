@@ -24,6 +24,7 @@ from typing import Any
 from rapport.access.scope import Scope
 from rapport.access.tenant_settings import tenant_settings
 from rapport.conditions.purchases import IS_PURCHASE
+from rapport.customers.settings import value_rule
 from rapport.insight import work
 from rapport.insight.queries import DAY_END, SAMPLE
 from rapport.insight.settings import InsightSettings
@@ -335,5 +336,5 @@ def _fill_histories(scope: Scope, data_date: date, part: Database, sample_of: in
 
     A slice is small, and in memory it takes a third of the time that a sorted table on disk does.
     """
-    parameters: dict[str, Any] = {"data_date": data_date, "sample_of": sample_of}
+    parameters: dict[str, Any] = {"data_date": data_date, "sample_of": sample_of, **value_rule(scope).parameters()}
     return work.fill(scope, "histories", data_date, HISTORIES, engine="Memory", parts=[part], **parameters)

@@ -32,8 +32,8 @@ SCORED = """
         pow(({{alpha:Float64}} + weeks) / ({{alpha:Float64}} + weeks + {{churn_days:Int32}} / 7), shape) AS silent,
         {{p:Float64}} * ({{gamma:Float64}} + TOTAL_ORDER_AMOUNT)
             / ({{p:Float64}} * purchase_days + {{q:Float64}} - 1) AS spend,
-        ({{kept:Float64}} * {{mean_spend:Float64}} + NET_ORDER_AMOUNT)
-            / ({{mean_spend:Float64}} + TOTAL_ORDER_AMOUNT) AS share_kept,
+        greatest(({{kept:Float64}} * {{kept_spend:Float64}} + NET_ORDER_AMOUNT)
+            / ({{kept_spend:Float64}} + TOTAL_ORDER_AMOUNT), 0) AS share_kept,
         transform(lifecycle_stage_id, {{factor_stages:Array(UInt8)}}, {{factors:Array(Float64)}}, 1.) AS factor,
         if(lifecycle_stage_id = 5, 0, alive * expected) AS expected_orders,
         {value} * factor AS gross_value,
@@ -142,7 +142,7 @@ def _scored(scope: Scope, data_date: date) -> tuple[str, dict[str, Any]]:
         **vars(models.purchases),
         **vars(models.spend),
         "kept": models.kept,
-        "mean_spend": models.spend.mean,
+        "kept_spend": models.kept_weight * models.spend.mean,
         "factor_stages": list(scoring.factors),
         "factors": list(scoring.factors.values()),
         **parameters,

@@ -188,7 +188,7 @@ class Validator:
 
     def _measured(self, measure: HistoryIs, facts: Facts) -> Any:
         anchor = Anchor(facts.today, facts.known_through or facts.today, self.schema.time_zone)
-        return measured(measure, facts, anchor)
+        return measured(measure, facts, anchor, self.schema.values)
 
 
 def basis(scope: Scope) -> Basis:

@@ -22,6 +22,8 @@ from rapport.campaigns.schemas import Goal
 from rapport.campaigns.states import ABMetric, Portion, RunState
 from rapport.conditions.interaction_codes import CLICKED, OPENED, SPAM_REPORT, UNSUBSCRIBED
 from rapport.conditions.outcomes import Outcome
+from rapport.conditions.purchases import ValueRule
+from rapport.customers.settings import value_rule
 from rapport.messaging import templates
 from rapport.stores.clock import wall_time
 
@@ -57,10 +59,10 @@ GIVE = f"""
 AT_ONCE = "scheduled_time = {time:DateTime('UTC')}"
 
 
-def responders_sql(goal: Goal) -> str:
+def responders_sql(values: ValueRule, goal: Goal) -> str:
     """SQL of how many recipients of each variant met a goal within a time."""
     since, until = "{since:DateTime('UTC')}", "{until:DateTime('UTC')}"
-    done = sales(goal, since, until, f"SELECT customer_id FROM campaign_recipients WHERE {OF_TEST}")
+    done = sales(values, goal, since, until, f"SELECT customer_id FROM campaign_recipients WHERE {OF_TEST}")
     return f"""
         SELECT recipient.template_id, uniqExact(recipient.customer_id)
         FROM (SELECT customer_id, template_id FROM campaign_recipients WHERE {OF_TEST}) AS recipient
@@ -225,7 +227,8 @@ def _responders(
     if is_click(goal):
         return clicked
     since, now = window(scope, campaign)[0], scope.clock.local(scope.time_zone)
-    rows = scope.warehouse.rows(responders_sql(goal), since=since, until=now, **sales_parameters(goal), **of_group)
+    bound = {"since": since, "until": now, **sales_parameters(scope, goal), **of_group}
+    rows = scope.warehouse.rows(responders_sql(value_rule(scope), goal), **bound)
     return {int(template): int(customers) for template, customers in rows}
 
 

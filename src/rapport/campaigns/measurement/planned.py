@@ -24,6 +24,7 @@ from rapport.campaigns.own_runs import own_days, shortest_gap
 from rapport.campaigns.schemas import Goal
 from rapport.campaigns.states import EXECUTED_STATES
 from rapport.customers import event_types
+from rapport.customers.settings import value_rule
 
 # Earlier runs that are looked at, newest first, and how many responders of them are enough.
 LOOKED_AT, ENOUGH = 10, 20
@@ -116,9 +117,9 @@ def _in_days(
 ) -> Spread:
     """What some customers (SQL, with what it binds) did in as many days before an end as the window has."""
     bound_days = {"since": end - timedelta(days=series.duration), "until": end}
-    of_all = sales(goal, "{since:DateTime('UTC')}", "{until:DateTime('UTC')}", customers_sql)
+    of_all = sales(value_rule(scope), goal, "{since:DateTime('UTC')}", "{until:DateTime('UTC')}", customers_sql)
     sql = SOME_CUSTOMERS.format(customers=customers_sql, sales=of_all)
-    cells = summed(scope, [(sql, {**bound_days, **sales_parameters(goal), **parameters})]).cells
+    cells = summed(scope, [(sql, {**bound_days, **sales_parameters(scope, goal), **parameters})]).cells
     return spread_of(sum(cells.values(), Response()), is_money=is_amount(goal))
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from rapport.access.scope import Scope
 from rapport.access.tenant_settings import tenant_settings
-from rapport.campaigns.goals import VALUE, sales
+from rapport.campaigns.goals import VALUE, sales, sales_parameters
 from rapport.campaigns.measurement.checks import BalanceCheck, check
 from rapport.campaigns.measurement.responses import PAST_DAYS, Lot, Response, Responses, summed
 from rapport.campaigns.measurement.series_results import series_results
@@ -34,6 +34,8 @@ from rapport.campaigns.runs import hold_out as hold_outs
 from rapport.campaigns.runs.splits import Draw
 from rapport.campaigns.settings import CampaignSettings, HoldOut
 from rapport.campaigns.states import EXECUTED_STATES
+from rapport.conditions.purchases import ValueRule
+from rapport.customers.settings import value_rule
 from rapport.errors import Conflict
 
 WORDS = {
@@ -137,9 +139,9 @@ def compared(
     scope: Scope, hold_out: HoldOut, last: date
 ) -> tuple[ProgrammePeriod, BalanceCheck | None, list[ProgrammePeriod]]:
     """Everybody against a hold-out up to a day: in all, with whether that may be read, and by month."""
-    done = summed(scope, [_lot(hold_out, WHOLE, hold_out.start_date, last)])
+    done = summed(scope, [_lot(scope, hold_out, WHOLE, hold_out.start_date, last)])
     spans = list(_months(hold_out.start_date, last))
-    monthly = summed(scope, [_lot(hold_out, first, first, end) for first, end in spans])
+    monthly = summed(scope, [_lot(scope, hold_out, first, first, end) for first, end in spans])
     pair = _pair(done, WHOLE)
     tested = check([pair], [Draw(hold_out.share)]) if all(side.customers for side in pair) else None
     whole = _whole(hold_out.start_date, last, pair, tested, done.cap)
@@ -147,7 +149,7 @@ def compared(
     return whole, tested, _judged(months)
 
 
-def people() -> str:
+def people(values: ValueRule) -> str:
     """SQL of a row a customer of a period: what it did in it, and spent before the hold-out began."""
     since, until = "{began:DateTime('UTC')} - toIntervalDay({past:UInt32})", "{end:DateTime('UTC')}"
     return f"""
@@ -161,13 +163,13 @@ def people() -> str:
         SELECT customer_id, toUInt16(NOT {HELD_OUT}) AS place FROM customers
         WHERE REGISTRATION_DATE IS NULL OR REGISTRATION_DATE < {until}
     ) AS registered
-    LEFT JOIN ({sales(VALUE, since, until, "SELECT customer_id FROM customers")}) AS sale
+    LEFT JOIN ({sales(values, VALUE, since, until, "SELECT customer_id FROM customers")}) AS sale
         ON sale.customer_id = registered.customer_id
     GROUP BY campaign, customer
     """  # noqa: S608 - of constants
 
 
-def _lot(hold_out: HoldOut, key: date, first: date, last: date) -> Lot:
+def _lot(scope: Scope, hold_out: HoldOut, key: date, first: date, last: date) -> Lot:
     parameters: dict[str, Any] = {
         "period": _number(key),
         "began": datetime.combine(hold_out.start_date, time()),
@@ -175,7 +177,8 @@ def _lot(hold_out: HoldOut, key: date, first: date, last: date) -> Lot:
         "end": datetime.combine(last + timedelta(days=1), time()),
         "past": PAST_DAYS,
     }
-    return people(), parameters | hold_outs.hold_out_parameters(hold_out)
+    parameters |= sales_parameters(scope, VALUE) | hold_outs.hold_out_parameters(hold_out)
+    return people(value_rule(scope)), parameters
 
 
 def _number(key: date) -> int:

@@ -26,6 +26,8 @@ from rapport.campaigns.schemas import Goal
 from rapport.campaigns.states import EXECUTED_STATES
 from rapport.conditions.interaction_codes import CLICKED
 from rapport.conditions.outcomes import Outcome
+from rapport.conditions.purchases import ValueRule
+from rapport.customers.settings import value_rule
 from rapport.messaging.contactability.purposes import purposes_of_templates
 
 # Past runs that a self-optimising split learns from, newest first; of those with few customers more are needed.
@@ -65,7 +67,7 @@ PLACES = f"""
 """
 
 
-def people(goal: Goal, *, with_cost: bool) -> str:
+def people(values: ValueRule, goal: Goal, *, with_cost: bool) -> str:
     """SQL of a row a run and customer: what it did for a goal in the window, and before it, and its vouchers."""
     cost = f", {costs.cost_sql('assigned.campaign_id')}" if with_cost else ""
     since, until = "{begin:DateTime('UTC')} - toIntervalDay({past:UInt32})", "{end:DateTime('UTC')}"
@@ -85,22 +87,28 @@ def people(goal: Goal, *, with_cost: bool) -> str:
         FROM ({PLACES}) GROUP BY campaign_id, customer_id
     ) AS assigned
     LEFT JOIN (
-        {sales(goal, since, until, f"SELECT customer_id FROM ({PLACES})")}
+        {sales(values, goal, since, until, f"SELECT customer_id FROM ({PLACES})")}
     ) AS sale ON sale.customer_id = assigned.customer_id
     GROUP BY campaign, customer
     """
 
 
+def _within(column: str, cap: str) -> str:
+    """SQL of money that counts up to a cap, what was paid out likewise."""
+    most = f"{{{{{cap}:Float64}}}}"
+    return f"greatest(least({column}, {most}), -{most})"
+
+
 # Of people of scheduled or triggered runs.
 COUNTED = "SELECT campaign, drawn, grp = 0, count(), countIf(orders > 0) FROM ({people}) GROUP BY ALL"
 AMOUNTS = f"""
-    SELECT kind, toInt32(floor(log2(amount) * {STEPS})) AS step, count()
+    SELECT kind, toInt32(floor(log2(abs(amount)) * {STEPS})) AS step, count()
     FROM ({{people}}) ARRAY JOIN [0, 1] AS kind, [value, past] AS amount
-    WHERE amount > 0 GROUP BY kind, step
+    WHERE amount != 0 GROUP BY kind, step
 """
 CAPPED, NET = (
     ", ".join(
-        f"sum(pow(least(value, {{{{most:Float64}}}}){less}, {a}) * pow(least(past, {{{{most_before:Float64}}}}), {b}))"
+        f"sum(pow({_within('value', 'most')}{less}, {a}) * pow({_within('past', 'most_before')}, {b}))"
         for a, b in POWERS
     )
     for less in ("", " - cost")
@@ -218,13 +226,14 @@ def lots(
     with_cost: bool = False,
 ) -> Iterator[Lot]:
     """SQL of the people of runs with what it binds: scheduled ones in lots of so many customers, or in one."""
-    common = {"past": past, **goals.sales_parameters(goal)}
+    common = {"past": past, **goals.sales_parameters(scope, goal)}
+    values = value_rule(scope)
     days = [run for run in runs if run.is_triggered]
     if days:
         begins = [begin for begin, _ in windows(scope, days)]
         costed = costs.cost_parameters(dict(zip(trigger_results.draws(days), days, strict=True))) if with_cost else {}
         yield (
-            trigger_results.people(goal, with_cost=with_cost),
+            trigger_results.people(values, goal, with_cost=with_cost),
             trigger_results.bindings(scope, days, begins) | common | costed,
         )
     lot: list[Occurrence] = []
@@ -233,7 +242,7 @@ def lots(
         lot.append(run)
         if following is None or (at_once and sum(each.targeted for each in (*lot, following)) > at_once):
             costed = costs.cost_parameters({each.id: each for each in lot}) if with_cost else {}
-            yield people(goal, with_cost=with_cost), _bindings(scope, lot) | common | costed
+            yield people(values, goal, with_cost=with_cost), _bindings(scope, lot) | common | costed
             lot = []
 
 

@@ -14,7 +14,8 @@ from rapport.access.scope import Scope
 from rapport.campaigns.measurement.interactions import RECORDED
 from rapport.campaigns.models import Occurrence
 from rapport.conditions.outcomes import Outcome
-from rapport.conditions.purchases import IS_PURCHASE
+from rapport.conditions.purchases import IS_PURCHASE, ValueRule
+from rapport.customers.settings import value_rule
 from rapport.errors import Invalid
 from rapport.insight import moves
 from rapport.insight import service as insight
@@ -27,10 +28,6 @@ USUAL_DAYS, MOST_DAYS = 7, 92
 # Days that the warehouse knows, with those before that are compared.
 EARLIEST, LATEST = date(1971, 1, 1), date(2148, 12, 31)
 
-ORDERS = f"""
-    SELECT count(), uniqExact(customer_id), sum(amount) FROM transactions
-    WHERE transaction_time >= {{begin:DateTime('UTC')}} AND transaction_time < {{end:DateTime('UTC')}} AND {IS_PURCHASE}
-"""
 OUTCOMES = """
     SELECT outcome, channel_id, count() FROM campaign_outcomes
     WHERE execution_date BETWEEN {first:Date} AND {last:Date} GROUP BY outcome, channel_id
@@ -123,10 +120,20 @@ def _until(days: Sequence[date], last: date) -> date | None:
     return days[position - 1] if position else None
 
 
+def _orders_sql(values: ValueRule) -> str:
+    return f"""
+        SELECT countIf({IS_PURCHASE}), uniqExactIf(customer_id, {IS_PURCHASE}), sum({values.value_sql})
+        FROM transactions
+        WHERE transaction_time >= {{begin:DateTime('UTC')}} AND transaction_time < {{end:DateTime('UTC')}}
+            AND {values.has_value_sql}
+    """
+
+
 def _orders(scope: Scope, begin: datetime, end: datetime) -> Orders:
     """Those from one wall-clock time of the tenant to before another."""
+    values = value_rule(scope)
     parameters = {"begin": f"{begin:%F %T}", "end": f"{end:%F %T}"}
-    ((orders, customers, value),) = scope.warehouse.rows(ORDERS, **parameters)
+    ((orders, customers, value),) = scope.warehouse.rows(_orders_sql(values), **parameters, **values.parameters())
     return Orders(int(orders), int(customers), round(float(value), 2))
 
 

@@ -17,6 +17,7 @@ from rapport.campaigns.models import Occurrence
 from rapport.campaigns.runs.splits import GROUP, cuts, group_at_sql, trigger_part_sql
 from rapport.campaigns.schemas import Goal
 from rapport.conditions.outcomes import Outcome
+from rapport.conditions.purchases import ValueRule
 
 PART = trigger_part_sql("{series:String}", GROUP, "customer_id")
 OF_DAYS = "execution_date IN {execution_dates:Array(Date)} AND campaign_id IN {campaigns:Array(UInt32)}"
@@ -39,7 +40,7 @@ ASSIGNED = f"""
 """
 
 
-def people(goal: Goal, *, with_cost: bool) -> str:
+def people(values: ValueRule, goal: Goal, *, with_cost: bool) -> str:
     """SQL of a row a draw and customer: what it did for a goal in its window, and before it, and its vouchers."""
     cost = f", {cost_sql('assigned.draw')}" if with_cost else ""
     since, until = "{since:DateTime('UTC')} - toIntervalDay({past:UInt32})", "{until:DateTime('UTC')}"
@@ -55,7 +56,7 @@ def people(goal: Goal, *, with_cost: bool) -> str:
         sumIf(sale.money, earlier) AS past{cost}
     FROM ({ASSIGNED}) AS assigned
     LEFT JOIN (
-        {sales(goal, since, until, f"SELECT customer_id FROM ({ASSIGNED})")}
+        {sales(values, goal, since, until, f"SELECT customer_id FROM ({ASSIGNED})")}
     ) AS sale ON sale.customer_id = assigned.customer_id
     GROUP BY campaign, customer
     """

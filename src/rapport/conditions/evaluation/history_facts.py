@@ -12,6 +12,7 @@ from rapport.conditions.histories.base import Happening, Reading
 from rapport.conditions.histories.registry import histories, history_named
 from rapport.conditions.language.nodes import HistoryIs
 from rapport.conditions.measures import Measure, value_without_rows
+from rapport.conditions.purchases import ValueRule
 from rapport.conditions.schema import Anchor, Kind, Schema
 from rapport.stores.warehouse import Database
 
@@ -28,11 +29,11 @@ MEASURES: dict[Measure, Callable[[Sequence[Happening]], Any]] = {
 }
 
 
-def measured(node: HistoryIs, facts: Facts, anchor: Anchor) -> Any:
+def measured(node: HistoryIs, facts: Facts, anchor: Anchor, values: ValueRule) -> Any:
     """The value of a condition's measure: int, float, date, datetime, or None without rows."""
     history = history_named(node.history)
     window = within(node.window, history.time_kind, anchor)
-    rows = [row for row in history.happenings(node, facts) if in_range(window, row.at)]
+    rows = [row for row in history.happenings(node, facts, values) if in_range(window, row.at)]
     return MEASURES[node.measure](rows) if rows else value_without_rows(node.measure)
 
 
@@ -52,7 +53,7 @@ def load_histories(
     for history in histories():
         nodes = [node for node in conditions if node.history == history.name]
         if nodes:
-            reading = Reading(warehouse, customer_ids, nodes, _since(nodes, schema, today), series_of)
+            reading = Reading(warehouse, customer_ids, nodes, _since(nodes, schema, today), series_of, schema.values)
             for customer_id, row in history.read(reading):
                 loaded[customer_id][history.name].append(row)
     return loaded

@@ -52,7 +52,7 @@ def _compile(node: Condition, schema: Schema, anchor: Anchor) -> Predicate:
         return lambda facts: not inner(facts)
     if isinstance(node, AttributeIs):
         return _attribute(node, schema, anchor)
-    return _history(node, anchor) if isinstance(node, HistoryIs) else _customer(node)
+    return _history(node, schema, anchor) if isinstance(node, HistoryIs) else _customer(node)
 
 
 def _attribute(node: AttributeIs, schema: Schema, anchor: Anchor) -> Predicate:
@@ -61,9 +61,9 @@ def _attribute(node: AttributeIs, schema: Schema, anchor: Anchor) -> Predicate:
     return lambda facts: passes(resolved, facts.attributes.get(node.name), anchor)
 
 
-def _history(node: HistoryIs, anchor: Anchor) -> Predicate:
+def _history(node: HistoryIs, schema: Schema, anchor: Anchor) -> Predicate:
     resolved = resolve_measure(node, anchor)
-    return lambda facts: passes(resolved, measured(node, facts, anchor), anchor)
+    return lambda facts: passes(resolved, measured(node, facts, anchor, schema.values), anchor)
 
 
 def _customer(node: InGroup | InList | CustomerIs | Reachable) -> Predicate:

@@ -8,6 +8,7 @@ from rapport.conditions.histories.base import OF_CUSTOMERS, Happening, History, 
 from rapport.conditions.histories.filters import Filter, Ids
 from rapport.conditions.histories.times import instant
 from rapport.conditions.language.nodes import HistoryIs
+from rapport.conditions.purchases import ValueRule
 from rapport.conditions.schema import Kind
 
 READ = f"""
@@ -48,7 +49,7 @@ class Activity(History[Event]):
     filters = (TYPE,)
     properties = "properties"
 
-    def happening(self, node: HistoryIs, row: Event) -> Happening:
+    def happening(self, node: HistoryIs, row: Event, values: ValueRule) -> Happening:
         """Every event counts."""
         return Happening(row.at)
 

@@ -12,6 +12,7 @@ from rapport.conditions.evaluation.facts import Facts
 from rapport.conditions.histories.filters import Filter, Row
 from rapport.conditions.language.nodes import HistoryIs
 from rapport.conditions.measures import AMOUNT_SCALE, WITHOUT_AMOUNT, Measure
+from rapport.conditions.purchases import USUAL, ValueRule
 from rapport.conditions.schema import Kind, Schema
 from rapport.conditions.sql.binding import Binder
 from rapport.conditions.sql.rendering import within_sql
@@ -49,13 +50,14 @@ class Query:
 @dataclass(frozen=True)
 class Reading:
     """What is asked of the rows of a few customers: their ids as stored, the conditions over the history, and the day
-    since which rows matter. series_of gives the series of campaigns."""
+    since which rows matter. series_of gives the series of campaigns, values what types of transactions count as."""
 
     warehouse: Database
     customer_ids: Sequence[str]
     nodes: Sequence[HistoryIs]
     since: date
     series_of: Callable[[Collection[int]], Mapping[int, int]]
+    values: ValueRule = USUAL
 
     def rows(self, sql: str, **parameters: Any) -> list[tuple[Any, ...]]:
         """The rows of a statement that binds ids and since."""
@@ -117,16 +119,19 @@ class History(ABC, Generic[Row]):
     # One customer, in this process
 
     @abstractmethod
-    def happening(self, node: HistoryIs, row: Row) -> Happening | None:
-        """What a row that passes filters and properties counts as; None when a rule leaves it out."""
+    def happening(self, node: HistoryIs, row: Row, values: ValueRule) -> Happening | None:
+        """What a row that passes filters and properties counts as; None when a rule leaves it out.
 
-    def happenings(self, node: HistoryIs, facts: Facts) -> Iterator[Happening]:
+        values says what types of transactions count as.
+        """
+
+    def happenings(self, node: HistoryIs, facts: Facts, values: ValueRule) -> Iterator[Happening]:
         """What counts of a customer's rows, at whatever time it was."""
         by_name = self.filter_by_name
-        filters = [(by_name[name], values) for name, values in node.filters]
+        filters = [(by_name[name], wanted) for name, wanted in node.filters]
         for row in facts.histories.get(self.name, ()):
-            if all(filter_.passes(row, values) for filter_, values in filters) and self._has(node, row):
-                happening = self.happening(node, row)
+            if all(filter_.passes(row, wanted) for filter_, wanted in filters) and self._has(node, row):
+                happening = self.happening(node, row, values)
                 if happening is not None:
                     yield happening
 

@@ -11,6 +11,7 @@ from rapport.conditions.histories.campaign_filters import CAMPAIGN_FILTERS
 from rapport.conditions.histories.filters import Choices, Filter
 from rapport.conditions.language.nodes import HistoryIs
 from rapport.conditions.outcomes import Outcome
+from rapport.conditions.purchases import ValueRule
 from rapport.conditions.schema import Kind
 from rapport.conditions.send_days import LONGEST_LEAD, SEND_DAY
 from rapport.conditions.sql.rendering import within_sql
@@ -79,7 +80,7 @@ class Campaigns(History[CampaignReceipt]):
             )
         yield f"({' OR '.join(f'({parts[name]})' for name in outcomes if parts[name])})"
 
-    def happening(self, node: HistoryIs, row: CampaignReceipt) -> Happening | None:
+    def happening(self, node: HistoryIs, row: CampaignReceipt, values: ValueRule) -> Happening | None:
         """A receipt with one of the outcomes that are asked for."""
         is_control = row.action == CONTROL_ACTION_ID
         outcomes = {CONTROL} if is_control else {TARGETED, SENT} if row.sent else {TARGETED}

@@ -18,6 +18,7 @@ from rapport.conditions.interaction_codes import (
     UNSUBSCRIBED,
 )
 from rapport.conditions.language.nodes import HistoryIs
+from rapport.conditions.purchases import ValueRule
 from rapport.conditions.schema import Kind
 
 # An interaction has a number in storage and a name in conditions.
@@ -72,7 +73,7 @@ class Interactions(History[Interaction]):
         """Only what people did counts."""
         return (REACTIONS,)
 
-    def happening(self, node: HistoryIs, row: Interaction) -> Happening:
+    def happening(self, node: HistoryIs, row: Interaction, values: ValueRule) -> Happening:
         """Every interaction counts."""
         return Happening(row.at)
 

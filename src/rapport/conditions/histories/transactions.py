@@ -12,13 +12,13 @@ from rapport.conditions.histories.filters import Filter, Texts
 from rapport.conditions.histories.times import wall
 from rapport.conditions.language.nodes import HistoryIs
 from rapport.conditions.measures import AMOUNT_SCALE, Measure
-from rapport.conditions.purchases import NO_VALUE_STATUSES, NO_VALUE_TYPES
+from rapport.conditions.purchases import NO_VALUE_STATUSES, OF_ORDER, OF_PAYOUT, ValueRule
 from rapport.conditions.schema import Kind
 from rapport.conditions.text import fold
 
 READ = f"""
     SELECT customer_id, transaction_id, toUnixTimestamp(transaction_time), amount, type, status, platform, promo_code,
-        mapFilter((name, value) -> has({{names:Array(String)}}, name), properties)
+        mapFilter((name, value) -> has({{names:Array(String)}}, name), properties), $SUBTRACTED
     FROM transactions WHERE {OF_CUSTOMERS} AND transaction_time >= {{since:DateTime('UTC')}}
 """
 READ_ITEMS = f"""
@@ -44,7 +44,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """An order, deposit or bet; time is the tenant's wall clock, naive."""
+    """An order, deposit or bet; time is the tenant's wall clock, naive. subtracted is what its property takes away."""
 
     time: datetime
     amount: float
@@ -54,6 +54,7 @@ class Transaction:
     promo_code: str = ""
     items: Sequence[Item] = ()
     properties: Mapping[str, str] = field(default_factory=dict)
+    subtracted: float = 0.0
 
 
 # These ask for lines of a transaction, so that no column of the transaction itself answers them.
@@ -67,9 +68,9 @@ class Transactions(History[Transaction]):
     name = "transactions"
     title = "transactions"
     description = (
-        "Orders, deposits, bets. Those of type withdrawal, bonus or refund, without a positive amount, or canceled, "
-        "failed or void count only if `type` or `status` names them. With `product` or `category`, the amount is that "
-        "of the matching lines."
+        "Orders, deposits, bets. What is no order by its type (withdrawal, bonus, refund, and what the tenant says), "
+        "without a positive amount, or canceled, failed or void counts only if `type` or `status` names it. Payouts "
+        "are taken from the sum. With `product` or `category`, the amount is that of the matching lines."
     )
     table = "transactions"
     time_column = "transaction_time"
@@ -103,24 +104,34 @@ class Transactions(History[Transaction]):
         )
 
     def amount_sql(self, query: Query) -> str:
-        """What the transaction amounts to, or its matching lines."""
-        return "item_amount" if _by_item(query.node) else f"toInt64(round(amount * {AMOUNT_SCALE}))"
+        """What the transaction amounts to, or its matching lines; in a sum of values, less what is paid out."""
+        if _by_item(query.node):
+            return "item_amount"
+        if not _is_of_values(query.node):
+            return _scaled_sql("amount")
+        values = query.schema.values
+        query.binder.name(**values.parameters())
+        paid = f"{_scaled_sql('amount')} - {_scaled_sql(values.subtracted_sql)}"
+        return f"if({OF_PAYOUT}, -{_scaled_sql('abs(amount)')}, {paid})"
 
     def rules_sql(self, query: Query) -> Iterator[str]:
         """What is no purchase counts only if a filter names it."""
         if query.node.filter("status") is None:
             yield query.texts("status", NO_VALUE_STATUSES, "NOT IN")
         if query.node.filter("type") is None:
-            yield f"{query.texts('type', NO_VALUE_TYPES, 'NOT IN')} AND amount > 0"
+            query.binder.name(**query.schema.values.parameters())
+            yield f"({OF_ORDER} OR {OF_PAYOUT})" if _is_of_values(query.node) else OF_ORDER
 
-    def happening(self, node: HistoryIs, row: Transaction) -> Happening | None:
+    def happening(self, node: HistoryIs, row: Transaction, values: ValueRule) -> Happening | None:
         """A purchase, or what the condition names; with the amount of its matching lines where products are asked."""
         if node.filter("status") is None and fold(row.status) in NO_VALUE_STATUSES:
             return None
-        if node.filter("type") is None and (fold(row.type) in NO_VALUE_TYPES or row.amount <= 0):
+        if _is_of_values(node) and values.is_payout(row.type):
+            return Happening(row.time, -scaled(abs(row.amount)))
+        if node.filter("type") is None and not values.is_order(row.type, row.amount):
             return None
         if not _by_item(node):
-            return Happening(row.time, scaled(row.amount))
+            return Happening(row.time, scaled(row.amount) - (scaled(row.subtracted) if _is_of_values(node) else 0))
         items = [item for item in row.items if _is_asked_for(node, item)]
         return Happening(row.time, sum(scaled(item.quantity * item.unit_price) for item in items)) if items else None
 
@@ -131,13 +142,26 @@ class Transactions(History[Transaction]):
             for customer_id, number, product, quantity, price, category, is_return in reading.rows(READ_ITEMS):
                 items[customer_id, number].append(Item(product, quantity, price, category, bool(is_return)))
         names = sorted({name for node in reading.nodes for name, _ in node.properties})
-        for customer_id, number, at, *of_row, properties in reading.rows(READ, names=names):
+        sql, bound = (
+            READ.replace("$SUBTRACTED", reading.values.subtracted_sql),
+            {"names": names, **reading.values.parameters()},
+        )
+        for customer_id, number, at, amount, kind, status, platform, code, *rest in reading.rows(sql, **bound):
             lines = items.get((customer_id, number), ())
-            yield customer_id, Transaction(wall(at), *of_row, items=lines, properties=properties)
+            yield customer_id, Transaction(wall(at), amount, kind, status, platform, code, lines, *rest)
 
 
 def _by_item(node: HistoryIs) -> bool:
     return bool(node.filter(PRODUCT.name) or node.filter(CATEGORY.name))
+
+
+def _is_of_values(node: HistoryIs) -> bool:
+    """Whether payouts are taken away: from the sum of what counts, not of types that a condition names."""
+    return node.measure is Measure.SUM and node.filter("type") is None and not _by_item(node)
+
+
+def _scaled_sql(amount: str) -> str:
+    return f"toInt64(round({amount} * {AMOUNT_SCALE}))"
 
 
 def _is_asked_for(node: HistoryIs, item: Item) -> bool:

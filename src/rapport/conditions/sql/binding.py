@@ -33,6 +33,10 @@ class Binder:
         self.parameters[name] = value
         return f"{{{name}:{type_name}}}"
 
+    def name(self, **values: Any) -> None:
+        """Bind values that the SQL of other modules asks for by its own names."""
+        self.parameters.update(values)
+
     def typed(self, value: Any, kind: Kind) -> str:
         """The placeholder of one value of a kind."""
         if isinstance(value, Decimal):

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from rapport.access.scope import Scope
 from rapport.access.tenant_settings import tenant_settings
-from rapport.conditions.purchases import IS_PURCHASE, IS_REFUND
+from rapport.conditions.purchases import IS_PURCHASE, MAY_LOSE, ValueRule
+from rapport.customers.settings import value_rule
 from rapport.insight import queries
 from rapport.insight.arrow import floats
 from rapport.insight.estimation import trees
@@ -68,7 +69,7 @@ class Stage:
     rival: Floats
 
 
-def _year_later(past: str) -> str:
+def _year_later(past: str, values: ValueRule) -> str:
     """Past customers with what the models see of them and the value of the year that followed."""
     since = f"""transaction_time >= toDateTime({{past_date:Date}} + 1, 'UTC')
               AND transaction_time < {queries.DAY_END} AND {queries.SAMPLE}"""
@@ -81,7 +82,8 @@ def _year_later(past: str) -> str:
             TOTAL_ORDER_AMOUNT AS amount,
             TOTAL_REFUND_AMOUNT AS refunded,
             ifNull(bought, 0) AS ordered,
-            greatest(ordered - ifNull(given_back, 0), 0) AS net,
+            ordered - ifNull(given_back, 0) AS left_over,
+            if({MAY_LOSE}, left_over, greatest(left_over, 0)) AS net,
             {trees.SELECTED}
         FROM ({trees.staged(past)}) AS past
         LEFT JOIN (
@@ -89,8 +91,8 @@ def _year_later(past: str) -> str:
             WHERE {since} AND {IS_PURCHASE} GROUP BY customer_id
         ) AS later ON later.customer_id = past.customer_id
         LEFT JOIN (
-            SELECT customer_id, sum(abs(amount)) AS given_back FROM transactions
-            WHERE {since} AND {IS_REFUND} GROUP BY customer_id
+            SELECT customer_id, sum({values.given_back_sql}) AS given_back FROM transactions
+            WHERE {since} AND {values.gives_back_sql} GROUP BY customer_id
         ) AS refunds ON refunds.customer_id = past.customer_id
         ORDER BY sipHash64(past.customer_id), past.customer_id
     """  # noqa: S608 - ours
@@ -100,7 +102,8 @@ def back_test(scope: Scope, data_date: date) -> BackTest:
     """The back-test of the models that a fit of the date would score with, by stage."""
     past_date = data_date - timedelta(days=YEAR_DAYS)
     season = past_date - timedelta(days=FEWEST_PAST_DAYS)
-    if scope.warehouse.value(BOUGHT_BEFORE, day=season, most=FEWEST_REPEATERS) < FEWEST_REPEATERS:
+    bound = {"day": season, "most": FEWEST_REPEATERS, **value_rule(scope).parameters()}
+    if scope.warehouse.value(BOUGHT_BEFORE, **bound) < FEWEST_REPEATERS:
         return BackTest(reason=f"Fewer than {FEWEST_REPEATERS} customers had bought by {season}.")
     rules = stage_rules(scope)
     outcome = BackTest()
@@ -120,7 +123,9 @@ def _stages(scope: Scope, data_date: date, past_date: date) -> dict[int, Stage]:
     sample_of = max(1, -(-customers // MOST_CUSTOMERS))
     past = queries.fill_features(scope, "past", data_date, past_date, sample_of)
     parameters = {"data_date": data_date, "past_date": past_date, "sample_of": sample_of}
-    buyers = scope.warehouse.arrow(_year_later(past), **parameters, **stage_rules(scope).parameters())
+    values = value_rule(scope)
+    parameters |= values.parameters()
+    buyers = scope.warehouse.arrow(_year_later(past, values), **parameters, **stage_rules(scope).parameters())
     if len(buyers) == 0:
         return {}
     models, _ = fit_models(scope, past)
@@ -199,7 +204,7 @@ def _at_level(expected: Floats, value: Floats, fold: Ints) -> Floats:
 def deviances(expected: Floats, value: Floats) -> Floats:
     """The Tweedie deviance of power 1.5 (a Poisson number of gamma values) of each customer."""
     root = np.sqrt(np.maximum(expected, max(LEAST_EXPECTED * float(value.mean()), 1e-9)))
-    deviance: Floats = 4 * (np.sqrt(value) - root) ** 2 / root
+    deviance: Floats = 4 * (np.sqrt(np.maximum(value, 0)) - root) ** 2 / root
     return deviance
 
 

@@ -1,12 +1,13 @@
 """Fitting the probability models to a table of features: on which aggregates, judged how, replaced by what."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 import structlog
 
 from rapport.access.scope import Scope
+from rapport.customers.settings import value_rule
 from rapport.insight.arrow import floats
 from rapport.insight.estimation import bgnbd
 from rapport.insight.estimation.bgnbd import Floats, Purchases, Spend
@@ -20,6 +21,7 @@ FEWEST_REPEATERS = 40
 MEAN_WITHIN = 1.2  # times; a fitted mean spend that is further from the data's is not that of a shop
 LARGEST_SHARE = 10  # medians; what a customer's mean value may count for where the data are few
 YEAR_WEEKS = 365 / 7
+PAYOUT_WEIGHT = 100.0  # orders; what one customer was paid out is mostly luck, what all were is the margin
 
 # Purchase days as the models count them. Cells of {cell:UInt32} days keep their own means, so
 # coarser cells blur nothing but the spread within a cell.
@@ -65,17 +67,21 @@ SPENT = """
 
 @dataclass(frozen=True)
 class Models:
-    """What scores customers where no trees do: both probability models, and the tenant's share of money kept."""
+    """What scores customers where no trees do: both probability models, and the tenant's share of money kept.
+
+    kept_weight is how many orders of a customer that share counts as much as.
+    """
 
     purchases: Purchases
     spend: Spend
     kept: float = 1.0
+    kept_weight: float = 1.0
 
     @classmethod
     def of(cls, parameters: dict[str, Any]) -> "Models":
         """From the parameters of a stored fit; one that knew no refunds keeps all."""
         models = Purchases(**parameters["purchases"]), Spend(**parameters["spend"])
-        return cls(*models, kept=parameters.get("kept", 1.0))
+        return cls(*models, parameters.get("kept", 1.0), parameters.get("kept_weight", 1.0))
 
     def as_json(self) -> dict[str, Any]:
         """For the records."""
@@ -84,9 +90,12 @@ class Models:
     def share_kept(self, amount: Floats, refunded: Floats) -> Floats:
         """The share of orders to expect not to be given back, of customers with so much ordered and refunded.
 
-        It lies between the customer's own share and the tenant's, which counts as much as one order does.
+        It lies between the customer's own share and the tenant's, which counts as much as kept_weight orders do.
+        It is never below nothing, though customers may have won more than they paid.
         """
-        return (self.kept * self.spend.mean + amount - refunded) / (self.spend.mean + amount)
+        own = self.kept_weight * self.spend.mean
+        share: Floats = np.maximum((self.kept * own + amount - refunded) / (own + amount), 0)
+        return share
 
     def year_value(self, x: Floats, t_x: Floats, T: Floats, amount: Floats, refunded: Floats) -> Floats:
         """The value of the next year net of refunds, as the scores have it; amount is that of all orders."""
@@ -101,19 +110,20 @@ def fit_models(scope: Scope, features: str) -> tuple[Models, dict[str, Any]]:
     """The models for a table of features, and the report that goes with them."""
     cell = cell_days(scope, features)
     histogram = scope.warehouse.arrow(HISTOGRAM.format(table=features), cell=cell)
-    x, t_x, T, weight = (floats(histogram, column) for column in ("x", "t_x", "T", "weight"))
-    repeaters = int(weight[x > 0].sum())
+    x, t_x, T, weights = (floats(histogram, column) for column in ("x", "t_x", "T", "weight"))
+    repeaters = int(weights[x > 0].sum())
     share_kept, mean = _spent(scope, features)
-    report: dict[str, Any] = {"customers": int(weight.sum()), "repeat_customers": repeaters, "cell_days": cell}
+    weight = PAYOUT_WEIGHT if value_rule(scope).may_be_lost else 1.0
+    report: dict[str, Any] = {"customers": int(weights.sum()), "repeat_customers": repeaters, "cell_days": cell}
     if repeaters < FEWEST_REPEATERS:
-        return _assumed(x, T, weight, mean, share_kept), {**report, "fitted": False}
-    purchases, likelihood, warnings = judged_purchases(x, t_x, T, weight)
+        return replace(_assumed(x, T, weights, mean, share_kept), kept_weight=weight), {**report, "fitted": False}
+    purchases, likelihood, warnings = judged_purchases(x, t_x, T, weights)
     sample = scope.warehouse.arrow(REPEAT_SPEND.format(table=features), size=SPEND_SAMPLE)
     spend, more = judged_spend(*(floats(sample, name) for name in ("x", "m", "first")))
     report |= {"fitted": True, "log_likelihood": likelihood, "warnings": warnings + more}
     for warning in report["warnings"]:
         log.warning("the future value is fitted by a fallback", tenant_id=scope.tenant_id, reason=warning)
-    return Models(purchases, spend, share_kept), report
+    return Models(purchases, spend, share_kept, weight), report
 
 
 def judged_purchases(x: Floats, t_x: Floats, T: Floats, weight: Floats) -> tuple[Purchases, float, list[str]]:
@@ -146,7 +156,7 @@ def judged_spend(x: Floats, m: Floats, first: Floats) -> tuple[Spend, list[str]]
 def _spent(scope: Scope, features: str) -> tuple[float, float]:
     """The share of money that is not given back, and the mean value of a purchase that no giant order sets."""
     amount, refunded, mean = scope.warehouse.rows(SPENT.format(table=features), most=LARGEST_SHARE)[0]
-    share_kept = 1 - refunded / amount if amount else 1.0
+    share_kept = max(1 - refunded / amount, 0.0) if amount else 1.0
     return float(share_kept), float(mean) if mean and np.isfinite(mean) else 1.0
 
 

@@ -21,7 +21,7 @@ from rapport.campaigns.settings import CampaignSettings
 from rapport.channels.sms.settings import SmsSettings
 from rapport.customers import consent
 from rapport.customers.consent import ConsentSettings
-from rapport.customers.settings import FileSettings
+from rapport.customers.settings import FileSettings, TransactionSettings
 from rapport.insight.settings import InsightSettings
 from rapport.messaging import settings as messaging_settings
 from rapport.messaging.settings import MessagingSettings
@@ -38,6 +38,7 @@ SECTIONS = by_name(
     Section(InsightSettings),
     Section(EventSettings),
     Section(FileSettings),
+    Section(TransactionSettings),
     Section(ConsentSettings, consent.check_consents),
     Section(MessagingSettings, messaging_settings.check_change),
     Section(TransactionalSettings),
