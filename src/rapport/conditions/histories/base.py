@@ -128,9 +128,9 @@ class History(ABC, Generic[Row]):
     def happenings(self, node: HistoryIs, facts: Facts, values: ValueRule) -> Iterator[Happening]:
         """What counts of a customer's rows, at whatever time it was."""
         by_name = self.filter_by_name
-        filters = [(by_name[name], wanted) for name, wanted in node.filters]
+        filters = [(by_name[name], accepted) for name, accepted in node.filters]
         for row in facts.histories.get(self.name, ()):
-            if all(filter_.passes(row, wanted) for filter_, wanted in filters) and self._has(node, row):
+            if all(filter_.passes(row, accepted) for filter_, accepted in filters) and self._has(node, row):
                 happening = self.happening(node, row, values)
                 if happening is not None:
                     yield happening
