@@ -369,6 +369,10 @@ def test_a_mapping_reads_a_file_of_another_make(stores: Stores, tmp_path: Path) 
         ("Customer_ID\nC1\n", "Registration_Date"),
         ("CustomerID\nC1\n", "Registration_Date"),
         ("Name,Town\nAnn,Oslo\n", "no column CustomerID, which customers must have; it has Name, Town"),
+        (
+            "Town,Client ID\nOslo,A\n",
+            "it has Town, Client ID. If one of them is that, a mapping says so: columns: \\{Client ID: CustomerID}",
+        ),
         ("", "empty"),
         ("Customer_ID,customer_id,Registration_Date\n", "twice"),
     ],
@@ -453,3 +457,9 @@ def test_the_first_good_row_of_a_key_is_kept(scope: Scope, tmp_path: Path) -> No
     result = load(scope, "items", write(tmp_path, "i.csv", text), allow_rejects=True)
     assert (result.loaded, result.rejected) == (2, 2)
     assert scope.warehouse.rows("SELECT product_id FROM transaction_items ORDER BY 1") == [("w",), ("y",)]
+
+
+def test_a_column_that_is_known_is_not_taken_for_one_that_is_missing(scope: Scope, tmp_path: Path) -> None:
+    text = "TransactionID,CustomerID,Sport,TransactionTime,Amount\nT1,A,golf,2026-11-02 10:00:00,5\n"
+    with pytest.raises(Invalid, match=r"columns: \{TransactionTime: Transaction_Date\}"):
+        load(scope, "transactions", write(tmp_path, "orders.csv", text))

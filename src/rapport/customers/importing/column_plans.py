@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from difflib import SequenceMatcher
 
 from rapport.access.scope import Scope
 from rapport.customers.attributes import NUMERIC, WORDS, AttributeInfo, attributes
@@ -299,6 +300,17 @@ def _with_consent(field: Field, attributes_by_name: dict[str, AttributeInfo]) ->
     return replace(field, consent=info.consent) if info is not None and info.field_type in WORDS else field
 
 
+def _most_alike(name: str, plan: Plan, file: File) -> str:
+    """Of the columns of a file that are not known, the one whose name is the most like one that is missing."""
+    known = {column.index for column in plan.columns if column.field in plan.kind.fields}
+    unknown = [header for index, header in enumerate(file.names) if index not in known] or file.names
+    return max(unknown, key=lambda header: SequenceMatcher(None, _letters(header), _letters(name)).ratio())
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalnum, name.casefold()))
+
+
 def _check_complete(plan: Plan, mode: str, file: File) -> None:
     for required_field in plan.kind.fields:
         lenient = (
@@ -307,6 +319,7 @@ def _check_complete(plan: Plan, mode: str, file: File) -> None:
         if required_field.required and not lenient and not plan.has(required_field.column):
             name = DOCUMENTED.get(required_field.column, required_field.names[0])
             present = ", ".join(file.names[:20])
-            mapped = f" If one of them is that, a mapping says so: columns: {{{file.names[0]}: {name}}}."
+            alike = _most_alike(name, plan, file)
+            mapped = f" If one of them is that, a mapping says so: columns: {{{alike}: {name}}}."
             hint = ONE_COLUMN if len(file.names) == 1 else mapped
             raise Invalid(f"The file has no column {name}, which {plan.kind.name} must have; it has {present}.{hint}")
