@@ -12,6 +12,8 @@ from rapport.access.scope import Scope
 from rapport.audiences import groups as audience_groups
 from rapport.campaigns import definitions
 from rapport.campaigns.models import Action, Occurrence, Series
+from rapport.campaigns.occurrences import plan_next_run
+from rapport.campaigns.runs import processing
 from rapport.campaigns.schemas import ActionBody, SeriesBody
 from rapport.channels import service as channels
 from rapport.messaging import templates
@@ -106,6 +108,15 @@ def add_series(scope: Scope, target_group: int, groups: list[Any], **more: Any) 
         **more,
     }
     return definitions.create_series(scope, SeriesBody.model_validate(body))
+
+
+def awaiting_clearance(scope: Scope, series: Series) -> int:
+    """Today's run of a conditional series, processed until it waits for the approval of its customers."""
+    number = plan_next_run(scope, series.id, TODAY)
+    assert number is not None
+    processing.prepare_members(scope, number, DATA_DATE)
+    assert processing.process(scope, number, DATA_DATE) == "awaiting clearance"
+    return number
 
 
 def outcomes(scope: Scope, campaign: Occurrence | int) -> list[Outcome]:

@@ -16,11 +16,11 @@ from campaign_tenant import (
     EXTERNAL,
     NOW,
     NUMBERS,
-    TODAY,
     add_action,
     add_channels,
     add_group,
     add_series,
+    awaiting_clearance,
     group,
     publish,
 )
@@ -32,9 +32,8 @@ from rapport.access.scope import Scope, scope_of
 from rapport.campaigns.cycle import tasks
 from rapport.campaigns.delivery import engagements
 from rapport.campaigns.models import Engagement
-from rapport.campaigns.occurrences import plan_next_run
 from rapport.campaigns.publishing import publisher
-from rapport.campaigns.runs import by_hand, clearance, processing
+from rapport.campaigns.runs import by_hand, clearance
 from rapport.redemptions import ending, listing
 from rapport.redemptions.budgets import lock_name
 from rapport.stores.records import hold
@@ -135,10 +134,7 @@ def processed(scope: Scope, code: str, channel_id: int = EMAIL, *, decides: bool
     rules = {"include_all": True, "publishes_promotions": True}
     groups = [group(action.id, (channel_id, 1), time="12:00")]
     series = add_series(scope, 1, groups, conditional=True, rules=rules, control_share=0)
-    number = plan_next_run(scope, series.id, TODAY)
-    assert number is not None
-    processing.prepare_members(scope, number, DATA_DATE)
-    assert processing.process(scope, number, DATA_DATE) == "awaiting clearance"
+    number = awaiting_clearance(scope, series)
     if decides:
         tasks.execute_due(scope)
     return number

@@ -18,6 +18,7 @@ from campaign_tenant import (
     add_channels,
     add_group,
     add_series,
+    awaiting_clearance,
     group,
     publish,
 )
@@ -28,7 +29,7 @@ from rapport.campaigns import occurrences
 from rapport.campaigns.cycle import tasks
 from rapport.campaigns.occurrences import plan_next_run
 from rapport.campaigns.publishing import publisher
-from rapport.campaigns.runs import by_hand, processing
+from rapport.campaigns.runs import by_hand
 from rapport.messaging import templates
 from rapport.redemptions import pools
 from rapport.redemptions.definitions import ChangePool, CreatePool
@@ -103,11 +104,7 @@ def processed(scope: Scope, publishes: bool = True, **more: Any) -> int:
     rules = {**ALL, "publishes_promotions": publishes}
     groups = [group(2, (EMAIL, 2), time="12:00", **more)]
     series = add_series(scope, 1, groups, conditional=True, rules=rules, control_share=0)
-    number = plan_next_run(scope, series.id, TODAY)
-    assert number is not None
-    processing.prepare_members(scope, number, DATA_DATE)
-    assert processing.process(scope, number, DATA_DATE) == "awaiting clearance"
-    return number
+    return awaiting_clearance(scope, series)
 
 
 def sent(scope: Scope, box: Mailbox) -> dict[str, str]:

@@ -15,11 +15,11 @@ from campaign_tenant import (
     EXTERNAL,
     NOW,
     NUMBERS,
-    TODAY,
     add_action,
     add_channels,
     add_group,
     add_series,
+    awaiting_clearance,
     group,
     publish,
 )
@@ -29,8 +29,6 @@ from pyarrow import parquet
 from rapport.access.scope import Scope, scope_of
 from rapport.campaigns.cycle import tasks
 from rapport.campaigns.measurement import exports
-from rapport.campaigns.occurrences import plan_next_run
-from rapport.campaigns.runs import processing
 
 DEADLINE, SEND = datetime(2026, 3, 10, 10, 30, tzinfo=UTC), datetime(2026, 3, 10, 11, tzinfo=UTC)
 DEPOSITS = {"C01": 200, "C02": 120, "C03": 50, "C04": 10, "C05": 150, "C06": 60}
@@ -83,11 +81,7 @@ def waiting(scope: Scope, *codes: str, publishes: bool) -> int:
     groups = [group(action.id, (EXTERNAL, 1), time="12:00")]
     rules = {"include_all": True, "publishes_promotions": publishes}
     series = add_series(scope, 1, groups, conditional=True, rules=rules, control_share=0)
-    number = plan_next_run(scope, series.id, TODAY)
-    assert number is not None
-    processing.prepare_members(scope, number, DATA_DATE)
-    assert processing.process(scope, number, DATA_DATE) == "awaiting clearance"
-    return number
+    return awaiting_clearance(scope, series)
 
 
 def approve(api: httpx.Client, number: int, **approved: bool) -> None:

@@ -110,7 +110,7 @@ class Transactions(History[Transaction]):
         if not _is_of_values(query.node):
             return _scaled_sql("amount")
         values = query.schema.values
-        query.binder.name(**values.parameters())
+        query.binder.bind_named(**values.parameters())
         paid = f"{_scaled_sql('amount')} - {_scaled_sql(values.subtracted_sql)}"
         return f"if({OF_PAYOUT}, -{_scaled_sql('abs(amount)')}, {paid})"
 
@@ -119,7 +119,7 @@ class Transactions(History[Transaction]):
         if query.node.filter("status") is None:
             yield query.texts("status", NO_VALUE_STATUSES, "NOT IN")
         if query.node.filter("type") is None:
-            query.binder.name(**query.schema.values.parameters())
+            query.binder.bind_named(**query.schema.values.parameters())
             yield f"({OF_ORDER} OR {OF_PAYOUT})" if _is_of_values(query.node) else OF_ORDER
 
     def happening(self, node: HistoryIs, row: Transaction, values: ValueRule) -> Happening | None:
@@ -142,11 +142,9 @@ class Transactions(History[Transaction]):
             for customer_id, number, product, quantity, price, category, is_return in reading.rows(READ_ITEMS):
                 items[customer_id, number].append(Item(product, quantity, price, category, bool(is_return)))
         names = sorted({name for node in reading.nodes for name, _ in node.properties})
-        sql, bound = (
-            READ.replace("$SUBTRACTED", reading.values.subtracted_sql),
-            {"names": names, **reading.values.parameters()},
-        )
-        for customer_id, number, at, amount, kind, status, platform, code, *rest in reading.rows(sql, **bound):
+        sql = READ.replace("$SUBTRACTED", reading.values.subtracted_sql)
+        rows = reading.rows(sql, names=names, **reading.values.parameters())
+        for customer_id, number, at, amount, kind, status, platform, code, *rest in rows:
             lines = items.get((customer_id, number), ())
             yield customer_id, Transaction(wall(at), amount, kind, status, platform, code, lines, *rest)
 

@@ -33,7 +33,7 @@ class Binder:
         self.parameters[name] = value
         return f"{{{name}:{type_name}}}"
 
-    def name(self, **values: Any) -> None:
+    def bind_named(self, **values: Any) -> None:
         """Bind values that the SQL of other modules asks for by its own names."""
         self.parameters.update(values)
 
