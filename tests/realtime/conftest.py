@@ -8,7 +8,7 @@ import pytest
 
 from rapport.access.scope import Scope
 
-for neighbour in ("campaigns", "conditions", "notifications"):
+for neighbour in ("campaigns", "conditions", "notifications", "promotions"):
     sys.path.append(str(Path(__file__).parents[1] / neighbour))
 
 from senders import Sender  # noqa: E402

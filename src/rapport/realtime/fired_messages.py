@@ -4,6 +4,7 @@ from sqlalchemy import select
 
 from rapport.access.scope import Scope
 from rapport.campaigns.delivery.shown_messages import SentMessage
+from rapport.campaigns.publishing.firings import rewards_in
 from rapport.campaigns.triggered import definitions
 from rapport.delivery.ids import message_id
 from rapport.delivery.models import Source
@@ -26,5 +27,7 @@ def fired_message(scope: Scope, message: MessageToken) -> SentMessage | None:
         identity = message_id(*place)
         if message_key(identity) == message.message_key:
             event = definitions.trigger_events(scope, {firing.series_id}).get(firing.series_id, "")
-            return SentMessage(identity, firing.recipient_group_id, event_values(event, firing.parameters))
+            of_promotions = rewards_in(firing.customer_id, firing.rewards).tags
+            values = {**event_values(event, firing.parameters), **of_promotions}
+            return SentMessage(identity, firing.recipient_group_id, values)
     return None

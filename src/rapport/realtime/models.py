@@ -212,7 +212,8 @@ class Firing(Base):
     event_key names what fired it, so that an event handled twice fires once. recipient_group_id 0 is control;
     drawn_group is then the one that it would have been (0 where that was not kept), and messages how many it would have
     had, by which it counts in frequency caps.
-    outcome and reason are those of campaigns; verdict is what the gateway decided, and how.
+    outcome and reason are those of campaigns; verdict is what the gateway decided, and how. rewards is what promotions
+    granted when it was let out: values, texts by the name of the reward, and grants, the tiers that granted them.
     """
 
     __tablename__ = "trigger_firings"
@@ -233,6 +234,7 @@ class Firing(Base):
     outcome: Mapped[str] = mapped_column(String(20), default="")
     reason: Mapped[str] = mapped_column(String(300), default="")
     verdict: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    rewards: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     fired_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     due_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))  # of a delayed one
     leased_until: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))  # while the gateway is asked

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from rapport.access.scope import Scope
 from rapport.access.tenant_settings import tenant_settings
 from rapport.campaigns.models import Occurrence
+from rapport.campaigns.publishing import firings
 from rapport.campaigns.settings import CampaignSettings
 from rapport.campaigns.triggered import definitions, runs
 from rapport.channels.messages import Origin
@@ -42,7 +43,8 @@ class FiringMessages(CampaignMessages):
         for claim in claims:
             if firing := fired.get(claim.source_id):
                 of_event = event_values(events.get(firing.series_id, ""), firing.parameters)
-                extra = {"promo_code": claim.promo_code, **of_event}
+                of_promotions = firings.rewards_in(firing.customer_id, firing.rewards).tags
+                extra = {"promo_code": claim.promo_code, **of_event, **of_promotions}
                 visitor_id = firing.customer_id if firing.is_visitor else ""
                 draft = Draft(claim.message_id, claim.customer_id, extra, visitor_id)
                 together[_origin(claim, days[firing.campaign_id])].append((claim, draft))

@@ -62,12 +62,14 @@ TAKE_OUT = text("DELETE FROM redemptions WHERE tenant_id = :tenant_id AND id = A
 
 @dataclass(frozen=True)
 class Candidate:
-    """A request that leads to a promotion, and what it grants. is_published: a campaign tells the customer of it."""
+    """A request that leads to a promotion, and what it grants. is_published: a campaign tells the customer of it, a
+    triggered one with a firing."""
 
     request: Request
     target: Target
     decision: Decision
     is_published: bool = False
+    firing_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -87,22 +89,52 @@ Verdict = Redemption | Conflict | None
 def enter(scope: Scope, candidates: Sequence[Candidate]) -> list[Verdict]:
     """Enter candidates in one transaction; the verdict on each, in order. Nothing is left of those refused."""
     with scope.records() as session:
-        terms = _terms(scope, session, sorted({candidate.target.promotion_id for candidate in candidates}))
-        verdicts = [_proposed(scope, terms, candidate) for candidate in candidates]
-        entered = _entered(scope, session, [verdict for verdict in verdicts if isinstance(verdict, Redemption)])
-        of_pools = {candidate.target.code for candidate in candidates if candidate.target.is_unique}
-        refusals = _refusals(scope, session, terms, entered, of_pools)
-        if len(refusals) == len(entered):
+        attempt = _attempted(scope, session, candidates)
+        if len(attempt.refusals) == len(attempt.entered):
             session.rollback()
-        elif refusals:
-            session.execute(TAKE_OUT, {"tenant_id": scope.tenant_id, "ids": list(refusals)})
-    ids = {redemption.id for redemption in entered}
-    return [
-        (refusals.get(verdict.id, verdict) if verdict.id in ids else None)
-        if isinstance(verdict, Redemption)
-        else verdict
-        for verdict in verdicts
-    ]
+        else:
+            _take_out(scope, session, attempt)
+    return attempt.verdicts
+
+
+def enter_within(scope: Scope, session: Session, candidates: Sequence[Candidate]) -> list[Verdict]:
+    """The same in the caller's transaction, which holds the counters of the promotions until it ends."""
+    attempt = _attempted(scope, session, candidates)
+    _take_out(scope, session, attempt)
+    return attempt.verdicts
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """What became of candidates: proposed redemptions or why there is none, in order; which of them were entered, and
+    why some of these are refused, by their ids."""
+
+    proposed: Sequence[Redemption | Conflict]
+    entered: Sequence[Redemption]
+    refusals: Mapping[str, Conflict]
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """The verdict on each candidate, in order."""
+        ids = {redemption.id for redemption in self.entered}
+        return [
+            (self.refusals.get(each.id, each) if each.id in ids else None) if isinstance(each, Redemption) else each
+            for each in self.proposed
+        ]
+
+
+def _attempted(scope: Scope, session: Session, candidates: Sequence[Candidate]) -> _Attempt:
+    terms = _terms(scope, session, sorted({candidate.target.promotion_id for candidate in candidates}))
+    proposed = [_proposed(scope, terms, candidate) for candidate in candidates]
+    entered = _entered(scope, session, [each for each in proposed if isinstance(each, Redemption)])
+    of_pools = {candidate.target.code for candidate in candidates if candidate.target.is_unique}
+    return _Attempt(proposed, entered, _refusals(scope, session, terms, entered, of_pools))
+
+
+def _take_out(scope: Scope, session: Session, attempt: _Attempt) -> None:
+    """Leave nothing of those that were refused."""
+    if attempt.refusals:
+        session.execute(TAKE_OUT, _bound(scope, ids=list(attempt.refusals)))
 
 
 def _terms(scope: Scope, session: Session, promotion_ids: Sequence[str]) -> dict[str, _Terms]:
@@ -153,6 +185,7 @@ def _proposed(scope: Scope, terms: Mapping[str, _Terms], candidate: Candidate) -
         reserved_until=now + request.reserved_for if request.reserved_for else None,
         ended_at=now if state is RedemptionState.COMMITTED else None,
         is_published=candidate.is_published,
+        firing_id=candidate.firing_id,
     )
 
 

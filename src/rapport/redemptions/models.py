@@ -4,7 +4,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Boolean, CheckConstraint, Date, DateTime, Index, Integer, Numeric, String, Text, text
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Date, DateTime, Index, Integer, Numeric, String, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -111,7 +111,7 @@ class Redemption(Base):
     request is the digest of what was asked under the idempotency key. person is the CustomerID in lower case. rewards
     are objects with rewardType, category and value, a decimal as text; amounts are in currency. counted_on is the day
     in the tenant's time zone whose budgets it takes from. is_published: it was begun by a campaign that told the
-    customer of it, see published.
+    customer of it, see published; firing_id is the firing that it was told with, for a triggered campaign.
     """
 
     __tablename__ = "redemptions"
@@ -138,6 +138,7 @@ class Redemption(Base):
     reserved_until: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     ended_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     is_published: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    firing_id: Mapped[int | None] = mapped_column(BigInteger)
 
     __table_args__ = (
         Index(
@@ -147,7 +148,15 @@ class Redemption(Base):
             "promotion_id",
             "person",
             unique=True,
-            postgresql_where=text("is_published"),
+            postgresql_where=text("is_published AND firing_id IS NULL"),
+        ),
+        Index(
+            "ux_redemptions_firing",
+            "tenant_id",
+            "firing_id",
+            "promotion_id",
+            unique=True,
+            postgresql_where=text("firing_id IS NOT NULL"),
         ),
         Index("ux_redemptions_idempotency_key", "tenant_id", "idempotency_key", unique=True),
         Index("ix_redemptions_promotion", "tenant_id", "promotion_id", "counted_on"),

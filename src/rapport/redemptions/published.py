@@ -5,7 +5,7 @@ is given back.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,13 +41,12 @@ PERSONS = text(f"""
     SELECT DISTINCT redemption.person {OF_CAMPAIGN} AND redemption.person > :after
     ORDER BY redemption.person LIMIT :limit
 """)
-PROMOTIONS = text(f"""
-    SELECT DISTINCT redemption.promotion_id {OF_CAMPAIGN} AND redemption.person = ANY(CAST(:persons AS text[]))
-    ORDER BY redemption.promotion_id
-""")
-TO_TAKE_BACK = text(f"""
-    SELECT {COLUMNS} {OF_CAMPAIGN} AND redemption.person = ANY(CAST(:persons AS text[])) {ORDER} {LOCK}
-""")
+TO_PERSONS = f"{OF_CAMPAIGN} AND redemption.person = ANY(CAST(:persons AS text[]))"
+WITH_FIRINGS = f"""
+    FROM redemptions AS redemption
+    WHERE redemption.tenant_id = :tenant_id AND redemption.firing_id = ANY(CAST(:firing_ids AS bigint[]))
+        AND redemption.state = '{RedemptionState.PUBLISHED}'
+"""
 END = text("""
     UPDATE redemptions SET state = :state, ended_at = :now
     WHERE tenant_id = :tenant_id AND id = ANY(CAST(:ids AS text[]))
@@ -117,19 +116,35 @@ def take_back(scope: Scope, campaign_id: int, persons: Collection[str]) -> None:
     """Give back to budgets what a campaign published to persons and they have not redeemed. May be repeated."""
     if not persons:
         return
-    parameters = {"tenant_id": scope.tenant_id, "campaign_id": campaign_id, "persons": list(persons)}
+    parameters = {"campaign_id": campaign_id, "persons": list(persons)}
     with scope.records() as session:
-        promotion_ids = session.scalars(PROMOTIONS, parameters).all()
-        for promotion_id in promotion_ids:
-            share(session, scope.tenant_id, lock_name(promotion_id))
-        counters = counters_in(session.connection(), scope.tenant_id, promotion_ids)
-        taken = [_read(scope.tenant_id, row) for row in session.execute(TO_TAKE_BACK, parameters)]
-        of_each = [(published, counters.get(published.taker.promotion_id, [])) for published in taken]
-        ledger = Ledger(session, [(published.taker, counted) for published, counted in of_each])
-        for published, counted in of_each:
-            ledger.release(published.taker, counted, published.rewards)
-        end(scope, session, [published.id for published in taken], RedemptionState.ROLLED_BACK)
-        ledger.write(session)
+        _take_back(scope, session, TO_PERSONS, parameters)
+
+
+def take_back_of_firings(scope: Scope, session: Session, firing_ids: Collection[int]) -> None:
+    """Give back what was published with firings that did not go out, in the caller's transaction. May be repeated."""
+    if firing_ids:
+        _take_back(scope, session, WITH_FIRINGS, {"firing_ids": list(firing_ids)})
+
+
+def _take_back(scope: Scope, session: Session, which: str, values: Mapping[str, Any]) -> None:
+    """Give back what a FROM and WHERE of ours, with its values, names."""
+    parameters = {"tenant_id": scope.tenant_id, **values}
+    of_promotions = text(f"SELECT DISTINCT redemption.promotion_id {which} ORDER BY 1")
+    promotion_ids = session.scalars(of_promotions, parameters).all()
+    if not promotion_ids:
+        return
+    for promotion_id in promotion_ids:
+        share(session, scope.tenant_id, lock_name(promotion_id))
+    counters = counters_in(session.connection(), scope.tenant_id, promotion_ids)
+    to_take_back = text(f"SELECT {COLUMNS} {which} {ORDER} {LOCK}")
+    taken = [_read(scope.tenant_id, row) for row in session.execute(to_take_back, parameters)]
+    of_each = [(published, counters.get(published.taker.promotion_id, [])) for published in taken]
+    ledger = Ledger(session, [(published.taker, counted) for published, counted in of_each])
+    for published, counted in of_each:
+        ledger.release(published.taker, counted, published.rewards)
+    end(scope, session, [published.id for published in taken], RedemptionState.ROLLED_BACK)
+    ledger.write(session)
 
 
 def _read(tenant_id: int, row: Any) -> Published:

@@ -10,28 +10,23 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
-import structlog
 from sqlalchemy import Select, select
 
 from rapport.access.scope import Scope
 from rapport.campaigns.leases import lease
 from rapport.campaigns.models import Occurrence
 from rapport.campaigns.occurrences import locked, occurrence
-from rapport.campaigns.publishing import rewards
-from rapport.campaigns.publishing.rewards import OF_CAMPAIGN, CustomerRewards, Grant, of_run
+from rapport.campaigns.publishing import granting, rewards
+from rapport.campaigns.publishing.granting import Granted
+from rapport.campaigns.publishing.rewards import OF_CAMPAIGN, CustomerRewards, of_run
 from rapport.campaigns.runs import clearance
 from rapport.campaigns.states import RunState
-from rapport.errors import Conflict, Invalid, NotFound
+from rapport.errors import Conflict, Invalid
 from rapport.promotions import validating
-from rapport.promotions.deciding import Context
-from rapport.redemptions import publishing, targets
-from rapport.redemptions.asking import Target
-from rapport.redemptions.models import Redemption
+from rapport.redemptions import publishing
 
-log = structlog.get_logger("rapport.campaigns")
 BATCH = validating.MOST_CONTEXTS
 NOT_DECIDED = f"""
     {OF_CAMPAIGN} AND channel_id > 0 AND lowerUTF8(customer_id) NOT IN (
@@ -194,49 +189,20 @@ def granted_by(scope: Scope, codes: Mapping[str, str], campaign_id: int) -> dict
     """
     customers_of = defaultdict[str, list[str]](list)
     for customer_id, joined in codes.items():
-        for code in {code.lower(): code for code in reversed(joined.split(",")) if code}.values():
+        for code in granting.codes_in(joined):
             customers_of[code].append(customer_id)
-    asked, granted = set[str](), defaultdict[str, dict[str, tuple[Grant, Redemption]]](dict)
+    asked, granted = set[str](), defaultdict[str, dict[str, Granted]](dict)
     for code, customer_ids in customers_of.items():
-        published = _published(scope, code, customer_ids, campaign_id)
-        if published is None:
+        decided = granting.decided(scope, code, customer_ids, campaign_id)
+        if decided is None:
             continue
         asked.update(customer_ids)
-        for customer_id, (grant, redemption) in published.items():
-            granted[customer_id][grant.promotion_id] = grant, redemption
+        published = publishing.publish(scope, campaign_id, decided.target, decided.decisions)
+        for customer_id, redemption in published.items():
+            granted[customer_id][redemption.promotion_id] = Granted(decided.promotion_code, redemption)
     return {
-        customer_id: _rewards(customer_id, list(granted[customer_id].values()))
+        customer_id: granting.rewards_of(customer_id, list(granted[customer_id].values()))
         if customer_id in granted or customer_id not in asked
         else None
         for customer_id in codes
     }
-
-
-def _published(
-    scope: Scope, code: str, customer_ids: Sequence[str], campaign_id: int
-) -> dict[str, tuple[Grant, Redemption]] | None:
-    """What the promotion of a code grants customers, by their ids; None for a code of no promotion."""
-    contexts = [Context(customer_id) for customer_id in customer_ids]
-    try:
-        promotion_id = targets.promotion_of_choice(scope, code, campaign_id)
-        validator, decisions = validating.validate_customers(scope, promotion_id, contexts)
-    except NotFound:
-        return None
-    except Conflict as reason:  # not active: it grants nothing
-        log.warning("a promotion decides about nobody", tenant_id=scope.tenant_id, promo_code=code, reason=str(reason))
-        return {}
-    published = publishing.publish(scope, campaign_id, Target(code, promotion_id), decisions)
-    return {
-        customer_id: (Grant(promotion_id, redemption.tier_id or "", validator.promotion.code), redemption)
-        for customer_id, redemption in published.items()
-    }
-
-
-def _rewards(customer_id: str, granted: Sequence[tuple[Grant, Redemption]]) -> CustomerRewards:
-    """The rewards of a customer as texts, by reward type in upper case; what several promotions grant is added up."""
-    sums = defaultdict[str, Decimal](Decimal)
-    for _, redemption in granted:
-        for reward in redemption.rewards:
-            sums[reward["rewardType"].upper()] += Decimal(reward["value"])
-    values = {name: f"{value:f}" for name, value in sums.items()}
-    return CustomerRewards(customer_id, values, tuple(grant for grant, _ in granted))

@@ -48,6 +48,11 @@ class CustomerRewards:
     values: Mapping[str, str]
     grants: tuple[Grant, ...] = field(default=())
 
+    @property
+    def tags(self) -> dict[str, str]:
+        """What [%REWARD:NAME%] shows, as messages take it."""
+        return {f"{REWARD}{name}": text for name, text in self.values.items()}
+
 
 def keys_among(names: Sequence[str]) -> dict[int, str]:
     """The keys of reward types among names such as REWARD:bonus, in upper case as they are kept, by their places."""
@@ -96,10 +101,7 @@ def in_tags(scope: Scope, campaign: Occurrence, customer_ids: Sequence[str]) -> 
     """What [%REWARD:NAME%] shows each of some customers of a campaign, as messages take it."""
     by_key = of_customers(scope, campaign, customer_ids) if campaign.clearance_by else {}
     nothing = CustomerRewards("", {})
-    return {
-        customer_id: {f"{REWARD}{name}": text for name, text in by_key.get(customer_id.lower(), nothing).values.items()}
-        for customer_id in customer_ids
-    }
+    return {customer_id: by_key.get(customer_id.lower(), nothing).tags for customer_id in customer_ids}
 
 
 def _read(customer_id: str, values: str, grants: str) -> CustomerRewards:

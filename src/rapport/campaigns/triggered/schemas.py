@@ -133,11 +133,14 @@ class QuietHours(Hours):
 
 
 class TriggeredRules(Strict):
-    """Who is excluded although the trigger was met."""
+    """Who is excluded although the trigger was met, and whether promotions decide about everybody else."""
 
     exclude_target_group_ids: list[Id] = Field([], max_length=50, description="Always-exclude groups")
     include_all: bool = Field(True, description="Include customers who are in a running scheduled campaign")
     frequency_cap: FrequencyCap | None = Field(None, description="Counts messages of every campaign")
+    publishes_promotions: bool = Field(
+        False, description="Send only to whom the promotions of the promo codes reward, with the reward in the message"
+    )
 
 
 class TriggeredBody(Strict):

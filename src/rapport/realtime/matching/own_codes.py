@@ -35,8 +35,7 @@ def allocate(
         customer_id = firing.message_to
         id = message_id(scope.tenant_id, Source.FIRING, firing.firing_id, channel.channel_id, customer_id)
         places[id] = (firing.firing_id, channel.channel_id)
-        joined = allocation.SEPARATOR.join(firing.plan.promo_codes or ())
-        asked[firing.campaign.id].append(allocation.Wanted(id, customer_id, joined))
+        asked[firing.campaign.id].append(allocation.Wanted(id, customer_id, firing.promo_codes))
     codes: dict[Place, list[str] | None] = {}
     for campaign_id, messages in asked.items():
         for id, joined_codes in allocation.allocate(scope, session, campaign_id, messages).items():

@@ -24,11 +24,12 @@ from rapport.delivery.once import Recipient
 from rapport.delivery.outbox import Entry
 from rapport.notifications import service as notifications
 from rapport.realtime.events.owners import found_out
-from rapport.realtime.matching import own_codes
+from rapport.realtime.matching import own_codes, rewarding
 from rapport.realtime.matching.outgoing import Outgoing
 from rapport.realtime.matching.reachability import Fault, Reach, address_attributes, attributes_of
 from rapport.realtime.models import Firing
 from rapport.realtime.states import FiringState
+from rapport.redemptions import published
 from rapport.stores.workers.listening import Topic, publish
 
 EVENT = 11
@@ -55,6 +56,7 @@ CONCLUDE = text(f"""
         GROUP BY source_id HAVING bool_and(state NOT IN ('{State.PENDING}', '{State.CLAIMED}'))
     ) AS settled
     WHERE firings.tenant_id = :tenant_id AND firings.id = settled.source_id AND firings.state = '{FiringState.SENDING}'
+    RETURNING firings.id, firings.outcome, firings.rewards IS NOT NULL AS is_rewarded
 """)  # noqa: S608 - ours
 
 
@@ -169,7 +171,11 @@ def _reach(scope: Scope, waiting: Sequence[Firing], customer_ids: Mapping[str, s
 
 
 def let_out(scope: Scope, session: Session, outgoing: Sequence[Outgoing], channels: Mapping[int, Channel]) -> None:
-    """Enter the messages of firings and tell event 11, in the transaction that has made or released them."""
+    """Enter the messages of firings and tell event 11, in the transaction that has made or released them.
+
+    A transaction calls it once. Firings whose customers promotions grant nothing end as refused.
+    """
+    outgoing = rewarding.rewarded(scope, session, outgoing)
     handed = [
         (firing, channel)
         for firing in outgoing
@@ -221,14 +227,14 @@ def _entry(firing: Outgoing, channel: PlannedChannel, channels: Mapping[int, Cha
         recipient_group_id=firing.group,
         template_id=channel.template_id,
         action_id=firing.plan.action_id,
-        promo_code=",".join(firing.plan.promo_codes or ()),
+        promo_code=firing.promo_codes,
         state=State(state),
         reason=reason,
     )
 
 
 def _payload(firing: Outgoing, channel: PlannedChannel, codes: Sequence[str]) -> dict[str, Any]:
-    """Event 11 as the reference has it; parameters of the event stand in it with a prefix."""
+    """Event 11 as the reference has it, with rewards where there are some; parameters of the event have a prefix."""
     return {
         "campaignID": firing.campaign.id,
         "channelID": channel.channel_id,
@@ -239,15 +245,21 @@ def _payload(firing: Outgoing, channel: PlannedChannel, codes: Sequence[str]) ->
         "actionID": firing.plan.action_id,
         "tags": firing.campaign.tags,
         "isVisitor": firing.is_visitor,
+        **({"rewards": dict(firing.rewards)} if firing.rewards else {}),
         **{f"event_{name}": value for name, value in firing.parameters.items()},
     }
 
 
 def conclude(scope: Scope, session: Session, firing_ids: Iterable[int]) -> None:
-    """End those firings of which every message is settled; the others stay as they are."""
+    """End those firings of which every message is settled; the others stay as they are.
+
+    Budgets of promotions get back the rewards of those of which nothing was sent.
+    """
     parameters = {"tenant_id": scope.tenant_id, "ids": list(firing_ids), "now": scope.clock.now()}
     session.execute(LOCK, parameters)
-    session.execute(CONCLUDE, parameters)
+    ended = session.execute(CONCLUDE, parameters).all()
+    unsent = [firing.id for firing in ended if firing.is_rewarded and firing.outcome != Outcome.SENT]
+    published.take_back_of_firings(scope, session, unsent)
 
 
 def refuse(scope: Scope, session: Session, firing_id: int, outcome: str, reason: str) -> None:

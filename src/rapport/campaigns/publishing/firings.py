@@ -1,0 +1,81 @@
+"""Rewards of triggered campaigns: promotions decide about the customer of each firing, when it is let out."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from rapport.access.scope import Scope
+from rapport.campaigns.publishing import granting
+from rapport.campaigns.publishing.granting import Decided, Granted
+from rapport.campaigns.publishing.rewards import CustomerRewards, Grant
+from rapport.redemptions import publishing
+from rapport.redemptions.publishing import Offer
+
+
+@dataclass(frozen=True)
+class RewardedFiring:
+    """A firing about whose customer promotions decide. customer_id is empty for a visitor whom nobody knows.
+
+    promo_codes are joined with ','.
+    """
+
+    firing_id: int
+    campaign_id: int
+    customer_id: str
+    promo_codes: str
+
+
+def granted(scope: Scope, session: Session, firings: Sequence[RewardedFiring]) -> dict[int, CustomerRewards | None]:
+    """What the promotions of their promo codes grant the customers of firings, by the ids of firings; None for nothing.
+
+    Each firing is an offer of its own, within the budgets and limits of the promotion, which count it in the
+    transaction that lets the firing out. Rules are those of publisher.granted_by; a visitor is granted nothing.
+    """
+    fired_by = defaultdict[tuple[int, str], list[RewardedFiring]](list)
+    for firing in firings:
+        for code in granting.codes_in(firing.promo_codes):
+            fired_by[firing.campaign_id, code].append(firing)
+    asked, offers, promotion_codes = set[int](), list[Offer](), dict[str, str]()
+    for (campaign_id, code), fired in fired_by.items():
+        decided = granting.decided(scope, code, _customers(fired), campaign_id)
+        if decided is not None:
+            asked.update(firing.firing_id for firing in fired)
+            offers += _offers(fired, decided)
+            promotion_codes[decided.target.promotion_id] = decided.promotion_code
+    granted_of = defaultdict[int, list[Granted]](list)
+    for (firing_id, promotion_id), redemption in publishing.publish_with_firings(scope, session, offers).items():
+        granted_of[firing_id].append(Granted(promotion_codes[promotion_id], redemption))
+    return {
+        firing.firing_id: granting.rewards_of(firing.customer_id, granted_of[firing.firing_id])
+        if firing.firing_id in granted_of or firing.firing_id not in asked
+        else None
+        for firing in firings
+    }
+
+
+def _customers(fired: Sequence[RewardedFiring]) -> list[str]:
+    return sorted({firing.customer_id for firing in fired if firing.customer_id})
+
+
+def _offers(fired: Sequence[RewardedFiring], decided: Decided) -> list[Offer]:
+    decisions = {decision.customer_id: decision for decision in decided.decisions if decision.tier is not None}
+    return [
+        Offer(firing.firing_id, firing.campaign_id, decided.target, decisions[firing.customer_id])
+        for firing in fired
+        if firing.customer_id in decisions
+    ]
+
+
+def document(rewards: CustomerRewards) -> dict[str, Any]:
+    """Rewards as a firing keeps them."""
+    return {"values": dict(rewards.values), "grants": [asdict(grant) for grant in rewards.grants]}
+
+
+def rewards_in(customer_id: str, kept: Mapping[str, Any] | None) -> CustomerRewards:
+    """The rewards that a firing keeps for its customer; without values where it keeps none."""
+    if kept is None:
+        return CustomerRewards(customer_id, {})
+    return CustomerRewards(customer_id, kept["values"], tuple(Grant(**grant) for grant in kept["grants"]))

@@ -1,0 +1,76 @@
+"""What the promotion of a promo code decides about customers of a campaign, and what they are granted as rewards."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+import structlog
+
+from rapport.access.scope import Scope
+from rapport.campaigns.publishing.rewards import CustomerRewards, Grant
+from rapport.errors import Conflict, NotFound
+from rapport.promotions import validating
+from rapport.promotions.deciding import Context, Decision
+from rapport.redemptions import targets
+from rapport.redemptions.asking import Target
+from rapport.redemptions.models import Redemption
+
+log = structlog.get_logger("rapport.campaigns")
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What the promotion of a promo code decides about customers; no decisions where it grants nobody anything.
+
+    promotion_code is the promotion's own code.
+    """
+
+    target: Target
+    promotion_code: str
+    decisions: Sequence[Decision]
+
+
+@dataclass(frozen=True)
+class Granted:
+    """What was published of a promotion, with the promotion's own code."""
+
+    promotion_code: str
+    redemption: Redemption
+
+
+def codes_in(promo_codes: str) -> list[str]:
+    """The promo codes that are joined with ',', each once ignoring case, as it is spelt first."""
+    return list({code.lower(): code for code in reversed(promo_codes.split(",")) if code}.values())
+
+
+def decided(scope: Scope, code: str, customer_ids: Sequence[str], campaign_id: int) -> Decided | None:
+    """What the promotion of a code, as campaigns name it, decides about customers; None for a code of no promotion.
+
+    A promotion that is not active grants nothing, nor does a code that is not in force or linked to other campaigns.
+    """
+    try:
+        promotion_id = targets.promotion_of_choice(scope, code, campaign_id)
+        if not customer_ids:
+            return Decided(Target(code, promotion_id), "", [])
+        contexts = [Context(customer_id) for customer_id in customer_ids]
+        validator, decisions = validating.validate_customers(scope, promotion_id, contexts)
+    except NotFound:
+        return None
+    except Conflict as reason:
+        log.warning("a promotion decides about nobody", tenant_id=scope.tenant_id, promo_code=code, reason=str(reason))
+        return Decided(Target(code, ""), "", [])
+    return Decided(Target(code, promotion_id), validator.promotion.code, decisions)
+
+
+def rewards_of(customer_id: str, granted: Sequence[Granted]) -> CustomerRewards:
+    """The rewards of a customer as texts, by reward type in upper case; what several promotions grant is added up."""
+    sums = defaultdict[str, Decimal](Decimal)
+    for each in granted:
+        for reward in each.redemption.rewards:
+            sums[reward["rewardType"].upper()] += Decimal(reward["value"])
+    values = {name: f"{value:f}" for name, value in sums.items()}
+    grants = tuple(
+        Grant(each.redemption.promotion_id, each.redemption.tier_id or "", each.promotion_code) for each in granted
+    )
+    return CustomerRewards(customer_id, values, grants)
