@@ -37,6 +37,9 @@ INTERFACES: dict[str, frozenset[str]] = {
             "runs.splits",
             "settings",
             "states",
+            "publishing.firings",
+            "publishing.rewards",
+            "runs.clearance",
             "triggered.definitions",
             "triggered.runs",
             "triggered.schemas",
@@ -186,7 +189,9 @@ INTERFACES: dict[str, frozenset[str]] = {
     "promotions": frozenset(
         {"codes", "deciding", "definitions", "editing", "rewards", "states", "tenants", "validating"}
     ),
-    "redemptions": frozenset({"allocation", "asking", "models", "personal", "published", "publishing", "targets"}),
+    "redemptions": frozenset(
+        {"allocation", "asking", "counting", "models", "personal", "published", "publishing", "targets"}
+    ),
     "realtime": frozenset(
         {
             "events.credentials",

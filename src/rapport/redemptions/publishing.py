@@ -16,6 +16,8 @@ from rapport.errors import Conflict
 from rapport.promotions.deciding import Decision
 from rapport.redemptions import ending
 from rapport.redemptions.asking import Request, Target
+from rapport.redemptions.budgets import counters_in
+from rapport.redemptions.counting import Counter, Ledger, Taker, kept_rewards
 from rapport.redemptions.entering import Candidate, Verdict, enter, enter_within
 from rapport.redemptions.models import Redemption
 from rapport.redemptions.refusals import BudgetExceeded, CustomerLimitReached
@@ -89,6 +91,32 @@ def publish_with_firings(scope: Scope, session: Session, offers: Sequence[Offer]
         ending.expire_due(scope, promotion_id, None)
     verdicts = enter_within(scope, session, [_with_firing(offer) for offer in each])
     return _standing(scope, session, each, verdicts)
+
+
+def affordable(scope: Scope, offers: Sequence[Offer]) -> list[Offer]:
+    """Those offers for which budgets have enough left, each if it were the only one. Nothing is counted."""
+    promotion_ids = sorted({offer.target.promotion_id for offer in offers})
+    with scope.stores.records.reading() as connection:
+        counters = counters_in(connection, scope.tenant_id, promotion_ids)
+        counted = [(_taker(scope, offer), counters.get(offer.target.promotion_id, ())) for offer in offers]
+        ledger = Ledger(connection, counted, locks=False)
+    return [
+        offer
+        for offer, (taker, of_promotion) in zip(offers, counted, strict=True)
+        if _fits(ledger, taker, of_promotion, offer.decision)
+    ]
+
+
+def _taker(scope: Scope, offer: Offer) -> Taker:
+    return Taker(scope.tenant_id, offer.target.promotion_id, offer.decision.customer_id.lower(), scope.today())
+
+
+def _fits(ledger: Ledger, taker: Taker, counters: Sequence[Counter], decision: Decision) -> bool:
+    try:
+        ledger.require(taker, counters, kept_rewards(decision))
+    except BY_BUDGETS:
+        return False
+    return True
 
 
 def _with_firing(offer: Offer) -> Candidate:

@@ -48,13 +48,37 @@ class FiringOutcome(NamedTuple):
     firing_id: int
 
 
-def add_filed(scope: Scope, recipients: Sequence[FiringRecipient], outcomes: Sequence[FiringOutcome]) -> None:
-    """Insert the rows of those firings that have none yet in the table. May be repeated; one caller at a time."""
+class FiringRewards(NamedTuple):
+    """What promotions granted a customer with a firing, as JSON; the last firing of a day has the highest seq."""
+
+    execution_date: date
+    campaign_id: int
+    customer_id: str
+    reward_values: str
+    grants: str
+    seq: int
+    given_at: datetime
+    firing_id: int
+
+
+def add_filed(
+    scope: Scope,
+    rewards: Sequence[FiringRewards],
+    recipients: Sequence[FiringRecipient],
+    outcomes: Sequence[FiringOutcome],
+) -> None:
+    """Insert the rows of those firings that have none yet in the table. May be repeated; one caller at a time.
+
+    Whoever takes new outcomes finds the rewards that belong to them.
+    """
+    _add(scope, "campaign_rewards", rewards)
     _add(scope, "campaign_recipients", recipients)
     _add(scope, "campaign_outcomes", outcomes)
 
 
-def _add(scope: Scope, table: str, rows: Sequence[FiringRecipient] | Sequence[FiringOutcome]) -> None:
+def _add(
+    scope: Scope, table: str, rows: Sequence[FiringRewards] | Sequence[FiringRecipient] | Sequence[FiringOutcome]
+) -> None:
     if not rows:
         return
     parameters = {

@@ -63,13 +63,13 @@ OUTCOMES = named("""
     ) AS own ON own.campaign_id = piece.campaign_id AND own.customer_id = piece.customer_id
         AND own.channel_id = piece.channel_id
     LEFT ANY JOIN (
-        SELECT campaign_id, lowerUTF8(customer_id) AS customer_key, argMax(reward_values, seq) AS given,
+        SELECT campaign_id, firing_id, lowerUTF8(customer_id) AS customer_key, argMax(reward_values, seq) AS given,
             argMax(grants, seq) AS given_by
         FROM campaign_rewards
         WHERE execution_date IN (SELECT execution_date FROM piece) AND campaign_id IN (SELECT campaign_id FROM piece)
             AND customer_key IN (SELECT lowerUTF8(customer_id) FROM piece)
-        GROUP BY campaign_id, customer_key
-    ) AS rewarded ON rewarded.campaign_id = piece.campaign_id
+        GROUP BY campaign_id, firing_id, customer_key
+    ) AS rewarded ON rewarded.campaign_id = piece.campaign_id AND rewarded.firing_id = piece.firing_id
         AND rewarded.customer_key = if(piece.outcome = $SENT, lowerUTF8(piece.customer_id), '')
     ORDER BY execution_date, campaign_id, customer_id, channel_id, firing_id
 """)

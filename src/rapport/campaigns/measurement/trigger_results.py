@@ -1,7 +1,8 @@
 """How the customers of a triggered campaign responded: each in a window of its own, from its first firing of the day.
 
-Control members have firings too, so their windows run alike. Whoever the gateway did not allow counts in the
-group that it was in by hash: control was never asked about, so the allowed alone do not compare with it.
+Control members have firings too, so their windows run alike. Whoever the gateway did not allow, or promotions granted
+nothing, counts in the group that it was in by hash: control was never asked about, so the allowed alone do not compare
+with it.
 """
 
 # ruff: noqa: S608 - statements are put together of constants
@@ -14,6 +15,7 @@ from rapport.access.scope import Scope
 from rapport.campaigns.costs import cost_sql
 from rapport.campaigns.goals import sales
 from rapport.campaigns.models import Occurrence
+from rapport.campaigns.runs.clearance import REFUSED
 from rapport.campaigns.runs.splits import GROUP, cuts, group_at_sql, trigger_part_sql
 from rapport.campaigns.schemas import Goal
 from rapport.conditions.outcomes import Outcome
@@ -33,7 +35,7 @@ ASSIGNED = f"""
         SELECT {{draws:Array(UInt32)}}[{DAY}] AS draw, customer_id, {DRAWN} AS place, place AS drawn,
             toDateTime(toString(toDateTime(recorded_at), {{zone:String}}), 'UTC') AS at
         FROM campaign_outcomes
-        WHERE {OF_DAYS} AND outcome = '{Outcome.EXCLUDED}' AND startsWith(reason, 'gateway')
+        WHERE {OF_DAYS} AND outcome = '{Outcome.EXCLUDED}' AND (startsWith(reason, 'gateway') OR reason = '{REFUSED}')
             AND NOT startsWith(customer_id, 'v:')
     )
     GROUP BY draw, customer_id

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -28,36 +28,65 @@ class RewardedFiring:
     promo_codes: str
 
 
+@dataclass
+class _Decisions:
+    """What promotions decide about the customers of firings: who was asked about, and offers to those who get one.
+
+    promotion_codes are the own codes of promotions, by their ids.
+    """
+
+    asked: set[int] = field(default_factory=set)
+    offers: list[Offer] = field(default_factory=list)
+    promotion_codes: dict[str, str] = field(default_factory=dict)
+
+    def rewards(
+        self, firings: Sequence[RewardedFiring], granted: Mapping[int, Sequence[Granted]]
+    ) -> dict[int, CustomerRewards | None]:
+        """What each firing is granted, by its id; None for one about which was asked in vain."""
+        return {
+            firing.firing_id: granting.rewards_of(firing.customer_id, granted.get(firing.firing_id, ()))
+            if firing.firing_id in granted or firing.firing_id not in self.asked
+            else None
+            for firing in firings
+        }
+
+
 def granted(scope: Scope, session: Session, firings: Sequence[RewardedFiring]) -> dict[int, CustomerRewards | None]:
     """What the promotions of their promo codes grant the customers of firings, by the ids of firings; None for nothing.
 
     Each firing is an offer of its own, within the budgets and limits of the promotion, which count it in the
     transaction that lets the firing out. Rules are those of publisher.granted_by; a visitor is granted nothing.
     """
+    decisions, granted_of = _decisions(scope, firings), defaultdict[int, list[Granted]](list)
+    published = publishing.publish_with_firings(scope, session, decisions.offers)
+    for (firing_id, promotion_id), redemption in published.items():
+        granted_of[firing_id].append(Granted.of(redemption, decisions.promotion_codes[promotion_id]))
+    return decisions.rewards(firings, granted_of)
+
+
+def foretold(scope: Scope, firings: Sequence[RewardedFiring]) -> dict[int, CustomerRewards | None]:
+    """What firings would be granted now, each if it were the only one. Nothing is counted."""
+    decisions, granted_of = _decisions(scope, firings), defaultdict[int, list[Granted]](list)
+    for offer in publishing.affordable(scope, decisions.offers):
+        promotion_code = decisions.promotion_codes[offer.target.promotion_id]
+        granted_of[offer.firing_id].append(Granted.of_decision(offer.target, offer.decision, promotion_code))
+    return decisions.rewards(firings, granted_of)
+
+
+def _decisions(scope: Scope, firings: Sequence[RewardedFiring]) -> _Decisions:
     fired_by = defaultdict[tuple[int, str], list[RewardedFiring]](list)
     for firing in firings:
         for code in granting.codes_in(firing.promo_codes):
             fired_by[firing.campaign_id, code].append(firing)
-    asked, offers, promotion_codes = set[int](), list[Offer](), dict[str, str]()
+    decisions = _Decisions()
     for (campaign_id, code), fired in fired_by.items():
-        decided = granting.decided(scope, code, _customers(fired), campaign_id)
+        customer_ids = sorted({firing.customer_id for firing in fired if firing.customer_id})
+        decided = granting.decided(scope, code, customer_ids, campaign_id)
         if decided is not None:
-            asked.update(firing.firing_id for firing in fired)
-            offers += _offers(fired, decided)
-            promotion_codes[decided.target.promotion_id] = decided.promotion_code
-    granted_of = defaultdict[int, list[Granted]](list)
-    for (firing_id, promotion_id), redemption in publishing.publish_with_firings(scope, session, offers).items():
-        granted_of[firing_id].append(Granted(promotion_codes[promotion_id], redemption))
-    return {
-        firing.firing_id: granting.rewards_of(firing.customer_id, granted_of[firing.firing_id])
-        if firing.firing_id in granted_of or firing.firing_id not in asked
-        else None
-        for firing in firings
-    }
-
-
-def _customers(fired: Sequence[RewardedFiring]) -> list[str]:
-    return sorted({firing.customer_id for firing in fired if firing.customer_id})
+            decisions.asked.update(firing.firing_id for firing in fired)
+            decisions.offers += _offers(fired, decided)
+            decisions.promotion_codes[decided.target.promotion_id] = decided.promotion_code
+    return decisions
 
 
 def _offers(fired: Sequence[RewardedFiring], decided: Decided) -> list[Offer]:

@@ -14,6 +14,7 @@ from rapport.promotions import validating
 from rapport.promotions.deciding import Context, Decision
 from rapport.redemptions import targets
 from rapport.redemptions.asking import Target
+from rapport.redemptions.counting import Reward, kept_rewards
 from rapport.redemptions.models import Redemption
 
 log = structlog.get_logger("rapport.campaigns")
@@ -33,10 +34,21 @@ class Decided:
 
 @dataclass(frozen=True)
 class Granted:
-    """What was published of a promotion, with the promotion's own code."""
+    """What a tier of a promotion grants, as redemptions keep rewards."""
 
-    promotion_code: str
-    redemption: Redemption
+    grant: Grant
+    rewards: Sequence[Reward]
+
+    @classmethod
+    def of(cls, redemption: Redemption, promotion_code: str) -> "Granted":
+        """What was published of a promotion, with the promotion's own code."""
+        return cls(Grant(redemption.promotion_id, redemption.tier_id or "", promotion_code), redemption.rewards)
+
+    @classmethod
+    def of_decision(cls, target: Target, decision: Decision, promotion_code: str) -> "Granted":
+        """What a promotion would grant."""
+        tier_id = (decision.tier and decision.tier.id) or ""
+        return cls(Grant(target.promotion_id, tier_id, promotion_code), kept_rewards(decision))
 
 
 def codes_in(promo_codes: str) -> list[str]:
@@ -67,10 +79,7 @@ def rewards_of(customer_id: str, granted: Sequence[Granted]) -> CustomerRewards:
     """The rewards of a customer as texts, by reward type in upper case; what several promotions grant is added up."""
     sums = defaultdict[str, Decimal](Decimal)
     for each in granted:
-        for reward in each.redemption.rewards:
+        for reward in each.rewards:
             sums[reward["rewardType"].upper()] += Decimal(reward["value"])
     values = {name: f"{value:f}" for name, value in sums.items()}
-    grants = tuple(
-        Grant(each.redemption.promotion_id, each.redemption.tier_id or "", each.promotion_code) for each in granted
-    )
-    return CustomerRewards(customer_id, values, grants)
+    return CustomerRewards(customer_id, values, tuple(each.grant for each in granted))

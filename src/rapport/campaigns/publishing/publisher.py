@@ -199,7 +199,7 @@ def granted_by(scope: Scope, codes: Mapping[str, str], campaign_id: int) -> dict
         asked.update(customer_ids)
         published = publishing.publish(scope, campaign_id, decided.target, decided.decisions)
         for customer_id, redemption in published.items():
-            granted[customer_id][redemption.promotion_id] = Granted(decided.promotion_code, redemption)
+            granted[customer_id][redemption.promotion_id] = Granted.of(redemption, decided.promotion_code)
     return {
         customer_id: granting.rewards_of(customer_id, list(granted[customer_id].values()))
         if customer_id in granted or customer_id not in asked

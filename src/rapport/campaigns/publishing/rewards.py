@@ -49,6 +49,12 @@ class CustomerRewards:
     grants: tuple[Grant, ...] = field(default=())
 
     @property
+    def texts(self) -> tuple[str, str]:
+        """Values and grants as the accounts keep them, in JSON."""
+        grants = orjson.dumps(list(self.grants)).decode() if self.grants else ""
+        return orjson.dumps(dict(self.values)).decode(), grants
+
+    @property
     def tags(self) -> dict[str, str]:
         """What [%REWARD:NAME%] shows, as messages take it."""
         return {f"{REWARD}{name}": text for name, text in self.values.items()}
@@ -73,8 +79,7 @@ def keep(scope: Scope, campaign: Occurrence, first: int, customers: Sequence[Cus
             campaign.execution_date,
             campaign.id,
             customer.customer_id,
-            orjson.dumps(dict(customer.values)).decode(),
-            orjson.dumps(list(customer.grants)).decode() if customer.grants else "",
+            *customer.texts,
             first + place,
             at,
         )

@@ -1,9 +1,10 @@
 """Whom a trigger could reach today, who would be kept out and why: counted, with nothing stored, asked or sent."""
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 
 from sqlalchemy.orm import Session
 
@@ -11,11 +12,14 @@ from rapport import conditions
 from rapport.access.scope import Scope
 from rapport.audiences import counting, membership
 from rapport.campaigns.delivery import quiet_hours
+from rapport.campaigns.publishing.rewards import CustomerRewards
+from rapport.campaigns.runs.clearance import REFUSED
 from rapport.campaigns.runs.dry_runs import WouldNotReach, WouldReach
 from rapport.campaigns.states import SeriesStatus
 from rapport.campaigns.triggered import definitions, runs
 from rapport.conditions.outcomes import Outcome
 from rapport.errors import Conflict, Invalid
+from rapport.realtime.matching import rewarding
 from rapport.realtime.matching.background import Background
 from rapport.realtime.matching.candidates import Candidate
 from rapport.realtime.matching.catalogue import Catalogue, Trigger, compiled
@@ -26,19 +30,32 @@ from rapport.realtime.states import FiringState
 # Of more customers so many are looked at, spread evenly, and what is counted is scaled.
 LOOKED_AT = 20_000
 AT_ONCE = 2_000
+# No currency has more decimals.
+DIGITS = 3
 WAITS = "It is a quiet hour: what fires now waits until {until:%H:%M}."
 DROPPED = "It is a quiet hour until {until:%H:%M}: what fires now is skipped."
 ASKED = "The gateway is asked about everybody before anything goes out; what it would say is not known."
+BUDGETED = "Promotions decide about each customer alone: their budgets may end before everybody has had a reward."
 SAMPLED = "{looked_at} of them were looked at, spread evenly; all numbers but customers are scaled to {customers}."
+NOTHING = CustomerRewards("", {})
 
 Unreached = tuple[int, str, str]
+
+
+@dataclass(frozen=True)
+class WouldGrant:
+    """Customers whom promotions would grant a reward, by the key of its type, and the sum of its values."""
+
+    reward_type: str
+    customers: int
+    value: float
 
 
 @dataclass(frozen=True)
 class TriggerDryRun:
     """The outcomes of the firings if everybody who meets its conditions met the trigger now, once.
 
-    customers are those on the data date; notes are sentences about all of them.
+    customers are those on the data date; rewards are what promotions would grant; notes are sentences about them all.
     """
 
     trigger_id: int
@@ -49,6 +66,7 @@ class TriggerDryRun:
     control: int
     reached: list[WouldReach]
     not_reached: list[WouldNotReach]
+    rewards: list[WouldGrant]
     notes: list[str]
 
 
@@ -87,6 +105,8 @@ class _Tally:
         self._looked_at = self._addressed = self._control = 0
         self._reached: Counter[tuple[int, int]] = Counter()
         self._not_reached: Counter[Unreached] = Counter()
+        self._rewarded: Counter[str] = Counter()
+        self._granted: dict[str, Decimal] = defaultdict(Decimal)
 
     def count(self, session: Session, customer_ids: Sequence[str]) -> None:
         """What would become of some customers."""
@@ -99,8 +119,29 @@ class _Tally:
         met = [candidate for candidate in candidates if background.meets(candidate)]
         if met:
             background.count(session, met)
-        for candidate in met:
-            self._add(candidate, decided(candidate, self._campaign, background), background)
+        decisions = {place: decided(candidate, self._campaign, background) for place, candidate in enumerate(met)}
+        rewards = self._rewards(met, decisions)
+        for place, candidate in enumerate(met):
+            if rewards.get(place, NOTHING) is None:
+                self._not_reached[0, Outcome.EXCLUDED, REFUSED] += 1
+            else:
+                self._add(candidate, decisions[place], background)
+
+    def _rewards(
+        self, met: Sequence[Candidate], decisions: Mapping[int, Decision]
+    ) -> dict[int, CustomerRewards | None]:
+        """What promotions would grant those who would be reached, by their places."""
+        reached = {
+            place: (decision.group, met[place].customer_id)
+            for place, decision in decisions.items()
+            if decision.group and decision.outcome in ("", Outcome.SENT)
+        }
+        granted = rewarding.foretold(self._scope, self._campaign, reached)
+        for rewards in granted.values():
+            for name, value in rewards.values.items() if rewards else ():
+                self._rewarded[name] += 1
+                self._granted[name] += Decimal(value)
+        return granted
 
     def _add(self, candidate: Candidate, decision: Decision, background: Background) -> None:
         if decision.outcome == Outcome.CONTROL or (decision.state == FiringState.DELAYED and not decision.group):
@@ -136,6 +177,10 @@ class _Tally:
             not_reached=[
                 WouldNotReach(*unreached, round(n * scale)) for unreached, n in sorted(self._not_reached.items())
             ],
+            rewards=[
+                WouldGrant(name, round(n * scale), round(float(self._granted[name]) * scale, DIGITS))
+                for name, n in sorted(self._rewarded.items())
+            ],
             notes=list(self._notes(customers)),
         )
 
@@ -149,5 +194,7 @@ class _Tally:
             yield words.format(until=until.astimezone(self._scope.time_zone))
         if self._campaign.conditional:
             yield ASKED
+        if self._rewarded:
+            yield BUDGETED
         if self._looked_at < customers:
             yield SAMPLED.format(looked_at=self._looked_at, customers=customers)

@@ -12,6 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
+from rapport.campaigns.models import Occurrence
 from rapport.campaigns.publishing import firings
 from rapport.campaigns.publishing.firings import RewardedFiring
 from rapport.campaigns.publishing.rewards import CustomerRewards
@@ -19,6 +20,7 @@ from rapport.campaigns.runs.clearance import REFUSED
 from rapport.conditions.outcomes import Outcome
 from rapport.realtime.matching.outgoing import Outgoing
 from rapport.realtime.states import FiringState
+from rapport.redemptions.allocation import SEPARATOR
 
 KEEP = text("""
     UPDATE trigger_firings SET rewards = rewarded.rewards
@@ -50,6 +52,22 @@ def rewarded(scope: Scope, session: Session, outgoing: Sequence[Outgoing]) -> li
     _keep(scope, session, granted)
     _refuse(scope, session, refused)
     return [_with(firing, granted.get(firing.firing_id)) for firing in outgoing if firing.firing_id not in refused]
+
+
+def foretold(
+    scope: Scope, campaign: Occurrence, recipients: Mapping[int, tuple[int, str]]
+) -> dict[int, CustomerRewards | None]:
+    """What promotions would grant recipients of a campaign now, by the keys of recipients; None for nothing.
+
+    recipients are recipient groups and CustomerIDs, which are empty for visitors. Nothing is counted.
+    """
+    if not campaign.plan.rules.publishes_promotions or not recipients:
+        return {}
+    asked = [
+        RewardedFiring(key, campaign.id, customer_id, SEPARATOR.join(campaign.plan.group(group).promo_codes or ()))
+        for key, (group, customer_id) in recipients.items()
+    ]
+    return firings.foretold(scope, asked)
 
 
 def _with(firing: Outgoing, rewards: CustomerRewards | None) -> Outgoing:

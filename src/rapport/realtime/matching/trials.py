@@ -1,7 +1,7 @@
 """Trying a trigger: what an event would do, without storing or sending anything."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -9,12 +9,15 @@ from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
 from rapport.campaigns.models import Series
+from rapport.campaigns.publishing.rewards import CustomerRewards
+from rapport.campaigns.runs.clearance import REFUSED
 from rapport.campaigns.triggered import definitions, runs
 from rapport.conditions.outcomes import Outcome
 from rapport.customers.person_ids import person_of
 from rapport.errors import Invalid
 from rapport.realtime.events.validation import parameters_of
 from rapport.realtime.events.visitors import customer_of
+from rapport.realtime.matching import rewarding
 from rapport.realtime.matching.background import Background
 from rapport.realtime.matching.candidates import Candidate
 from rapport.realtime.matching.catalogue import Catalogue, Role, compiled
@@ -26,6 +29,7 @@ NOTHING = "The event does not match: it would do nothing."
 DOES = {Role.CLOSES: "It would close an open sequence.", Role.RESTARTS: "It would begin the window anew."}
 NOT_OPEN = "It would begin the window anew, but no sequence of the person is open: it would do nothing."
 NOT_TODAY = "Today is not from its first to its last day: nothing would fire."
+WAITS = {FiringState.ASKING: "waiting for the gateway", FiringState.DELAYED: "waiting for the end of quiet hours"}
 OPENS = {
     "simple": "It meets the trigger.",
     "repeated": "It would count; from here on as if it completed the number.",
@@ -36,7 +40,7 @@ OPENS = {
 @dataclass(frozen=True)
 class Trial:
     """What an event would do. outcome is the outcome that a firing would have now: sent, control, excluded, waiting
-    ...
+    ... rewards are what promotions would grant, by the key of the reward type.
     """
 
     matches: bool
@@ -45,6 +49,7 @@ class Trial:
     reason: str
     recipient_group_id: int
     explanation: list[str]
+    rewards: Mapping[str, str] = field(default_factory=dict)
 
 
 def try_event(
@@ -105,9 +110,25 @@ def _fired(
     if not background.meets(candidate):
         return Trial(True, False, "", "", 0, [*explanation, "The person does not meet the conditions of the campaign."])
     background.count(session, [candidate])
-    decision = decided(candidate, runs.planned_day(catalogue.scope, series), background)
-    waits = {FiringState.ASKING: "waiting for the gateway", FiringState.DELAYED: "waiting for the end of quiet hours"}
+    campaign = runs.planned_day(catalogue.scope, series)
+    decision, rewards = decided(candidate, campaign, background), dict[str, str]()
+    if campaign.plan.rules.publishes_promotions and decision.group and decision.outcome in ("", Outcome.SENT):
+        recipient = (decision.group, "" if is_visitor else background.spelled(candidate))
+        granted = rewarding.foretold(catalogue.scope, campaign, {0: recipient})[0]
+        rewards = dict(granted.values) if granted else {}
+        explanation.append(_words(granted))
+        if granted is None and decision.state not in WAITS:
+            decision = replace(decision, state=FiringState.DONE, outcome=Outcome.EXCLUDED, reason=REFUSED)
     is_control = decision.state == FiringState.DELAYED and not decision.group
-    outcome = Outcome.CONTROL if is_control else waits.get(decision.state, decision.outcome or FiringState.SENDING)
+    outcome = Outcome.CONTROL if is_control else WAITS.get(decision.state, decision.outcome or FiringState.SENDING)
     explanation.append(f"Outcome: {outcome}{f', {decision.reason}' if decision.reason else ''}.")
-    return Trial(True, True, outcome, decision.reason, decision.group, explanation)
+    return Trial(True, True, outcome, decision.reason, decision.group, explanation, rewards)
+
+
+def _words(granted: CustomerRewards | None) -> str:
+    if granted is None:
+        return "The promotions of its promo codes grant the person nothing: nothing would be sent."
+    if not granted.grants:
+        return "None of its promo codes belongs to a promotion: nobody is kept out, and nothing is granted."
+    values = ", ".join(f"{name} {value}" for name, value in sorted(granted.values.items()))
+    return f"The promotions of its promo codes would grant the person: {values}."

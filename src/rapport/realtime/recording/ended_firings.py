@@ -13,8 +13,9 @@ from sqlalchemy import text, update
 
 from rapport.access.scope import Scope
 from rapport.campaigns.delivery import filed_firings
-from rapport.campaigns.delivery.filed_firings import FiringOutcome, FiringRecipient
+from rapport.campaigns.delivery.filed_firings import FiringOutcome, FiringRecipient, FiringRewards
 from rapport.campaigns.models import CONTROL_ACTION_ID, Occurrence
+from rapport.campaigns.publishing.firings import rewards_in
 from rapport.campaigns.triggered import runs
 from rapport.campaigns.triggered.runs import FiringTotals
 from rapport.conditions.outcomes import Outcome
@@ -64,7 +65,12 @@ def file_ended(scope: Scope, firings: Sequence[Firing]) -> None:
         for row in _recipients(scope, days[firing.campaign_id], firing, by_firing[firing.id], codes)
     ]
     outcomes = [row for firing in ended for row in _outcomes(days[firing.campaign_id], firing, by_firing[firing.id])]
-    filed_firings.add_filed(scope, recipients, outcomes)
+    rewards = [
+        _rewards(days[firing.campaign_id], firing)
+        for firing in ended
+        if firing.rewards and firing.outcome == Outcome.SENT
+    ]
+    filed_firings.add_filed(scope, rewards, recipients, outcomes)
     _count(scope, ids, outcomes, recipients)
 
 
@@ -83,6 +89,20 @@ def _codes(scope: Scope, ended: Sequence[Firing], by_firing: Mapping[int, Sequen
     for campaign_id, messages in named.items():
         codes |= allocation.shown(scope, campaign_id, messages)
     return codes
+
+
+def _rewards(campaign: Occurrence, firing: Firing) -> FiringRewards:
+    values, grants = rewards_in(firing.customer_id, firing.rewards).texts
+    return FiringRewards(
+        execution_date=campaign.execution_date,
+        campaign_id=campaign.id,
+        customer_id=firing.customer_id,
+        reward_values=values,
+        grants=grants,
+        seq=firing.id,
+        given_at=firing.finished_at or firing.fired_at,
+        firing_id=firing.id,
+    )
 
 
 def _recipients(

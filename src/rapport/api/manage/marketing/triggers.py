@@ -60,6 +60,21 @@ class TriggerStatus(Body):
     status: Literal["active", "paused", "archived"] = Field(examples=["paused"])
 
 
+class GrantOut(BaseModel):
+    """A tier of a promotion that granted rewards."""
+
+    promotion_id: str = Field(examples=["spring"])
+    promotion_tier_id: str = Field(examples=["high"])
+    promo_code: str = Field(examples=["SPR-RELOAD"])
+
+
+class FiringRewardsOut(BaseModel):
+    """Rewards that promotions granted with a firing."""
+
+    values: dict[str, str] = Field(description="By the key of the reward type", examples=[{"FREESPINS": "20"}])
+    grants: list[GrantOut]
+
+
 class FiringOut(BaseModel):
     """A firing with its outcome. recipient_group_id 0 is control; verdict is the gateway's answer, if it was asked."""
 
@@ -74,6 +89,7 @@ class FiringOut(BaseModel):
     outcome: str = Field(examples=["sent"])
     reason: str
     verdict: dict[str, Any] | None
+    rewards: FiringRewardsOut | None = Field(description="What promotions granted when it was let out")
     parameters: dict[str, Any]
     fired_at: datetime
     due_at: datetime | None
