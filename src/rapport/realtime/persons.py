@@ -14,10 +14,12 @@ from rapport.customers.person_ids import VISITOR
 from rapport.customers.privacy import anonymisation, hidden_rows
 from rapport.customers.writes import locks
 from rapport.delivery import outbox
-from rapport.delivery.models import Source
+from rapport.delivery.models import Source, State
 from rapport.inbox import forgetting
 from rapport.realtime.events.owners import IS_FIRST
 from rapport.realtime.matching.evaluating import with_parameters
+from rapport.realtime.states import FiringState
+from rapport.redemptions import published
 from rapport.stores.records.spellings import is_one_of, spellings_of
 from rapport.stores.workflows import work
 
@@ -51,6 +53,18 @@ HELD = {
     "trigger_states": PERSON,
     "trigger_firings": PERSON,
 }
+# Rewards of which nobody was told: no message of their firing has left or is leaving.
+LOCK_MESSAGES = text(f"""
+    SELECT id FROM messages WHERE tenant_id = :tenant_id AND source = '{Source.FIRING}' AND source_id IN ({FIRINGS})
+    ORDER BY id FOR UPDATE
+""")  # noqa: S608 - ours
+REWARDED_IN_VAIN = text(f"""
+    {FIRINGS} AND state = '{FiringState.SENDING}' AND rewards IS NOT NULL AND NOT EXISTS (
+        SELECT 1 FROM messages
+        WHERE messages.tenant_id = :tenant_id AND messages.source = '{Source.FIRING}'
+            AND messages.source_id = trigger_firings.id AND messages.state IN ('{State.CLAIMED}', '{State.SENT}')
+    )
+""")  # noqa: S608 - ours
 # The messages of these firings, which delivery keeps with those of campaigns.
 MESSAGES = f"source = '{Source.FIRING}' AND source_id IN ({FIRINGS})"
 SELECT = "SELECT * FROM {table} WHERE tenant_id = :tenant_id AND {naming} ORDER BY 1, 2"
@@ -115,11 +129,15 @@ def forget(scope: Scope, customer_id: str, follow: Callable[[str], None]) -> int
 
     How many rows of the records those were.
 
+    Budgets of promotions get back the rewards of which the person was not told.
+
     Call it before the warehouse is cleared, since what waits would be written there. follow has the accounts cleared
     of a visitor that the person was. The disk is cleared by durable work after.
     """
     with scope.records() as session:
         names = _names(scope, session, [customer_id])
+        session.execute(LOCK_MESSAGES, names)
+        published.take_back_of_firings(scope, session, session.scalars(REWARDED_IN_VAIN, names).all())
         fired = [(scope.tenant_id, firing_id) for firing_id in session.scalars(text(FIRINGS), names)]
         rows = outbox.drop_sources(session, Source.FIRING, fired)
         for table in ORDER:
