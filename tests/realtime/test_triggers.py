@@ -444,6 +444,7 @@ def test_trying_a_trigger_tells_what_an_event_would_do(scope: Scope, api: httpx.
         "reason": "",
         "recipient_group_id": 1,
         "explanation": [],
+        "rewards": {},
     }
     assert not tried(amount=5)["matches"] and not tried("page_view")["matches"]
     assert tried(customer="C4", amount=60)["meets_conditions"] is False
