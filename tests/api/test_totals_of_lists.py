@@ -11,6 +11,8 @@ from rapport.access import keys
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
 from rapport.app import openapi_document
+from rapport.messaging.contactability import excluding
+from rapport.messaging.models import ExclusionReason
 from rapport.messaging.topics import brand_groups
 from rapport.redemptions.models import Redemption
 from rapport.redemptions.states import RedemptionState
@@ -49,12 +51,15 @@ def asked(world: Scope, api: httpx.Client) -> dict[str, dict[str, str]]:
     for odds in (2, 3, 5):
         records = [{"eventKey": "totals"}, {**selection, "decPrice": odds}]
         api.post("/sports-inventory/v1/records", json=records, headers={"x-brand-key": sports["brand"]})
+    for number in range(3):
+        excluding.exclude(world, {f"totals-{number}": None}, ExclusionReason.OTHER)
     with world.records() as session:
         session.add_all(redeemed(world, number) for number in range(3))
     return {
         "/manage/v1/sports/records": sports,
         "/manage/v1/sports/log": sports,
         "/manage/v1/sports/prices": {**sports, "event_key": "totals", "selection_key": "totals-1"},
+        "/manage/v1/exclusions": {"standing": "true"},
         "/manage/v1/promocodes/redemptions": {"promotion_id": "totals"},
     }
 

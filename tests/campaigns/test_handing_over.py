@@ -46,7 +46,8 @@ from rapport.campaigns.runs import by_hand, clearance, processing
 from rapport.channels import service as channels
 from rapport.channels.models import Channel
 from rapport.messaging import templates
-from rapport.messaging.contactability import preferences, suppressions
+from rapport.messaging.contactability import excluding, preferences, suppressions
+from rapport.messaging.models import ExclusionReason
 from rapport.notifications import service as notifications
 from rapport.notifications.models import Delivery
 from rapport.notifications.secret_members import with_secrets
@@ -379,6 +380,23 @@ def test_handing_over_again_tells_nothing_again(tenant: Scope) -> None:
     tasks.dispatch(tenant)
     assert told(tenant, number) == [(13, EXTERNAL), (13, PUSH), (1, 0)]
     assert handing_over.waiting(tenant) == []
+
+
+def test_whoever_is_excluded_after_the_list_was_handed_over_leaves_it(tenant: Scope, api: httpx.Client) -> None:
+    number = processed(tenant, group(2, (EXTERNAL, 4), time=EVENING))
+    campaign_tasks.execute_due(tenant)
+    query = {"CampaignID": number, "ChannelID": EXTERNAL}
+    path = "/current/customers/GetCustomerSendDetailsByChannel"
+    before = [row["CustomerID"] for row in api.get(path, params=query).json()]
+    assert "C00008" in before
+    excluding.exclude(tenant, {"C00008": None}, ExclusionReason.SELF_EXCLUSION)
+    tenant.clock.set(AT_NIGHT)
+    campaign_tasks.execute_due(tenant)
+    assert [row["CustomerID"] for row in api.get(path, params=query).json()] == [n for n in before if n != "C00008"]
+    assert [row for row in outcomes(tenant, number) if row[0] == "C00008"] == [
+        ("C00008", EXTERNAL, "suppressed", "under an exclusion")
+    ]
+    excluding.lift(tenant, "C00008")
 
 
 class Killed(BaseException):

@@ -44,17 +44,24 @@ from rapport.channels import service as channels
 from rapport.delivery.models import TakenAddress
 from rapport.errors import NotFound
 from rapport.messaging import templates
-from rapport.messaging.contactability import preferences, suppressed_addresses, suppressions
-from rapport.messaging.contactability import suppressed_addresses as messaging_suppressed_addresses
+from rapport.messaging.contactability import (
+    excluding,
+    preferences,
+    present_addresses,
+    suppressed_addresses,
+    suppressions,
+)
 from rapport.messaging.contactability.kept_off import KeptOff, stand
 from rapport.messaging.erasure import forget
+from rapport.messaging.models import ExclusionReason
 
 DUE = NOW + timedelta(hours=1)
 ALL = {"include_all": True}
 TEXTS = 506
 NUMBERS = count(1)
-SAME, LISTED, OPTED_OUT = (
+SAME, EXCLUDED, LISTED, OPTED_OUT = (
     ("skipped", "same address"),
+    ("suppressed", "under an exclusion"),
     ("suppressed", "suppression list"),
     ("suppressed", "channel preference"),
 )
@@ -315,9 +322,19 @@ def test_an_address_is_let_in_again_with_all_who_have_it(tenant: Scope) -> None:
 def test_an_address_that_somebody_suppressed_has_only_now_is_kept_with_the_day(tenant: Scope) -> None:
     suppressions.suppress(tenant, "not-loaded-yet", EMAIL)
     tenant.warehouse.insert("customers", ["customer_id", "EMAIL"], [["Not-Loaded-Yet", "fresh@example.com"]])
-    messaging_suppressed_addresses.keep_again(tenant)
+    present_addresses.keep_again(tenant)
     company = Company(tenant, ["fresh@example.com"])
     assert company.send(company.process()) == {company.ids[0]: LISTED}
+
+
+def test_whoever_has_an_excluded_customers_address_gets_nothing_until_the_end(tenant: Scope) -> None:
+    company = Company(tenant, ["player@example.com", "PLAYER@example.com"])
+    excluding.exclude(tenant, {company.ids[1]: DUE + timedelta(minutes=1)}, ExclusionReason.TIME_OUT)
+    assert set(company.send(company.process()).values()) == {EXCLUDED}
+    addresses_of = dict.fromkeys(company.ids, "player@example.com")
+    assert preferences.unreachable(tenant, EMAIL, company.ids, addresses=addresses_of).keys() == {*company.ids}
+    tenant.clock.set(DUE + timedelta(minutes=1))
+    assert preferences.unreachable(tenant, EMAIL, company.ids, addresses=addresses_of) == {}
 
 
 def test_an_erased_persons_address_stays_suppressed(tenant: Scope) -> None:

@@ -30,11 +30,12 @@ from rapport.campaigns.cycle import tasks
 from rapport.campaigns.occurrences import plan_next_run
 from rapport.campaigns.runs import processing
 from rapport.delivery.models import OutboxMessage
-from rapport.messaging.contactability import preferences, suppressions
+from rapport.messaging.contactability import excluding, preferences, suppressions
+from rapport.messaging.models import ExclusionReason
 from rapport.realtime.matching import releasing
 from rapport.realtime.sending import Sender
 
-WELL, RENAMED, MOVED, NOWHERE, SUPPRESSED, OPTED_OUT, NEIGHBOUR = (f"C{n:05d}" for n in range(7))
+WELL, RENAMED, MOVED, NOWHERE, SUPPRESSED, OPTED_OUT, NEIGHBOUR, EXCLUDED = (f"C{n:05d}" for n in range(8))
 ANSWERS = {
     WELL: ("sent", ""),
     RENAMED: ("sent", ""),
@@ -43,6 +44,7 @@ ANSWERS = {
     SUPPRESSED: ("suppressed", "suppression list"),
     OPTED_OUT: ("suppressed", "channel preference"),
     NEIGHBOUR: ("skipped", "same address"),
+    EXCLUDED: ("suppressed", "under an exclusion"),
 }
 
 
@@ -93,6 +95,7 @@ def change(scope: Scope) -> None:
         scope.warehouse.execute(sql, v=value, c=customer_id)
     suppressions.suppress(scope, SUPPRESSED.lower(), EMAIL)
     preferences.set_preference(scope, EMAIL, [OPTED_OUT], 2)
+    excluding.exclude(scope, {EXCLUDED: NOW + timedelta(days=1)}, ExclusionReason.TIME_OUT)
 
 
 def shown(mails: list[EmailMessage]) -> list[tuple[str, str, str]]:

@@ -149,6 +149,7 @@ INTERFACES: dict[str, frozenset[str]] = {
             "contactability.kept",
             "contactability.kept_off",
             "contactability.preferences",
+            "contactability.present_addresses",
             "contactability.purposes",
             "contactability.reaching",
             "contactability.rules",

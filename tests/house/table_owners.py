@@ -30,6 +30,7 @@ RECORDS = {
         "brand_groups",
         "channel_preferences",
         "consent_changes",
+        "exclusions",
         "keyword_replies",
         "preference_link_requests",
         "short_links",

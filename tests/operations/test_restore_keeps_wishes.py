@@ -14,11 +14,14 @@ PEOPLE = "CustomerID,Registration_Date,Email,Allow_Email\n" + "".join(
     f"{who},2025-01-01,{who}@example.com,Yes\n" for who in NAMES
 )
 KEY = ("key", "create", "--tenant", "A", "--nickname", "tests", "--contact", "tests@example.com")
+LATER = "2099-01-01T00:00:00Z"
 KEPT = ("erased", "anonymised", "wishes", "ended")
 
 
 def said_since(client: httpx.Client) -> None:
-    """One person is erased, one anonymised, three say no, two addresses are suppressed; one of each is let in."""
+    """One person is erased, one anonymised, three say no, two are excluded, two addresses are suppressed; of those who
+    say no, the excluded and the addresses one is let in.
+    """
     assert client.delete("/manage/v1/persons/Gone").status_code == 204
     answer = client.post("/current/customers/RemoveCustomerPII", json={"CustomerIDs": ["Masked"]})
     assert answer.json() == {"FailedCustomerIDs": []}
@@ -29,6 +32,10 @@ def said_since(client: httpx.Client) -> None:
         given = {"address": f"{who}@elsewhere.example"}
         assert client.post("/manage/v1/suppressions", json=given).status_code == 201
     assert client.delete("/manage/v1/suppressions", params={"address": "Returned@elsewhere.example"}).status_code == 204
+    for who, ends_at in (("Stays", LATER), ("Back", None)):
+        given = {"customer_id": who, "ends_at": ends_at, "reason": "self-exclusion"}
+        assert client.post("/manage/v1/exclusions", json=given).status_code == 201
+    assert client.delete("/manage/v1/exclusions", params={"customer_id": "Back"}).status_code == 204
     body = {"CustomerId": "Quiet", "Attributes": [{"RealFieldName": "ALLOW_EMAIL", "Value": "No"}]}
     assert client.put("/current/customers/UpsertCustomer", json=body).json()["isSuccess"]
 
@@ -65,6 +72,7 @@ def state(server: Server, key: str) -> dict[str, Any]:
     with httpx.Client(base_url=server.base_url, headers={"X-API-KEY": key}, timeout=60) as client:
         held = {who: client.get(f"/manage/v1/persons/{who}") for who in NAMES}
         listed = client.get("/manage/v1/suppressions").json()
+        excluded = client.get("/manage/v1/exclusions", params={"standing": True}).json()
         of_address = "/manage/v1/suppressions/of-address"
         strangers = {
             who: len(client.get(of_address, params={"address": f"{who}@elsewhere.example"}).json())
@@ -75,6 +83,7 @@ def state(server: Server, key: str) -> dict[str, Any]:
         "mail": {who: row["EMAIL"] for who, row in rows.items()},
         "allowed": {who: row["ALLOW_EMAIL"] for who, row in rows.items()},
         "suppressed": [one["customer_id"] for one in listed],
+        "excluded": {one["customer_id"]: (one["ends_at"], one["reason"]) for one in excluded},
         "strangers": strangers,
     }
 
@@ -97,12 +106,13 @@ def test_restores_from_one_and_the_same_backup(folder: Path, start: Callable[...
     server.end(signal.SIGTERM)
     shutil.rmtree(data)
     applied = run("restore", file, "--data-dir", folder / "second", "--json").json["applied"]
-    assert {name: applied[name] for name in KEPT} == {"erased": 1, "anonymised": 1, "wishes": 7, "ended": 3}
+    assert {name: applied[name] for name in KEPT} == {"erased": 1, "anonymised": 1, "wishes": 10, "ended": 3}
     assert applied["journals"] == [str(folder.resolve() / "data.kept")] and applied["unknown"] == 0
     expected = {
         "mail": {who: f"{who}@example.com" for who in NAMES if who not in ("Gone", "Masked")} | {"Masked": None},
         "allowed": {who: "No" if who == "Quiet" else "Yes" for who in NAMES if who != "Gone"},
         "suppressed": ["Silent"],
+        "excluded": {"Stays": (LATER, "self-exclusion")},
         "strangers": {"stranger": 1, "returned": 0},
     }
     server = start(folder / "second")

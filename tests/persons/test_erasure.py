@@ -20,7 +20,8 @@ from rapport.customers.importing import imports
 from rapport.customers.models import AttributeJob
 from rapport.customers.writes import attribute_requests
 from rapport.delivery.models import OutboxMessage
-from rapport.messaging.contactability import preferences, suppressed_addresses, suppressions
+from rapport.messaging.contactability import excluding, preferences, suppressed_addresses, suppressions
+from rapport.messaging.models import ExclusionReason
 from rapport.notifications.models import Delivery
 from rapport.transactional.models import Recipient
 
@@ -39,6 +40,7 @@ UNDER_WAY = """
 # Tables of the records that an erasure takes rows out of.
 RECORDS = (
     "suppressions",
+    "exclusions",
     "channel_preferences",
     "suppressed_addresses",
     "topic_subscriptions",
@@ -94,6 +96,7 @@ def plant(scope: Scope, who: str) -> None:
     scope.warehouse.insert("campaign_recipients", list(row), [tuple(row.values())])
     suppressions.suppress(scope, who, 504, "complaint")
     preferences.set_preference(scope, 505, [who], 2)
+    excluding.exclude(scope, {who: None}, ExclusionReason.SELF_EXCLUSION)
     with scope.records() as session:
         session.add(delivery(scope, who))
         session.add(job(scope, who))
@@ -276,6 +279,7 @@ def test_what_is_read_is_gone_at_once_and_the_wish_stays(erased: list[str]) -> N
     assert held["records"]["deliveries"] == [] and held["records"]["attribute_requests"] == []
     assert held["records"]["suppressions"] == [{"channel_id": 504, "reason": "complaint", "source": "complaint"}]
     assert held["records"]["preferences"] == [{"channel_id": 505, "app_id": "", "mode": 2}]
+    assert [(one["ends_at"], one["reason"]) for one in held["records"]["exclusions"]] == [(None, "self-exclusion")]
 
 
 def test_no_byte_stays_in_the_data_folder(scope: Scope, erased: list[str]) -> None:
@@ -334,7 +338,7 @@ def test_the_audit_log_does_not_say_who(scope: Scope, erased: list[str]) -> None
         first = session.scalars(mine.order_by(AuditEntry.id)).first()
     assert first is not None and first.object == "1 customers"
     tables = sum(not table.startswith("campaign_") for table in rows_of(CANARY))
-    assert first.details == {"rows": {"customers": tables, "messaging": 2, "transactional": 2}}
+    assert first.details == {"rows": {"customers": tables, "messaging": 3, "transactional": 2}}
     assert CANARY.lower() not in str(first.details).lower()
     assert first.actor.startswith("key ")
 

@@ -22,9 +22,9 @@ from rapport.channels import service as channels
 from rapport.customers import attributes, consent_marks
 from rapport.customers.attributes import AttributeInfo
 from rapport.messaging import registration, templates
-from rapport.messaging.contactability import preferences, suppressions
+from rapport.messaging.contactability import excluding, preferences, suppressions
 from rapport.messaging.contactability import rules as rules_of
-from rapport.messaging.models import EVERY_CHANNEL, WishSource
+from rapport.messaging.models import EVERY_CHANNEL, ExclusionReason, WishSource
 from rapport.messaging.registration import Registered
 from rapport.messaging.topics import brand_groups, subscriptions, topics
 from rapport.messaging.topics.topics import TopicContent
@@ -116,13 +116,15 @@ class People:
 
     def __init__(self, scope: Scope, seed: int, random: Random | None = None) -> None:
         self.scope, self.seed, self.random = scope, seed, random or Random(seed)
-        self.of_topics = Random(f"topics {seed}")  # a source of its own, which leaves the other draws as they are
+        # Sources of their own, which leave the other draws as they are.
+        self.of_topics, self.of_exclusions = Random(f"topics {seed}"), Random(f"exclusions {seed}")
         self.ids = [f"S{seed}P{n}" for n in range(PEOPLE)]
         world.add_customers(scope, [self._attributes(one) for one in self.ids])
         self._install()
         self.ids.append(f"S{seed}Nobody")
         for _ in range(30):
             self.wish()
+        self.exclude()
 
     def _attributes(self, customer_id: str) -> dict[str, Any]:
         pick = self.random.choice
@@ -179,6 +181,14 @@ class People:
         else:
             preferences.set_preference(self.scope, MAIL, [who], 2)
         self.choose()
+
+    def exclude(self) -> None:
+        """One is excluded for good, one until a day after all examples, and one was until the exclusion was lifted."""
+        for_good, for_days, lifted = self.of_exclusions.sample(self.ids, 3)
+        later = datetime.combine(TODAY + timedelta(days=9), datetime.min.time(), UTC)
+        ends = {for_good.upper(): None, for_days: later, lifted: None}
+        excluding.exclude(self.scope, ends, ExclusionReason.OTHER)
+        excluding.lift(self.scope, lifted)
 
     def choose(self) -> None:
         """Somebody chooses the channels of a topic, or leaves it."""

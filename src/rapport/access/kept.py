@@ -17,6 +17,7 @@ ERASE, ANONYMISE = "erase", "anonymise"
 END = "end"  # of keys, users and tokens, by hashes
 SUPPRESS, ALLOW, ADDRESSES, PREFERENCE, CONSENT = "suppress", "allow", "addresses", "preference", "consent"
 TOPIC = "topic"
+EXCLUDE, LIFT = "exclude", "lift"
 AT_ONCE = 1000
 log = structlog.get_logger("rapport.kept")
 

@@ -70,6 +70,7 @@ SECTIONS = (
     "event-intake",
     "event-log",
     "event-types",
+    "exclusions",
     "exports",
     "forecasts",
     "gateway",

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from rapport.access.pseudonyms import pseudonym
 from rapport.access.scope import Scope
 from rapport.messaging.contactability import consent_log, suppressed_addresses
-from rapport.messaging.models import ERASED, ChannelPreference, Suppression, TopicSubscription
+from rapport.messaging.models import ERASED, ChannelPreference, Exclusion, Suppression, TopicSubscription
 from rapport.messaging.tracking import short_links
 
 KEEP_ADDRESSES = text("""
@@ -43,6 +43,9 @@ def forget(scope: Scope, customer_id: str, marks: Sequence[str]) -> int:
     with scope.records() as session:
         wishes = _rename(scope, session, Suppression, customer_id, mark, ["created_at", "reason", "source"])
         wishes += _rename(scope, session, ChannelPreference, customer_id, mark, ["updated_at", "mode", "app_id"])
+        wishes += _rename(
+            scope, session, Exclusion, customer_id, mark, ["ends_at", "reason", "made_by", "lifted_at", "lifted_by"]
+        )
         parameters = {"tenant_id": scope.tenant_id, "key": customer_id.lower(), "pseudonym": mark, "marks": list(marks)}
         session.execute(DROP_YES, parameters)
         wishes += _rename(scope, session, TopicSubscription, customer_id, mark, ["updated_at", "subscribed"])
@@ -59,7 +62,7 @@ def forget(scope: Scope, customer_id: str, marks: Sequence[str]) -> int:
 def _rename(
     scope: Scope,
     session: Session,
-    table: type[Suppression] | type[ChannelPreference] | type[TopicSubscription],
+    table: type[Suppression] | type[ChannelPreference] | type[Exclusion] | type[TopicSubscription],
     customer_id: str,
     mark: str,
     kept_columns: list[str],

@@ -112,6 +112,34 @@ class Suppression(Base):
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
 
+class ExclusionReason(StrEnum):
+    """Why a customer is excluded from marketing."""
+
+    SELF_EXCLUSION = "self-exclusion"
+    TIME_OUT = "time-out"
+    COOLING_OFF = "cooling-off"
+    OTHER = "other"
+
+
+class Exclusion(Base):
+    """That a customer gets no marketing on any channel from an instant to another, or for good (ends_at null).
+
+    Rows are added, and never changed but by lifting them. made_by and lifted_by are the actors of the audit log.
+    """
+
+    __tablename__ = "exclusions"
+
+    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    customer_key: Mapped[str] = mapped_column(String(300), primary_key=True)  # the id in lower case, or a pseudonym
+    begins_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), primary_key=True)
+    customer_id: Mapped[str] = mapped_column(String(300))
+    ends_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    reason: Mapped[str] = mapped_column(String(30))  # an ExclusionReason
+    made_by: Mapped[str] = mapped_column(String(200))
+    lifted_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    lifted_by: Mapped[str] = mapped_column(String(200), default="", server_default="")
+
+
 class Undeliverable(StrEnum):
     """Why nothing whatever goes to an address on a channel: the lists of suppressed addresses beside the wishes."""
 

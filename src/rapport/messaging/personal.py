@@ -10,6 +10,7 @@ from rapport.access.personal_data import Anonymised, Erased, PersonalData
 from rapport.access.scope import Scope
 from rapport.messaging import erasure
 from rapport.messaging.contactability import consent_log, suppressed_addresses, unreached
+from rapport.messaging.contactability.exclusions import exclusions
 from rapport.messaging.contactability.preferences import preferences
 from rapport.messaging.contactability.suppressions import list_suppressions
 from rapport.messaging.topics import subscriptions
@@ -20,6 +21,7 @@ MOST_SHOWN = 1000
 def _export(scope: Scope, customer_id: str) -> dict[str, list[Any]]:
     return {
         "suppressions": list(list_suppressions(scope, customer_id, limit=MOST_SHOWN)),
+        "exclusions": list(exclusions(scope, customer_id, limit=MOST_SHOWN)),
         "preferences": list(preferences(scope, customer_id)),
         "topics": list(subscriptions.subscriptions_of(scope, customer_id)),
         "consent_changes": list(consent_log.changes(scope, customer_id, limit=MOST_SHOWN)),
@@ -39,6 +41,7 @@ PERSONAL_DATA = PersonalData(
     "messaging",
     records={
         "suppressions": ("customer_key", "customer_id"),
+        "exclusions": ("customer_key", "customer_id"),
         "suppressed_addresses": ("customer_key", "mark", "address"),
         "topic_subscriptions": ("customer_key", "customer_id"),
         "consent_changes": ("customer_key", "customer_id"),

@@ -45,6 +45,8 @@ WISHES: dict[str, Callable[[Scope, dict[str, Any]], None]] = {
     kept.ADDRESSES: messaging_kept.keep_addresses_again,
     kept.PREFERENCE: messaging_kept.prefer_again,
     kept.TOPIC: messaging_kept.subscribe_again,
+    kept.EXCLUDE: messaging_kept.exclude_again,
+    kept.LIFT: messaging_kept.lift_again,
     kept.CONSENT: restored.consent_again,
 }
 

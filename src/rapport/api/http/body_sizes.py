@@ -7,7 +7,11 @@ KIB, MIB = 1024, 1024 * 1024
 # What a call takes that names one thing, or some: far more than any needs.
 USUAL = MIB
 # The reference takes files of up to 1 GB.
-UPLOADS = {"/manage/v1/imports": 1024 * MIB, "/manage/v1/suppressions/file": 64 * MIB}
+UPLOADS = {
+    "/manage/v1/imports": 1024 * MIB,
+    "/manage/v1/suppressions/file": 64 * MIB,
+    "/manage/v1/exclusions/file": 64 * MIB,
+}
 # 10 MB of files as base64, with 50,000 bytes for each of 200 recipients, or with a text and a page.
 TRANSACTIONAL_MAIL = {
     "/current/transactionalmail/SendTransactionalMail": 26 * MIB,
@@ -48,7 +52,7 @@ BULK = frozenset(
 # Conditions with lists of values, lists of addresses, texts and pictures of messages: more than these may hold.
 MANAGED_MOST = 4 * MIB
 MANAGED_BULK = re.compile(
-    r"/manage/v1/(target-group|triggers|suppressions|pictures|channels/[0-9]+/templates|transactional/messages)"
+    r"/manage/v1/(target-group|triggers|suppressions|exclusions|pictures|channels/[0-9]+/templates|transactional/messages)"
 )
 # Thousands of customers with the values of their sessions.
 VALIDATION = re.compile(

@@ -31,7 +31,7 @@ from rapport.customers.importing.load_checks import LoadCheckFailed
 from rapport.errors import Away, Conflict, RapportError
 from rapport.insight import service as insight
 from rapport.insight import snapshot
-from rapport.messaging.contactability import suppressed_addresses, unsubscribed_attribute
+from rapport.messaging.contactability import present_addresses, unsubscribed_attribute
 from rapport.notifications import service as notifications
 from rapport.stores.outages import outage
 from rapport.stores.workflows import work
@@ -71,7 +71,7 @@ def _renew_wishes(scope: Scope) -> None:
 
     The attribute alone stops no day: whoever must not be reached is found without it.
     """
-    suppressed_addresses.keep_again(scope)
+    present_addresses.keep_again(scope)
     try:
         unsubscribed_attribute.refresh(scope)
     except Exception as fault:  # of any write that was in line before, too

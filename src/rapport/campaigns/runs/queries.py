@@ -262,7 +262,9 @@ SUPPRESS_LATE = named(
             {reasons:Array(String)}[1],
             lowerUTF8(customer_id) IN (SELECT customer_id FROM SUPPRESSED WHERE fault = {faults:Array(UInt8)}[2]),
             {reasons:Array(String)}[2],
-            {reasons:Array(String)}[3]
+            lowerUTF8(customer_id) IN (SELECT customer_id FROM SUPPRESSED WHERE fault = {faults:Array(UInt8)}[3]),
+            {reasons:Array(String)}[3],
+            {reasons:Array(String)}[4]
         ),
         '', {start:UInt32}, {at:DateTime64(3, 'UTC')}, drawn_group
 """

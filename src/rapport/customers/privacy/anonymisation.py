@@ -89,6 +89,13 @@ def removed_pseudonyms(scope: Scope) -> list[str]:
         return list(session.scalars(select(Removed.key).where(Removed.tenant_id == scope.tenant_id)))
 
 
+def removed_among(scope: Scope, marks: Collection[str]) -> list[str]:
+    """Those of pseudonyms whose persons were removed."""
+    of_these = (Removed.tenant_id == scope.tenant_id, Removed.key.in_(marks))
+    with scope.reads() as session:
+        return list(session.scalars(select(Removed.key).where(*of_these)))
+
+
 def attribute_named(parameter: str) -> str:
     """The attribute, in upper case, that a parameter is a value of, if it is one's. As scrubbing.ATTRIBUTE_NAMED."""
     return parameter.upper().replace("OOTB_", "", 1)

@@ -8,13 +8,13 @@ from typing import Any
 
 import orjson
 
-from rapport.access.pseudonyms import pseudonym
+from rapport.access.pseudonyms import pseudonym, pseudonyms
 from rapport.access.scope import Scope
 from rapport.customers.importing import imports, rejects
 from rapport.customers.privacy import anonymisation
 from rapport.customers.privacy.hidden_rows import leave_disk
 from rapport.customers.writes import attribute_requests, attribute_times, locks
-from rapport.customers.writes.attribute_writes import spelling
+from rapport.customers.writes.attribute_writes import spelling, spellings
 from rapport.stores.warehouse import identifier
 
 ERASED = "customer_id IN (SELECT customer_id FROM erase_ids)"
@@ -37,6 +37,14 @@ def is_removed(scope: Scope, customer_id: str) -> bool:
 def is_erased(scope: Scope, customer_id: str) -> bool:
     """Whether a person was erased and has not come back: the id must be written nowhere."""
     return is_removed(scope, customer_id) and spelling(scope, customer_id) is None
+
+
+def erased_among(scope: Scope, customer_ids: Collection[str]) -> set[str]:
+    """The same of many: those of ids whose persons were erased and have not come back."""
+    by_pseudonym = dict(zip(pseudonyms(scope, customer_ids), customer_ids, strict=True))
+    removed = [by_pseudonym[key] for key in anonymisation.removed_among(scope, by_pseudonym)]
+    known = spellings(scope, removed)
+    return {customer_id for customer_id in removed if customer_id.lower() not in known}
 
 
 def erase(scope: Scope, customer_id: str, tables: Iterable[str]) -> int:

@@ -1,5 +1,6 @@
 """What persons said since a backup, put into the records again after a restore: see access.kept."""
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import text
@@ -8,6 +9,7 @@ from rapport.access.pseudonyms import pseudonyms
 from rapport.access.scope import Scope
 from rapport.messaging import queries
 from rapport.messaging.contactability import suppressions
+from rapport.messaging.contactability.excluding import EXCLUDE, LIFT
 from rapport.messaging.contactability.preferences import REPLACE_ERASED, SET
 from rapport.messaging.contactability.suppressed_addresses import ADD, LET_IN, rows_of
 from rapport.messaging.models import ERASED
@@ -73,6 +75,32 @@ def prefer_again(scope: Scope, entry: dict[str, Any]) -> None:
     with scope.records() as session:
         session.execute(text(REPLACE_ERASED), {**parameters, "marks": [mark for mark in entry["of"] if mark in named]})
         session.execute(text(SET), {**parameters, **values})
+
+
+def exclude_again(scope: Scope, entry: dict[str, Any]) -> None:
+    """An exclusion of persons, each with its end; unknown ones are kept by pseudonym."""
+    marks = [mark for mark, _ in entry["of"]]
+    named = _named(scope, marks)
+    parameters = {
+        "tenant_id": scope.tenant_id,
+        "keys": [named[mark].lower() if mark in named else mark for mark in marks],
+        "ids": [named.get(mark, ERASED) for mark in marks],
+        "ends": [datetime.fromisoformat(ends_at) if ends_at else None for _, ends_at in entry["of"]],
+        "begins_at": datetime.fromisoformat(entry["begins"]),
+        "now": scope.clock.now(),
+        "reason": entry["reason"],
+        "made_by": entry["by"],
+    }
+    with scope.records() as session:
+        session.execute(EXCLUDE, parameters)
+
+
+def lift_again(scope: Scope, entry: dict[str, Any]) -> None:
+    """The exclusions of persons that were lifted."""
+    keys = [*entry["of"], *(customer_id.lower() for customer_id in _named(scope, entry["of"]).values())]
+    with scope.records() as session:
+        bound = {"tenant_id": scope.tenant_id, "keys": keys, "now": datetime.fromisoformat(entry["at"])}
+        session.execute(LIFT, {**bound, "lifted_by": entry["by"]})
 
 
 def subscribe_again(scope: Scope, entry: dict[str, Any]) -> None:

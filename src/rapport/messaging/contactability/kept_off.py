@@ -28,6 +28,7 @@ FAULTED = (
     rules.SAME_ADDRESS,
     rules.ELSEWHERE,
     rules.NO_DEVICE,
+    rules.EXCLUDED,
 )
 # Outcome and reason of a channel on which a customer cannot be reached, by fault; see faults for the others.
 FAULTS = (("", ""), *(rule.outcome_and_reason() for rule in FAULTED))

@@ -21,6 +21,7 @@ from rapport.errors import Invalid
 from rapport.messaging import queries
 from rapport.messaging.contactability import consent_log, suppressed_addresses, topic_wishes
 from rapport.messaging.contactability.consent_log import Changed
+from rapport.messaging.contactability.exclusions import EXCLUDED, STANDS
 from rapport.messaging.contactability.purposes import ANYTHING, Purpose
 from rapport.messaging.contactability.suppressed_addresses import NOT_SUBSCRIBED, OPTED_OUT_OF_CHANNEL, SUPPRESSED
 from rapport.messaging.contactability.suppressions import MAX_CUSTOMER_ID
@@ -39,6 +40,9 @@ UNREACHABLE = f"""
     SELECT customer_key, '{SUPPRESSED}' FROM suppressions
     WHERE tenant_id = :tenant_id AND customer_key = ANY(CAST(:keys AS text[]))
         AND channel_id IN ({EVERY_CHANNEL}, :channel_id)
+    UNION ALL
+    SELECT customer_key, '{EXCLUDED}' FROM exclusions
+    WHERE tenant_id = :tenant_id AND customer_key = ANY(CAST(:keys AS text[])) AND {STANDS}
     UNION ALL
     SELECT customer_key, '{NOT_SUBSCRIBED}' FROM topic_subscriptions
     WHERE tenant_id = :tenant_id AND topic_id = :topic_id AND wire_channel_id = :wire_channel_id
@@ -64,7 +68,7 @@ REPLACE_ERASED = """
 """
 
 
-# A suppression is told rather than a preference: max() picks it by the alphabet.
+# An exclusion is told rather than a suppression, and that rather than a preference: max() picks it by the alphabet.
 KEPT_OFF = f"""
     SELECT max(customer_id), customer_key, max(reason)
     FROM (
@@ -74,6 +78,8 @@ KEPT_OFF = f"""
         UNION ALL
         SELECT customer_id, customer_key, '{SUPPRESSED}' FROM suppressions
         WHERE tenant_id = :tenant_id AND channel_id IN ({EVERY_CHANNEL}, :channel_id)
+        UNION ALL
+        SELECT customer_id, customer_key, '{EXCLUDED}' FROM exclusions WHERE tenant_id = :tenant_id AND {STANDS}
         UNION ALL
         SELECT customer_id, customer_key, '{NOT_SUBSCRIBED}' FROM topic_subscriptions
         WHERE tenant_id = :tenant_id AND topic_id = :topic_id AND wire_channel_id = :wire_channel_id AND NOT subscribed
@@ -95,6 +101,8 @@ DIGEST = f"""
         WHERE tenant_id = :tenant_id AND channel_id IN ({EVERY_CHANNEL}, :channel_id)
             AND app_key = ANY(CAST(:apps AS text[]))
         UNION ALL
+        SELECT 'e ' || customer_key || ' ' || customer_id FROM exclusions WHERE tenant_id = :tenant_id AND {STANDS}
+        UNION ALL
         SELECT 't ' || subscribed || ' ' || customer_key || ' ' || customer_id FROM topic_subscriptions
         WHERE tenant_id = :tenant_id AND topic_id = :topic_id AND wire_channel_id = :wire_channel_id
     ) AS said
@@ -115,7 +123,8 @@ def digest(scope: Scope, channel_id: int, purpose: Purpose = ANYTHING) -> str:
 def _of_purpose(scope: Scope, channel_id: int, purpose: Purpose) -> dict[str, Any]:
     """What the statements about a purpose on a channel bind."""
     topic = {"topic_id": purpose.topic_id, "wire_channel_id": purpose.wire_channel_id}
-    return {"tenant_id": scope.tenant_id, "channel_id": channel_id, "apps": purpose.keys, **topic}
+    place = {"tenant_id": scope.tenant_id, "channel_id": channel_id, "apps": purpose.keys}
+    return {**place, **topic, "now": scope.clock.now()}
 
 
 def suppressions(scope: Scope, channel_id: int, purpose: Purpose = ANYTHING) -> pa.Table:
@@ -127,7 +136,7 @@ def suppressions(scope: Scope, channel_id: int, purpose: Purpose = ANYTHING) -> 
     with scope.stores.records.reading() as connection:
         rows = connection.execute(text(KEPT_OFF), parameters).all()
     reasons_by_key = {key: (customer_id, reason) for customer_id, key, reason in rows if customer_id != ERASED}
-    for reason in (OPTED_OUT_OF_CHANNEL, NOT_SUBSCRIBED, SUPPRESSED):
+    for reason in (OPTED_OUT_OF_CHANNEL, NOT_SUBSCRIBED, SUPPRESSED, EXCLUDED):
         marks = sorted(key for customer_id, key, why in rows if customer_id == ERASED and why == reason)
         # What was said of somebody who came back under the id counts besides what was said before.
         for returned in queries.known(scope, marks):

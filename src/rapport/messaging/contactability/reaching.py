@@ -96,7 +96,8 @@ def fault_sql(channel: Channel, lists: Sequence[KeptOff], suppressed: str, readi
     for kept_off in (kept_off for kept_off in lists if kept_off.channel_id == channel.id):
         of_group = f"grp IN ({', '.join(map(str, kept_off.groups))}) AND " if kept_off.groups else ""
         of_device = (rules.NO_DEVICE,) if channel.behaviour.needs_device else ()
-        by_wish = rules.BY_WISH if kept_off.purpose.topic_id else (rules.LISTED, rules.PREFERENCE)
+        without_topic = tuple(rule for rule in rules.BY_WISH if rule is not rules.TOPIC)
+        by_wish = rules.BY_WISH if kept_off.purpose.topic_id else without_topic
         for rule in (*of_device, *by_wish):
             fault = fault_of(rule)
             listed = f"SELECT customer_id FROM {suppressed} WHERE list = {kept_off.list} AND fault = {fault}"  # noqa: S608 - ours

@@ -41,6 +41,7 @@ NO_PERMISSION = Rule(Outcome.SUPPRESSED, "no permission")
 NO_ADDRESS = Rule(Outcome.NO_ADDRESS)
 BAD_ADDRESS = Rule(Outcome.NO_ADDRESS, "{}")  # what it is not, as the kind of channel says
 NO_DEVICE = Rule(Outcome.NO_ADDRESS, "no reachable device")
+EXCLUDED = Rule(Outcome.SUPPRESSED, "under an exclusion")
 LISTED = Rule(Outcome.SUPPRESSED, "suppression list")
 TOPIC = Rule(Outcome.SUPPRESSED, "not subscribed to the topic")
 PREFERENCE = Rule(Outcome.SUPPRESSED, "channel preference")
@@ -62,9 +63,9 @@ OF_CUSTOMER = (
     RUNNING,
     CAPPED,
 )
-OF_CHANNEL = (NO_PERMISSION, NO_ADDRESS, BAD_ADDRESS, NO_DEVICE, LISTED, TOPIC, PREFERENCE)
+OF_CHANNEL = (EXCLUDED, NO_PERMISSION, NO_ADDRESS, BAD_ADDRESS, NO_DEVICE, LISTED, TOPIC, PREFERENCE)
 # What somebody said; where several are known of a person, the first is told.
-BY_WISH = (LISTED, TOPIC, PREFERENCE)
+BY_WISH = (EXCLUDED, LISTED, TOPIC, PREFERENCE)
 RULES = (*OF_CUSTOMER, *OF_CHANNEL, ELSEWHERE, SAME_ADDRESS, QUIET)
 # Whether rules apply to a person: what a condition finds, false for nothing.
 Holds = Mapping[Rule, Callable[[], Any]]

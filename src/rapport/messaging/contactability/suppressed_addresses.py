@@ -25,6 +25,7 @@ from rapport.channels import service as channels
 from rapport.channels.kinds.base import OWN_ID
 from rapport.messaging import queries
 from rapport.messaging.contactability import rules
+from rapport.messaging.contactability.exclusions import EXCLUDED, STANDS
 from rapport.messaging.contactability.purposes import ANYTHING, Purpose
 from rapport.messaging.models import EVERY_CHANNEL, SuppressedAddress, Undeliverable
 
@@ -58,27 +59,11 @@ ADD = text("""
         WHERE suppressed_addresses.address IS NULL AND excluded.address IS NOT NULL
     RETURNING mark, customer_key, xmax = 0 AS is_new
 """)
-SUPPRESSED_PERSONS = text("""
-    SELECT channel_id, '', customer_id, reason, source FROM suppressions
-    WHERE tenant_id = :tenant_id AND customer_id <> ''
-    ORDER BY customer_key
-""")
-OPTED_OUT_PERSONS = text("""
-    SELECT channel_id, app_key, customer_id, '' AS reason, '' AS source FROM channel_preferences
-    WHERE tenant_id = :tenant_id AND customer_id <> '' AND mode = 2
-    ORDER BY customer_key
-""")
-UNSUBSCRIBED_PERSONS = text("""
-    SELECT :every_channel, 'topic ' || topic_id || ' ' || wire_channel_id, customer_id, '' AS reason, '' AS source
-    FROM topic_subscriptions WHERE tenant_id = :tenant_id AND customer_id <> '' AND NOT subscribed
-    ORDER BY customer_key
-""").bindparams(every_channel=EVERY_CHANNEL)
 FORGET_ADDRESSES = text("""
     UPDATE suppressed_addresses SET address = NULL
     WHERE tenant_id = :tenant_id AND mark = ANY(CAST(:marks AS text[])) AND address IS NOT NULL
 """)
 OF_PERSON = text("SELECT DISTINCT mark FROM suppressed_addresses WHERE tenant_id = :tenant_id AND customer_key = :key")
-KEPT_AT_ONCE = 10_000
 DROP = text("""
     DELETE FROM suppressed_addresses AS suppressed USING unnest(CAST(:keys AS text[])) AS named (key)
     WHERE suppressed.tenant_id = :tenant_id AND suppressed.channel_id = :channel_id AND suppressed.app_key = :app_key
@@ -91,11 +76,17 @@ DROP_SHARED = text("""
         AND (mark = ANY(CAST(:marks AS text[])) OR customer_key = ANY(CAST(:keys AS text[])))
     RETURNING customer_key
 """)
-OF_MARK = text("""
+# Whether an address of a list gets nothing: those of excluded customers as long as an exclusion of theirs stands.
+COUNTS = f"""(listed <> '{EXCLUDED}' OR EXISTS (
+        SELECT 1 FROM exclusions
+        WHERE exclusions.tenant_id = suppressed_addresses.tenant_id
+            AND exclusions.customer_key = suppressed_addresses.customer_key AND {STANDS}
+    ))"""  # noqa: S608 - constants only
+OF_MARK = text(f"""
     SELECT DISTINCT ON (channel_id, listed) channel_id, listed, added_at, reason, source FROM suppressed_addresses
-    WHERE tenant_id = :tenant_id AND mark = ANY(CAST(:marks AS text[])) AND app_key = ''
+    WHERE tenant_id = :tenant_id AND mark = ANY(CAST(:marks AS text[])) AND app_key = '' AND {COUNTS}
     ORDER BY channel_id, listed, added_at, customer_key
-""")
+""")  # noqa: S608 - constants only
 ADDED = text("""
     SELECT count(*) FROM suppressed_addresses
     WHERE tenant_id = :tenant_id AND listed = :listed AND starts_with(customer_key, :by_itself)
@@ -105,7 +96,7 @@ OF_CHANNEL = f"""
     SELECT mark, max(CASE WHEN listed IN ({", ".join(f"'{reason}'" for reason in Undeliverable)})
         THEN '{SUPPRESSED}' ELSE listed END) FROM suppressed_addresses
     WHERE tenant_id = :tenant_id AND channel_id IN ({EVERY_CHANNEL}, :channel_id)
-        AND app_key = ANY(CAST(:apps AS text[])){{more}}
+        AND app_key = ANY(CAST(:apps AS text[])) AND {COUNTS}{{more}}
     GROUP BY mark
 """  # noqa: S608 - constants only
 AMONG = text(OF_CHANNEL.format(more=" AND mark = ANY(CAST(:marks AS text[]))"))
@@ -300,7 +291,8 @@ class AddressEntry:
 
 def of_address(scope: Scope, address: str) -> list[AddressEntry]:
     """Where an address gets nothing, by channel."""
-    parameters = {"tenant_id": scope.tenant_id, "marks": marks_kept_of(scope, [address])[0]}
+    marks = marks_kept_of(scope, [address])[0]
+    parameters = {"tenant_id": scope.tenant_id, "marks": marks, "now": scope.clock.now()}
     with scope.stores.records.reading() as connection:
         return [AddressEntry(*row) for row in connection.execute(OF_MARK, parameters)]
 
@@ -357,6 +349,7 @@ def among(scope: Scope, channel_id: int, purpose: Purpose, addresses: Mapping[st
         "channel_id": channel_id,
         "apps": purpose.keys,
         "marks": all_marks,
+        "now": scope.clock.now(),
     }
     with scope.stores.records.reading() as connection:
         reason_by_mark = {str(mark): str(reason) for mark, reason in connection.execute(AMONG, parameters)}
@@ -369,29 +362,10 @@ def among(scope: Scope, channel_id: int, purpose: Purpose, addresses: Mapping[st
 
 def of_channel(scope: Scope, channel_id: int, purpose: Purpose = ANYTHING) -> dict[str, list[str]]:
     """The marks of all addresses that get nothing on a channel, or of a purpose on it, by the reason."""
-    parameters = {"tenant_id": scope.tenant_id, "channel_id": channel_id, "apps": purpose.keys}
+    place = {"tenant_id": scope.tenant_id, "channel_id": channel_id, "apps": purpose.keys}
+    parameters = {**place, "now": scope.clock.now()}
     marks: dict[str, list[str]] = defaultdict(list)
     with scope.stores.records.reading() as connection:
         for mark, reason in connection.execute(ALL, parameters):
             marks[reason].append(mark)
     return marks
-
-
-def keep_again(scope: Scope) -> None:
-    """Keep the addresses that persons who must not be written to have by now: loaded since, or changed. Once a day."""
-    wishes = (
-        (SUPPRESSED_PERSONS, SUPPRESSED),
-        (UNSUBSCRIBED_PERSONS, NOT_SUBSCRIBED),
-        (OPTED_OUT_PERSONS, OPTED_OUT_OF_CHANNEL),
-    )
-    for sql, listed in wishes:
-        customers_by_wish: dict[tuple[int, str, str, str], list[str]] = defaultdict(list)
-        with scope.stores.records.reading() as connection:
-            rows = connection.execute(sql, {"tenant_id": scope.tenant_id})
-            for channel_id, app_key, customer_id, reason, source in rows:
-                customers_by_wish[channel_id, app_key, reason, source].append(customer_id)
-        for (channel_id, app_key, reason, source), customer_ids in sorted(customers_by_wish.items()):
-            for begin in range(0, len(customer_ids), KEPT_AT_ONCE):
-                part = customer_ids[begin : begin + KEPT_AT_ONCE]
-                with scope.records() as session:
-                    keep(scope, session, (channel_id, app_key), listed, part, reason=reason, source=source)

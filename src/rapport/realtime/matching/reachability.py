@@ -194,6 +194,7 @@ class Reach:
         is_unknown = person.startswith(VISITOR)
         return rules.first(
             {
+                rules.EXCLUDED: lambda: reason == rules.EXCLUDED.reason,
                 rules.NO_PERMISSION: lambda: (
                     permission and self.consents.permission.forbids_writing(self.attribute(person, permission.upper()))
                 ),

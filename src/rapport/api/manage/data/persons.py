@@ -27,6 +27,17 @@ class SuppressionHeld(BaseModel):
     source: str = Field(examples=["link"], description="How Rapport learned of it; empty if unknown")
 
 
+class ExclusionHeld(BaseModel):
+    """An exclusion of the person from marketing; ends_at null means for good."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    begins_at: datetime
+    ends_at: datetime | None
+    reason: str = Field(examples=["time-out"])
+    lifted_at: datetime | None
+
+
 class PreferenceHeld(BaseModel):
     """Whether the person may be contacted on a channel, or on one app of it, as its provider reported: 1 yes, 2 opted
     out.
@@ -167,6 +178,7 @@ class RecordsHeld(BaseModel):
     """Data about a person in the records database."""
 
     suppressions: list[SuppressionHeld]
+    exclusions: list[ExclusionHeld]
     preferences: list[PreferenceHeld]
     topics: list[TopicHeld]
     consent_changes: list[ConsentHeld]

@@ -74,7 +74,7 @@ class AddressSuppression(BaseModel):
     """A channel on which an address gets nothing."""
 
     channel_id: int | None = Field(examples=[504], description="null: any channel")
-    listed: Literal["suppression list", "channel preference", "hard bounce", "complaint"]
+    listed: Literal["suppression list", "channel preference", "under an exclusion", "hard bounce", "complaint"]
     reason: str = Field(examples=["unsubscribed"], description="Why it is suppressed; empty if unknown")
     source: str = Field(examples=["link"], description="How Rapport learned of it; empty if unknown")
     added_at: datetime
