@@ -9,13 +9,15 @@ import httpx
 import orjson
 import pytest
 import trigger_world as world
-from promotion_tenant import add_attributes, create_tenant, launch, leaf, spins, tier
+from promotion_tenant import SESSION, add_attributes, create_tenant, done, launch, leaf, spins, tier
 from redemption_calls import lifetime, redeem, set_budgets, used
 from sqlalchemy import update
 
 from rapport.access.scope import Scope, scope_of
 from rapport.campaigns.models import Occurrence, Series
+from rapport.campaigns.publishing import publisher
 from rapport.campaigns.triggered import definitions, runs
+from rapport.customers import event_types
 from rapport.realtime.matching import releasing, rewarding
 from rapport.realtime.matching.outgoing import Outgoing
 from rapport.realtime.models import AcceptedEvent, Firing
@@ -233,3 +235,44 @@ def test_previews_show_what_would_be_granted_and_spend_nothing(tenant: Scope, ap
     assert world.fired(tenant, series) == [("C15", "sent", "")] and used(api, id) == [1, None]
     assert tried("C15") == tried("C16") == ("excluded", "refused", {}), "the budget has nothing left"
     assert api.post(f"/manage/v1/triggers/{series.id}/dry-run").json()["rewards"] == []
+
+
+def test_the_parameters_of_the_event_are_properties_of_the_session(tenant: Scope, api: httpx.Client) -> None:
+    """A bonus of 10 % of deposits from 20 on; of game the event says what a session cannot have."""
+    id = f"FIRED-{next(NUMBERS)}"
+    percent = {"type": "percentage", "of": "depositAmount", "source": "session", "percent": 10}
+    large = leaf("depositAmount", "greaterThanOrEquals", 20, source="session")
+    launch(api, id, [tier("all", [large], {"rewardType": "bonus", "calculation": percent})])
+    event_types.declare_event_type(tenant, "deposit", {"depositamount": "Number", "game": "Number"})
+    series = publishing(tenant, "deposit", id)
+    asked = {"event": "deposit", "customer_id": "C1", "parameters": {"depositamount": 40}}
+    assert api.post(f"/manage/v1/triggers/{series.id}/test", json=asked).json()["rewards"] == {"BONUS": "4.00"}
+    for minutes, amount in enumerate((40, 25.5, 19, None)):
+        world.event(tenant, "deposit", "C1", minutes, depositamount=amount, game=7)
+    world.process(tenant, 5)
+    assert rewards(tenant, series) == [{"BONUS": "4.00"}, {"BONUS": "2.55"}, None, None]
+    assert [reason for _, _, reason in world.fired(tenant, series)] == ["", "", "refused", "refused"]
+
+
+def test_who_lacks_a_property_that_is_required_gets_nothing_and_holds_up_nobody(
+    tenant: Scope, api: httpx.Client
+) -> None:
+    id = bounded(api, lifetime("redemptions", 9))
+    series, plain = publishing(tenant, "level_up", id), publishing(tenant, "level_up", "PLAIN", rules={})
+    required = [*SESSION, {"key": "brand", "type": "string", "required": True}]
+    change_session(api, required)
+    try:
+        world.event(tenant, "level_up", "C1", 0)
+        world.event(tenant, "level_up", "C2", 1, brand="north")
+        world.process(tenant, 1)
+        assert publisher.granted_by(tenant, {"C3": id}, 9001) == {"C3": None}, "a run knows of no session"
+    finally:
+        change_session(api, SESSION)
+    assert world.fired(tenant, series) == [("C1", "excluded", "refused"), ("C2", "sent", "")]
+    assert len(world.told(tenant, plain)) == 2 and used(api, id) == [1]
+
+
+def change_session(api: httpx.Client, properties: list[dict[str, Any]]) -> None:
+    change = {"type": "setSessionPropertySchema", "properties": properties}
+    commands = [{"type": "deactivate"}, change, {"type": "activate"}]
+    done(api.post("/v1/tenants/play/transactions", json={"commands": commands}))

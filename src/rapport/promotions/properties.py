@@ -126,6 +126,16 @@ def checked_values(values: Mapping[str, Any], declared: Mapping[str, PropertyDef
     return checked
 
 
+def fitting_values(values: Mapping[str, Any], declared: Mapping[str, PropertyDefinition]) -> dict[str, Any]:
+    """Those of values from elsewhere that are declared and fit, by the keys as they are declared."""
+    by_key = {name.lower(): value for name, value in values.items() if value is not None}
+    return {
+        definition.key: by_key[key]
+        for key, definition in declared.items()
+        if key in by_key and not _fault(by_key[key], definition)
+    }
+
+
 def _fault(value: Any, definition: PropertyDefinition) -> str:
     """What a value of a property must be and is not; empty when it fits."""
     if not IS_OF[definition.type](value):

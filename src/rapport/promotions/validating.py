@@ -20,7 +20,7 @@ from rapport.promotions.deciding import Context, Decision, Validator, basis, val
 from rapport.promotions.editing import promotion
 from rapport.promotions.evaluation import CompiledTree
 from rapport.promotions.models import Promotion
-from rapport.promotions.properties import checked_values
+from rapport.promotions.properties import checked_values, fitting_values
 from rapport.promotions.states import Refusal
 from rapport.promotions.validators import validators
 
@@ -47,6 +47,24 @@ def validate_each(scope: Scope, id: str, contexts: Sequence[Context]) -> list[De
     fitting = [context.customer_id for context in checked if isinstance(context, Context)]
     customers = facts_of(scope, validator, fitting)
     return [_one(validator, context, customers) if isinstance(context, Context) else context for context in checked]
+
+
+def validate_told(scope: Scope, id: str, contexts: Sequence[Context]) -> Decided:
+    """What a promotion decides about contexts whose sessions are what an event told, in order.
+
+    Values that no session property can have are left out; who lacks a required one gets nothing. Raises NotFound,
+    Conflict.
+    """
+    validator = validators(scope.stores).of(scope, id)
+    sessions = [fitting_values(context.session, validator.properties.session) for context in contexts]
+    fitting = [replace(context, session=session) for context, session in zip(contexts, sessions, strict=True)]
+    customers = facts_of(scope, validator, [context.customer_id for context in fitting])
+    return validator, [
+        _one(validator, context, customers)
+        if isinstance(_checked_alone(context, validator), Context)
+        else Decision(context.customer_id, None, reason=Refusal.CONDITIONS_NOT_MET)
+        for context in fitting
+    ]
 
 
 @dataclass(frozen=True, slots=True)

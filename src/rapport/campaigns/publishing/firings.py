@@ -9,8 +9,9 @@ from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
 from rapport.campaigns.publishing import granting
-from rapport.campaigns.publishing.granting import Decided, Granted
+from rapport.campaigns.publishing.granting import Granted
 from rapport.campaigns.publishing.rewards import CustomerRewards, Grant
+from rapport.promotions.deciding import Context
 from rapport.redemptions import publishing
 from rapport.redemptions.publishing import Offer
 
@@ -19,13 +20,15 @@ from rapport.redemptions.publishing import Offer
 class RewardedFiring:
     """A firing about whose customer promotions decide. customer_id is empty for a visitor whom nobody knows.
 
-    promo_codes are joined with ','.
+    promo_codes are joined with ','. parameters are those of the event: what promotions take as properties of the
+    session.
     """
 
     firing_id: int
     campaign_id: int
     customer_id: str
     promo_codes: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -80,22 +83,18 @@ def _decisions(scope: Scope, firings: Sequence[RewardedFiring]) -> _Decisions:
             fired_by[firing.campaign_id, code].append(firing)
     decisions = _Decisions()
     for (campaign_id, code), fired in fired_by.items():
-        customer_ids = sorted({firing.customer_id for firing in fired if firing.customer_id})
-        decided = granting.decided(scope, code, customer_ids, campaign_id)
+        known = [firing for firing in fired if firing.customer_id]
+        contexts = [Context(firing.customer_id, firing.parameters) for firing in known]
+        decided = granting.decided_by_events(scope, code, contexts, campaign_id)
         if decided is not None:
             decisions.asked.update(firing.firing_id for firing in fired)
-            decisions.offers += _offers(fired, decided)
+            decisions.offers += [
+                Offer(firing.firing_id, campaign_id, decided.target, decision)
+                for firing, decision in zip(known, decided.decisions, strict=False)
+                if decision.tier is not None
+            ]
             decisions.promotion_codes[decided.target.promotion_id] = decided.promotion_code
     return decisions
-
-
-def _offers(fired: Sequence[RewardedFiring], decided: Decided) -> list[Offer]:
-    decisions = {decision.customer_id: decision for decision in decided.decisions if decision.tier is not None}
-    return [
-        Offer(firing.firing_id, firing.campaign_id, decided.target, decisions[firing.customer_id])
-        for firing in fired
-        if firing.customer_id in decisions
-    ]
 
 
 def document(rewards: CustomerRewards) -> dict[str, Any]:

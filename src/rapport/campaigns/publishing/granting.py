@@ -1,7 +1,7 @@
 """What the promotion of a promo code decides about customers of a campaign, and what they are granted as rewards."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -9,7 +9,7 @@ import structlog
 
 from rapport.access.scope import Scope
 from rapport.campaigns.publishing.rewards import CustomerRewards, Grant
-from rapport.errors import Conflict, NotFound
+from rapport.errors import Conflict, Invalid, NotFound
 from rapport.promotions import validating
 from rapport.promotions.deciding import Context, Decision
 from rapport.redemptions import targets
@@ -18,6 +18,7 @@ from rapport.redemptions.counting import Reward, kept_rewards
 from rapport.redemptions.models import Redemption
 
 log = structlog.get_logger("rapport.campaigns")
+Validation = Callable[[Scope, str, Sequence[Context]], validating.Decided]
 
 
 @dataclass(frozen=True)
@@ -59,17 +60,29 @@ def codes_in(promo_codes: str) -> list[str]:
 def decided(scope: Scope, code: str, customer_ids: Sequence[str], campaign_id: int) -> Decided | None:
     """What the promotion of a code, as campaigns name it, decides about customers; None for a code of no promotion.
 
-    A promotion that is not active grants nothing, nor does a code that is not in force or linked to other campaigns.
+    A promotion that is not active grants nothing, nor does a code that is not in force or linked to other campaigns, or
+    a promotion that needs a property of the session.
     """
+    contexts = [Context(customer_id) for customer_id in customer_ids]
+    return _decided(scope, code, contexts, campaign_id, validating.validate_customers)
+
+
+def decided_by_events(scope: Scope, code: str, contexts: Sequence[Context], campaign_id: int) -> Decided | None:
+    """The same of the customers of events, in order; sessions are the parameters of the events."""
+    return _decided(scope, code, contexts, campaign_id, validating.validate_told)
+
+
+def _decided(
+    scope: Scope, code: str, contexts: Sequence[Context], campaign_id: int, validate: Validation
+) -> Decided | None:
     try:
         promotion_id = targets.promotion_of_choice(scope, code, campaign_id)
-        if not customer_ids:
+        if not contexts:
             return Decided(Target(code, promotion_id), "", [])
-        contexts = [Context(customer_id) for customer_id in customer_ids]
-        validator, decisions = validating.validate_customers(scope, promotion_id, contexts)
+        validator, decisions = validate(scope, promotion_id, contexts)
     except NotFound:
         return None
-    except Conflict as reason:
+    except (Conflict, Invalid) as reason:
         log.warning("a promotion decides about nobody", tenant_id=scope.tenant_id, promo_code=code, reason=str(reason))
         return Decided(Target(code, ""), "", [])
     return Decided(Target(code, promotion_id), validator.promotion.code, decisions)

@@ -24,6 +24,7 @@ from rapport.realtime.matching.background import Background
 from rapport.realtime.matching.candidates import Candidate
 from rapport.realtime.matching.catalogue import Catalogue, Trigger, compiled
 from rapport.realtime.matching.deciding import Decision, decided
+from rapport.realtime.matching.outgoing import Outgoing
 from rapport.realtime.matching.trials import NOT_TODAY
 from rapport.realtime.states import FiringState
 
@@ -131,12 +132,12 @@ class _Tally:
         self, met: Sequence[Candidate], decisions: Mapping[int, Decision]
     ) -> dict[int, CustomerRewards | None]:
         """What promotions would grant those who would be reached, by their places."""
-        reached = {
-            place: (decision.group, met[place].customer_id)
+        reached = [
+            Outgoing(place, self._campaign, decision.group, met[place].customer_id, False, {}, decision.faults or {})
             for place, decision in decisions.items()
             if decision.group and decision.outcome in ("", Outcome.SENT)
-        }
-        granted = rewarding.foretold(self._scope, self._campaign, reached)
+        ]
+        granted = rewarding.foretold(self._scope, reached)
         for rewards in granted.values():
             for name, value in rewards.values.items() if rewards else ():
                 self._rewarded[name] += 1

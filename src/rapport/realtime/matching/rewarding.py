@@ -12,7 +12,6 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
-from rapport.campaigns.models import Occurrence
 from rapport.campaigns.publishing import firings
 from rapport.campaigns.publishing.firings import RewardedFiring
 from rapport.campaigns.publishing.rewards import CustomerRewards
@@ -20,7 +19,6 @@ from rapport.campaigns.runs.clearance import REFUSED
 from rapport.conditions.outcomes import Outcome
 from rapport.realtime.matching.outgoing import Outgoing
 from rapport.realtime.states import FiringState
-from rapport.redemptions.allocation import SEPARATOR
 
 KEEP = text("""
     UPDATE trigger_firings SET rewards = rewarded.rewards
@@ -37,37 +35,32 @@ REFUSE = text(f"""
 
 def rewarded(scope: Scope, session: Session, outgoing: Sequence[Outgoing]) -> list[Outgoing]:
     """The firings that go out, with what promotions grant; those to whom they grant nothing end as refused."""
-    asked = [firing for firing in outgoing if firing.campaign.plan.rules.publishes_promotions and firing.reaches]
+    asked = _asked(outgoing)
     if not asked:
         return list(outgoing)
-    granted = firings.granted(
-        scope,
-        session,
-        [
-            RewardedFiring(firing.firing_id, firing.campaign.id, firing.message_to, firing.promo_codes)
-            for firing in asked
-        ],
-    )
+    granted = firings.granted(scope, session, asked)
     refused = sorted(id for id, rewards in granted.items() if rewards is None)
     _keep(scope, session, granted)
     _refuse(scope, session, refused)
     return [_with(firing, granted.get(firing.firing_id)) for firing in outgoing if firing.firing_id not in refused]
 
 
-def foretold(
-    scope: Scope, campaign: Occurrence, recipients: Mapping[int, tuple[int, str]]
-) -> dict[int, CustomerRewards | None]:
-    """What promotions would grant recipients of a campaign now, by the keys of recipients; None for nothing.
+def foretold(scope: Scope, outgoing: Sequence[Outgoing]) -> dict[int, CustomerRewards | None]:
+    """What promotions would grant firings if they went out now, by their numbers; None for nothing.
 
-    recipients are recipient groups and CustomerIDs, which are empty for visitors. Nothing is counted.
+    Those of campaigns that publish no promotions are left out. Nothing is counted.
     """
-    if not campaign.plan.rules.publishes_promotions or not recipients:
-        return {}
-    asked = [
-        RewardedFiring(key, campaign.id, customer_id, SEPARATOR.join(campaign.plan.group(group).promo_codes or ()))
-        for key, (group, customer_id) in recipients.items()
+    asked = _asked(outgoing)
+    return firings.foretold(scope, asked) if asked else {}
+
+
+def _asked(outgoing: Sequence[Outgoing]) -> list[RewardedFiring]:
+    """The firings about whose customers promotions decide."""
+    return [
+        RewardedFiring(firing.firing_id, firing.campaign.id, firing.message_to, firing.promo_codes, firing.parameters)
+        for firing in outgoing
+        if firing.campaign.plan.rules.publishes_promotions and firing.reaches
     ]
-    return firings.foretold(scope, asked)
 
 
 def _with(firing: Outgoing, rewards: CustomerRewards | None) -> Outgoing:

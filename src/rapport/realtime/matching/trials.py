@@ -23,6 +23,7 @@ from rapport.realtime.matching.candidates import Candidate
 from rapport.realtime.matching.catalogue import Catalogue, Role, compiled
 from rapport.realtime.matching.deciding import decided
 from rapport.realtime.matching.evaluating import Arrival, States, watched
+from rapport.realtime.matching.outgoing import Outgoing
 from rapport.realtime.states import FiringState
 
 NOTHING = "The event does not match: it would do nothing."
@@ -113,8 +114,9 @@ def _fired(
     campaign = runs.planned_day(catalogue.scope, series)
     decision, rewards = decided(candidate, campaign, background), dict[str, str]()
     if campaign.plan.rules.publishes_promotions and decision.group and decision.outcome in ("", Outcome.SENT):
-        recipient = (decision.group, "" if is_visitor else background.spelled(candidate))
-        granted = rewarding.foretold(catalogue.scope, campaign, {0: recipient})[0]
+        who, faults = background.spelled(candidate), decision.faults or {}
+        firing = Outgoing(0, campaign, decision.group, who, is_visitor, candidate.parameters, faults)
+        granted = rewarding.foretold(catalogue.scope, [firing])[0]
         rewards = dict(granted.values) if granted else {}
         explanation.append(_words(granted))
         if granted is None and decision.state not in WAITS:
