@@ -37,6 +37,9 @@ TELL_SIZES = """
         AND counted.version = target_group.version
         AND (target_group.size_date IS NULL OR target_group.size_date <= :data_date)
 """
+# Of a property of a history: whether a row has it; the names of up to a thousand that rows have.
+HAS_PROPERTY = "SELECT 1 FROM {table} WHERE mapContains({properties}, {{name:String}}) LIMIT 1"
+PROPERTY_NAMES = "SELECT groupUniqArrayArray(1000)(mapKeys({properties})) FROM {table}"
 HAS_LIST = "SELECT count() > 0 FROM (SELECT 1 FROM customer_lists WHERE list_id = {list:UInt32} LIMIT 1)"
 
 # What any definition may read of each customer, for slices of customers; a compiled one names its other tables.

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from difflib import SequenceMatcher
 
 from rapport.access.scope import Scope
+from rapport.conditions.text import most_alike
 from rapport.customers.attributes import NUMERIC, WORDS, AttributeInfo, attributes
 from rapport.customers.formats.dates import LOSSES, SQL_TYPES, Dates
 from rapport.customers.formats.encodings import UTF8
@@ -304,11 +304,7 @@ def _most_alike(name: str, plan: Plan, file: File) -> str:
     """Of the columns of a file that are not known, the one whose name is the most like one that is missing."""
     known = {column.index for column in plan.columns if column.field in plan.kind.fields}
     unknown = [header for index, header in enumerate(file.names) if index not in known] or file.names
-    return max(unknown, key=lambda header: SequenceMatcher(None, _letters(header), _letters(name)).ratio())
-
-
-def _letters(name: str) -> str:
-    return "".join(filter(str.isalnum, name.casefold()))
+    return most_alike(name, unknown)
 
 
 def _check_complete(plan: Plan, mode: str, file: File) -> None:

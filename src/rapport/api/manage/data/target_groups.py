@@ -15,7 +15,7 @@ from rapport.api.http.managed import JsonRoute
 from rapport.api.http.pages import Paged
 from rapport.api.http.tables import CONTENT, FORMATS, Format, table_file
 from rapport.api.sections import CHANGES_NOTHING, SectionRouter
-from rapport.audiences import building, changing, counting, exports, membership
+from rapport.audiences import building, changing, counting, exports, membership, unknown_properties
 from rapport.audiences import groups as audience_groups
 from rapport.audiences import sizes as audience_sizes
 from rapport.audiences.changing import GroupChanges
@@ -100,10 +100,20 @@ Reached = Annotated[
 ]
 
 
+Warnings = Annotated[
+    list[str],
+    Field(
+        examples=[["No row of transactions has a property 'Sprot' yet; the most similar property is 'Sport'."]],
+        description="Properties that the definition names and no transaction or event has",
+    ),
+]
+
+
 class TargetGroupSized(TargetGroupTold):
     """A target group that was just counted."""
 
     reachable: Reached
+    warnings: Warnings
 
 
 class SizeOut(BaseModel):
@@ -111,6 +121,7 @@ class SizeOut(BaseModel):
 
     size: int
     reachable: Reached
+    warnings: Warnings
 
 
 class DailySizeOut(BaseModel):
@@ -237,7 +248,9 @@ def size_target_group(group_id: GroupId, principal: Principal = Depends(admin)) 
     """
     group = counting.size_target_group(principal.scope, group_id)
     shown = _with_sentence(principal.scope, group)
-    return TargetGroupSized(**shown.model_dump(), reachable=_reached(principal.scope, group.condition))
+    warnings = unknown_properties.warnings(principal.scope, group.condition)
+    reachable = _reached(principal.scope, group.condition)
+    return TargetGroupSized(**shown.model_dump(), reachable=reachable, warnings=warnings)
 
 
 @router.get("/target-groups/{group_id}/sizes", summary="List the daily sizes of a target group")
@@ -324,7 +337,8 @@ def size_definition(body: DefinitionIn, principal: Principal = Depends(admin)) -
     size = counting.size_now(principal.scope, condition)
     if not size:
         counting.check_modelled(principal.scope)
-    return SizeOut(size=size, reachable=_reached(principal.scope, condition))
+    warnings = unknown_properties.warnings(principal.scope, condition)
+    return SizeOut(size=size, reachable=_reached(principal.scope, condition), warnings=warnings)
 
 
 @router.post("/target-groups/sample", summary="Sample customers of a definition", openapi_extra=CHANGES_NOTHING)
