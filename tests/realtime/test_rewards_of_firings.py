@@ -17,16 +17,23 @@ from rapport.access.scope import Scope, scope_of
 from rapport.campaigns.models import Occurrence, Series
 from rapport.campaigns.publishing import publisher
 from rapport.campaigns.triggered import definitions, runs
+from rapport.channels import service as channels
 from rapport.customers import event_types
 from rapport.realtime.matching import releasing, rewarding
 from rapport.realtime.matching.outgoing import Outgoing
 from rapport.realtime.models import AcceptedEvent, Firing
 from rapport.realtime.recording.ended_firings import file_ended
 from rapport.realtime.states import FiringState
+from rapport.redemptions import pools
+from rapport.redemptions.definitions import ChangePool, CreatePool
 
-SPINS = 5
+SPINS, PHONES = 5, 598
 NUMBERS = itertools.count(1)
 PEOPLE = [{"customer_id": f"C{n}", "DEPOSITS": n * 10} for n in range(20)]
+SHARING = [
+    {"customer_id": f"S{n}", "DEPOSITS": deposits, "MOBILE_NUMBER": "+49 30 1"}
+    for n, deposits in enumerate((0, 200, 300), start=1)
+]
 PUBLISHES = {"publishes_promotions": True}
 
 
@@ -35,6 +42,7 @@ def tenant(scope: Scope, api: httpx.Client) -> Scope:
     scope.clock.set(world.NOW)
     add_attributes(scope)
     world.fill(scope, PEOPLE)
+    world.add_customers(scope, SHARING)
     create_tenant(api)
     return scope_of(scope.stores, scope.tenant_id)
 
@@ -57,8 +65,8 @@ def bounded(api: httpx.Client, *budgets: dict[str, Any], least: int = 0) -> str:
 
 def publishing(scope: Scope, event: str, *codes: str, **more: Any) -> Series:
     """A triggered campaign that publishes the promotions of codes on an outside channel."""
-    channels = [{"channel_id": world.SMS, "template_id": world.TEMPLATE}]
-    groups = [{"action_id": 2, "promo_codes": codes, "channels": channels}]
+    places = [{"channel_id": world.SMS, "template_id": world.TEMPLATE}]
+    groups = [{"action_id": 2, "promo_codes": codes, "channels": places}]
     return world.trigger(scope, {"kind": "simple", "event": event}, groups=groups, **{"rules": PUBLISHES, **more})
 
 
@@ -162,6 +170,18 @@ def test_who_gets_nothing_is_left_out_and_codes_without_promotion_keep_nobody_ou
     assert len(world.told(tenant, silent)) == 3 and not any("rewards" in post for post in world.told(tenant, silent))
 
 
+def test_who_gets_nothing_keeps_nobody_else_off_an_address(tenant: Scope, api: httpx.Client) -> None:
+    id = bounded(api, least=100)
+    channels.create_channel(tenant, "Phones", "external", id=PHONES, address_attribute="MOBILE_NUMBER")
+    groups = [{"action_id": 2, "promo_codes": [id], "channels": [{"channel_id": PHONES, "template_id": 1}]}]
+    series = world.trigger(tenant, {"kind": "simple", "event": "level_up"}, groups=groups, rules=PUBLISHES)
+    for minutes, who in enumerate(("S1", "S2", "S3", "S1", "S2")):
+        world.event(tenant, "level_up", who, minutes)
+        world.process(tenant, minutes)
+    same, sent = ("S3", "skipped", "same address"), ("S2", "sent", "")
+    assert world.fired(tenant, series) == [("S1", "excluded", "refused"), sent, same, ("S1", *same[1:]), sent]
+
+
 def test_a_control_member_and_whoever_is_kept_out_take_nothing(tenant: Scope, api: httpx.Client) -> None:
     id = bounded(api, lifetime("redemptions", 99))
     series = publishing(tenant, "level_up", id, control_share=0.5, re_entry="once")
@@ -226,9 +246,9 @@ def test_previews_show_what_would_be_granted_and_spend_nothing(tenant: Scope, ap
     assert tried("C15") == ("sent", "", {"FREESPINS": "5"})
     assert tried("C5") == ("excluded", "refused", {})
     counted = api.post(f"/manage/v1/triggers/{series.id}/dry-run").json()
-    assert counted["rewards"] == [{"reward_type": "FREESPINS", "customers": 10, "value": 50}]
-    assert counted["reached"] == [{"recipient_group_id": 1, "channel_id": world.SMS, "customers": 10}]
-    assert counted["not_reached"] == [{"channel_id": 0, "outcome": "excluded", "reason": "refused", "units": 10}]
+    assert counted["rewards"] == [{"reward_type": "FREESPINS", "customers": 12, "value": 60}]
+    assert counted["reached"] == [{"recipient_group_id": 1, "channel_id": world.SMS, "customers": 12}]
+    assert counted["not_reached"] == [{"channel_id": 0, "outcome": "excluded", "reason": "refused", "units": 11}]
     assert used(api, id) == [0, None] and world.firings(tenant, series) == []
     world.event(tenant, "level_up", "C15")
     world.process(tenant)
@@ -276,3 +296,21 @@ def change_session(api: httpx.Client, properties: list[dict[str, Any]]) -> None:
     change = {"type": "setSessionPropertySchema", "properties": properties}
     commands = [{"type": "deactivate"}, change, {"type": "activate"}]
     done(api.post("/v1/tenants/play/transactions", json={"commands": commands}))
+
+
+def test_a_group_without_a_promotion_is_warned_of(tenant: Scope, api: httpx.Client) -> None:
+    id = bounded(api)
+    letters = {"id": "letters", "name": "Letters", "type": "unique", "promotionId": id}
+    pools.create_pool(tenant, CreatePool.model_validate(letters))
+    pools.change_pool(tenant, "letters", ChangePool.model_validate({"isActive": False}))
+
+    def warned(*codes: str, rules: dict[str, Any] = PUBLISHES) -> list[str]:
+        shown = api.get(f"/manage/v1/triggers/{publishing(tenant, 'level_up', *codes, rules=rules).id}").json()
+        assert shown["rules"]["publishes_promotions"] == rules.get("publishes_promotions", False)
+        warnings: list[str] = shown["warnings"]
+        return warnings
+
+    assert warned("PLAIN", id) == warned("PLAIN", rules={}) == []
+    (nothing,) = warned("PLAIN")
+    assert nothing.startswith("Recipient group 1: No promo code belongs to a promotion")
+    assert warned("letters") == ["Recipient group 1: The code 'letters' is deactivated."]

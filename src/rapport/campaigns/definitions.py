@@ -57,6 +57,11 @@ def action(scope: Scope, action_id: int) -> Action:
         return _action(scope, session, action_id)
 
 
+def codes_of(scope: Scope, group: PlannedGroup) -> tuple[str, ...]:
+    """The promo codes of a recipient group: its own, else those of its action. Raises NotFound."""
+    return tuple(action(scope, group.action_id).promo_codes if group.promo_codes is None else group.promo_codes)
+
+
 def _action(scope: Scope, session: Session, action_id: int) -> Action:
     action = session.get(Action, (scope.tenant_id, action_id))
     if action is None:

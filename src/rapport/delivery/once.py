@@ -36,6 +36,12 @@ HOLDERS = text("""
         SELECT * FROM unnest(CAST(:campaigns AS integer[]), CAST(:channels AS integer[]), CAST(:marks AS text[]))
     )
 """)
+GIVE_UP = text("""
+    DELETE FROM firing_addresses USING unnest(CAST(:campaigns AS integer[]), CAST(:holders AS text[]))
+        AS given_up (campaign_id, holder)
+    WHERE firing_addresses.tenant_id = :tenant_id AND firing_addresses.campaign_id = given_up.campaign_id
+        AND firing_addresses.holder = given_up.holder
+""")
 FORGET = text("DELETE FROM firing_addresses WHERE tenant_id = :tenant_id AND campaign_id = :campaign_id")
 
 
@@ -97,6 +103,14 @@ def _marked(scope: Scope, recipients: Sequence[Recipient]) -> list[dict[int, str
         )
     )
     return [{channel: next(marks) for channel in recipient.addresses} for recipient in recipients]
+
+
+def give_up(scope: Scope, session: Session, persons: Sequence[tuple[int, str]]) -> None:
+    """Let others have the addresses that campaigns, by id, took for persons to whom nothing goes after all."""
+    if persons:
+        holders = pseudonyms(scope, [person for _, person in persons])
+        campaigns = [campaign_id for campaign_id, _ in persons]
+        session.execute(GIVE_UP, {"tenant_id": scope.tenant_id, "campaigns": campaigns, "holders": holders})
 
 
 def forget(scope: Scope, session: Session, campaign_id: int) -> None:

@@ -80,7 +80,7 @@ def found_code(scope: Scope, code: str, campaign_id: int | None) -> FoundCode:
     return _found(scope, code, _known(scope, {code_key(code)}), campaign_id)
 
 
-def promotion_of_choice(scope: Scope, name: str, campaign_id: int) -> str:
+def promotion_of_choice(scope: Scope, name: str, campaign_id: int | None) -> str:
     """The id of the promotion that a promo code leads to now as campaigns name it: a unique one by its id, not a code.
 
     Raises NotFound, CodeNotValid.

@@ -18,6 +18,7 @@ from rapport.redemptions.counting import Reward, kept_rewards
 from rapport.redemptions.models import Redemption
 
 log = structlog.get_logger("rapport.campaigns")
+NO_PROMOTION = "No promo code belongs to a promotion: the message goes to everybody, without rewards."
 Validation = Callable[[Scope, str, Sequence[Context]], validating.Decided]
 
 
@@ -55,6 +56,21 @@ class Granted:
 def codes_in(promo_codes: str) -> list[str]:
     """The promo codes that are joined with ',', each once ignoring case, as it is spelt first."""
     return list({code.lower(): code for code in reversed(promo_codes.split(",")) if code}.values())
+
+
+def fault_of(scope: Scope, codes: Sequence[str]) -> str:
+    """Why the promo codes of a recipient group lead to no promotion now, in a sentence; empty where one does."""
+    reasons = []
+    for code in codes:
+        try:
+            targets.promotion_of_choice(scope, code, None)
+        except NotFound:
+            continue
+        except Conflict as reason:
+            reasons.append(reason.message)
+            continue
+        return ""
+    return reasons[0] if reasons else NO_PROMOTION
 
 
 def decided(scope: Scope, code: str, customer_ids: Sequence[str], campaign_id: int) -> Decided | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from rapport.access.scope import Scope
 from rapport.access.tenant_settings import tenant_settings
-from rapport.campaigns.definitions import action
+from rapport.campaigns.definitions import codes_of
 from rapport.campaigns.delivery import quiet_hours
 from rapport.campaigns.models import CONTROL_ACTION_ID, Occurrence
 from rapport.campaigns.plans import PlannedTest
@@ -43,7 +43,7 @@ def places_of(scope: Scope, campaign: Occurrence) -> list[Place]:
     channel_ids = sorted(campaign.plan.channel_ids)
     places = []
     for number, group in enumerate(campaign.plan.groups, start=1):
-        codes = action(scope, group.action_id).promo_codes if group.promo_codes is None else group.promo_codes
+        codes = codes_of(scope, group)
         for channel in group.channels:
             at = send_time(schedule, channel.send_time, settings.default_send_time)
             timing = timing_of(channel, at, quiet_hours.hours_of(scope, campaign, channel.channel_id))

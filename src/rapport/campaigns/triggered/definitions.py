@@ -11,7 +11,7 @@ from rapport.access.scope import Scope
 from rapport.audiences import groups as audience_groups
 from rapport.audiences import membership, schema
 from rapport.campaigns import goals
-from rapport.campaigns.definitions import change_status, check_excluded, check_groups, replace_series
+from rapport.campaigns.definitions import change_status, check_excluded, check_groups, codes_of, replace_series
 from rapport.campaigns.models import UNIQUE_SERIES, Series
 from rapport.campaigns.plans import (
     OF_SCHEDULED,
@@ -21,6 +21,7 @@ from rapport.campaigns.plans import (
     TriggerSchedule,
     channels_in,
 )
+from rapport.campaigns.publishing import granting
 from rapport.campaigns.states import SeriesStatus
 from rapport.campaigns.triggered.schemas import EventMatch, SequenceTrigger, TriggeredBody, TriggeredRules
 from rapport.channels import service as channels
@@ -62,7 +63,18 @@ def triggered(scope: Scope, status: str | None = None) -> list[Series]:
 def triggered_warnings(scope: Scope, stored_series: Sequence[Series]) -> dict[int, list[str]]:
     """What may not be meant about triggered campaigns, in sentences, by id."""
     addresses = {channel.id: channel.address_attribute.upper() for channel in channels.channels(scope)}
-    return {series.id: [*_divided(series, addresses), *goals.warnings(scope, series)] for series in stored_series}
+    return {
+        series.id: [*_divided(series, addresses), *_unrewarded(scope, series), *goals.warnings(scope, series)]
+        for series in stored_series
+    }
+
+
+def _unrewarded(scope: Scope, series: Series) -> list[str]:
+    """Recipient groups of a campaign that publishes promotions whose promo codes lead to none, and why."""
+    if not series.rules.publishes_promotions:
+        return []
+    faults = [granting.fault_of(scope, codes_of(scope, group)) for group in series.groups]
+    return [f"Recipient group {number}: {fault}" for number, fault in enumerate(faults, start=1) if fault]
 
 
 def _divided(series: Series, addresses: Mapping[int, str]) -> list[str]:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
 from rapport.campaigns.costs import costs_of
-from rapport.campaigns.definitions import action
+from rapport.campaigns.definitions import codes_of
 from rapport.campaigns.models import Occurrence, OccurrenceChannel, Series
 from rapport.campaigns.occurrences import locked
 from rapport.campaigns.plans import Plan
@@ -78,8 +78,7 @@ def _plan(scope: Scope, series: Series) -> Plan:
     """What of the series its firings need, with the promo codes of the actions as they are now."""
     groups = []
     for group in series.groups:
-        codes = action(scope, group.action_id).promo_codes if group.promo_codes is None else group.promo_codes
-        groups.append(group.model_copy(update={"promo_codes": tuple(codes)}))
+        groups.append(group.model_copy(update={"promo_codes": codes_of(scope, group)}))
     members = {name: getattr(series, name) for name in PLANNED_MEMBERS}
     constants = {"split": Split.FIXED, "priority": 0, "products": 0, "customer_list_id": None}
     costs = costs_of(scope, groups)

@@ -17,6 +17,7 @@ from rapport.campaigns.publishing.firings import RewardedFiring
 from rapport.campaigns.publishing.rewards import CustomerRewards
 from rapport.campaigns.runs.clearance import REFUSED
 from rapport.conditions.outcomes import Outcome
+from rapport.delivery import once
 from rapport.realtime.matching.outgoing import Outgoing
 from rapport.realtime.states import FiringState
 
@@ -30,6 +31,16 @@ REFUSE = text(f"""
     UPDATE trigger_firings
     SET state = '{FiringState.DONE}', finished_at = :now, outcome = '{Outcome.EXCLUDED}', reason = :reason
     WHERE tenant_id = :tenant_id AND id = ANY(CAST(:ids AS bigint[]))
+""")  # noqa: S608 - ours
+# Persons of refused firings to whom nothing else of the campaign goes, or has gone.
+WITHOUT_MESSAGE = text(f"""
+    SELECT DISTINCT refused.campaign_id, refused.person FROM trigger_firings AS refused
+    WHERE refused.tenant_id = :tenant_id AND refused.id = ANY(CAST(:ids AS bigint[])) AND NOT EXISTS (
+        SELECT 1 FROM trigger_firings AS other
+        WHERE other.tenant_id = refused.tenant_id AND other.person = refused.person
+            AND other.series_id = refused.series_id AND other.campaign_id = refused.campaign_id
+            AND other.outcome IN ('', '{Outcome.SENT}', '{Outcome.FAILED}')
+    )
 """)  # noqa: S608 - ours
 
 
@@ -81,3 +92,5 @@ def _refuse(scope: Scope, session: Session, ids: Sequence[int]) -> None:
     if ids:
         bound = {"tenant_id": scope.tenant_id, "ids": list(ids), "now": scope.clock.now(), "reason": REFUSED}
         session.execute(REFUSE, bound)
+        without = session.execute(WITHOUT_MESSAGE, {"tenant_id": scope.tenant_id, "ids": list(ids)})
+        once.give_up(scope, session, [(row.campaign_id, row.person) for row in without])
