@@ -53,6 +53,8 @@ from rapport.delivery.returns.in_app_reports import InAppReports
 from rapport.delivery.returns.inbound import InboundMail
 from rapport.delivery.returns.recorder import MailEventRecorder, Sinks
 from rapport.delivery.returns.sms_listener import SmsListener
+from rapport.journeys import following as _events  # noqa: F401 - journeys follow events
+from rapport.journeys import group_entries as _groups  # noqa: F401 - and target groups
 from rapport.messaging.tracking.tokens import SentFor, TokenReader
 from rapport.notifications.deliverer import Deliverer
 from rapport.realtime import service as realtime

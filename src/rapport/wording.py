@@ -43,6 +43,7 @@ WORDS = {
     r"^[^\r\n]*$": "must be one line",
     r"^([01]\d|2[0-3]):[0-5]\d$": "must be a time such as 09:30",
     r"^[A-Za-z0-9_]{1,50}$": "must be 1 to 50 letters, digits or underscores",
+    r"^[A-Za-z0-9_-]{1,40}$": "must be 1 to 40 letters, digits, underscores or hyphens",
     r"^[A-Za-z0-9-]*$": "must have letters, digits and hyphens only",
     r"^(\*\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$": (
         "must be a host in lower case, such as shop.example.com, or *.example.com for all hosts below one"

@@ -24,8 +24,11 @@ INTERFACES: dict[str, frozenset[str]] = {
             "delivery.quiet_hours",
             "delivery.shown_messages",
             "erasure",
+            "goals",
             "measurement.interactions",
             "measurement.received",
+            "measurement.responses",
+            "measurement.statistics",
             "models",
             "occurrences",
             "personal",
@@ -35,6 +38,7 @@ INTERFACES: dict[str, frozenset[str]] = {
             "runs.explanations",
             "runs.hold_out",
             "runs.splits",
+            "schemas",
             "settings",
             "states",
             "publishing.firings",
@@ -143,6 +147,7 @@ INTERFACES: dict[str, frozenset[str]] = {
             "values",
         }
     ),
+    "journeys": frozenset({"personal"}),
     "messaging": frozenset(
         {
             "contactability.keywords",
@@ -196,6 +201,11 @@ INTERFACES: dict[str, frozenset[str]] = {
     "realtime": frozenset(
         {
             "events.credentials",
+            "matching.candidates",
+            "matching.catalogue",
+            "matching.evaluating",
+            "matching.followers",
+            "matching.reachability",
             "personal",
         }
     ),

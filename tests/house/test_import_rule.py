@@ -20,6 +20,7 @@ FLOORS = [
     {"insight", "audiences", "delivery", "promotions", "redemptions"},
     {"campaigns", "transactional", "placements"},
     {"realtime"},
+    {"journeys"},
     {"persons"},
     {"api", "console"},
     {"app"},
@@ -27,7 +28,7 @@ FLOORS = [
     {"cli", "commands", "__main__"},
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
-DOMAIN = set().union(*FLOORS[4:9])
+DOMAIN = set().union(*FLOORS[4:10])
 # The metadata of all tables is put together in one place, for migrations.
 EXCEPTIONS = {("stores/models.py", "*"): "imports every package's models, by name, to fill the metadata"}
 

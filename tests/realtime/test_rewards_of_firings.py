@@ -150,34 +150,6 @@ def test_firings_that_waited_are_decided_about_when_they_are_let_out(
     assert [post["customerID"] for post in world.told(tenant, series)] == ["C1"]
 
 
-def test_a_visitor_who_was_identified_meanwhile_is_decided_about_as_the_customer(
-    tenant: Scope, api: httpx.Client
-) -> None:
-    id = bounded(api, lifetime("customer", 1), lifetime("redemptions", 9), least=100)
-    hours = {"start": "09:00", "end": "11:00"}
-    series = publishing(tenant, "level_up", id, visitors=True, quiet_hours=hours)
-    for visitor in ("Night1", "Night2", "Night3"):
-        world.event(tenant, "level_up", visitor=visitor)
-    world.process(tenant)
-    world.identify(tenant, "Night1", "C18", 1)
-    world.identify(tenant, "Night2", "C3", 1)
-    world.process(tenant, 60)
-    refused = ("excluded", "refused")
-    assert world.fired(tenant, series) == [("Night1", "sent", ""), ("Night2", *refused), ("Night3", *refused)]
-    assert rewards(tenant, series) == [{"FREESPINS": "5"}, None, None] and used(api, id) == [None, 1]
-    world.file(tenant)
-    number = world.firings(tenant, series)[0].campaign_id
-    assert exported_rewards(api, number) == {"v:Night1": ["5"], "v:Night2": [], "v:Night3": []}
-    assert redeem(api, id, "C18").status_code == 201 and used(api, id) == [None, 1]
-
-
-def exported_rewards(api: httpx.Client, campaign_id: int) -> dict[str, list[str]]:
-    """The values of rewards in the export of outcomes, by customer."""
-    lines = api.get("/manage/v1/exports/outcomes", params={"format": "jsonl"}).text.splitlines()
-    rows = [row for row in map(orjson.loads, lines) if row["campaign_id"] == campaign_id]
-    return {row["customer_id"]: [reward["value"] for reward in row["rewards"]] for row in rows}
-
-
 def test_who_gets_nothing_is_left_out_and_codes_without_promotion_keep_nobody_out(
     tenant: Scope, api: httpx.Client
 ) -> None:

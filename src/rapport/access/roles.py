@@ -75,6 +75,7 @@ SECTIONS = (
     "forecasts",
     "gateway",
     "imports",
+    "journeys",
     "lifecycle-stages",
     "listeners",
     "load-checks",

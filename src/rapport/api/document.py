@@ -136,6 +136,8 @@ PARAMETERS = {
     "version": "A version of a template",
     "campaign_id": "A campaign: one run of a series, or a day of a triggered one; CampaignID on the wire",
     "series_id": "A series, see GET /manage/v1/series",
+    "journey_id": "A journey, see GET /manage/v1/journeys",
+    "member_id": "A way of a customer through the journey, see GET /manage/v1/journeys/{journey_id}/members",
     "trigger_id": "A triggered campaign, see GET /manage/v1/triggers",
     "group_id": "A target group; TargetGroupID on the wire",
     "count_id": "The ID of a count, from the response that started it",

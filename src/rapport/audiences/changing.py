@@ -1,5 +1,6 @@
-"""Who came into a target group and who left it from one data date to another, and telling listeners of it."""
+"""Who came into a target group and who left it from one data date to another, and who is told of it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
@@ -21,6 +22,9 @@ FAULTS = (RapportError, ClickHouseError)
 Change = Literal["entered", "left"]
 ENTERED: Change = "entered"
 LEFT: Change = "left"
+# Packages above this one that bring customers somewhere as groups change.
+GroupFollower = Callable[[Scope, date], None]
+_followers: list[GroupFollower] = []
 
 
 @dataclass(frozen=True)
@@ -84,13 +88,25 @@ def _newest(scope: Scope, target_group_id: int, before: date | None = None) -> d
         return session.scalar(newest if before is None else newest.where(Snapshot.data_date < before))
 
 
+def register_group_follower(follower: GroupFollower) -> None:
+    """Let a package follow how groups changed up to a data date; it is called at least once a date."""
+    _followers.append(follower)
+
+
+def follow_changes(scope: Scope, data_date: date) -> None:
+    """Tell listeners and followers how groups changed up to a data date; an old date is told to nobody. Raises Away."""
+    if data_date != scope.data_date():
+        return
+    tell_changes(scope, data_date)
+    for follow in _followers:
+        follow(scope, data_date)
+
+
 def tell_changes(scope: Scope, data_date: date) -> None:
-    """Tell listeners how the groups that tell it changed up to a data date, once a date; an old date is not told.
+    """Tell listeners how the groups that tell it changed up to a data date, once a date.
 
     The fault of one group is logged and holds up no other. Raises Away.
     """
-    if data_date != scope.data_date():
-        return
     for group in target_groups(scope):
         if group.tells_changes:
             try:

@@ -31,9 +31,9 @@ from rapport.stores.records import next_id
 from rapport.stores.workers.listening import Topic, publish
 
 CLEARANCE, REAL_TIME, FILES = 5, 11, 14
-GROUP_CHANGED, TRANSACTIONAL_EVENT = 101, 102  # from 101 on they are Rapport's own
-EVENT_TYPES = (1, 2, 3, 4, 5, 11, 13, 14, GROUP_CHANGED, TRANSACTIONAL_EVENT)
-OF_NO_CHANNEL = (CLEARANCE, GROUP_CHANGED)
+GROUP_CHANGED, TRANSACTIONAL_EVENT, JOURNEY_STEP = 101, 102, 103  # from 101 on they are Rapport's own
+EVENT_TYPES = (1, 2, 3, 4, 5, 11, 13, 14, GROUP_CHANGED, TRANSACTIONAL_EVENT, JOURNEY_STEP)
+OF_NO_CHANNEL = (CLEARANCE, GROUP_CHANGED, JOURNEY_STEP)
 DELIVERIES_WAITING = Gauge("rapport_deliveries_waiting", "Deliveries that listeners have not accepted yet")
 DELIVERIES_PARKED = Gauge("rapport_deliveries_parked", "Deliveries that were given up and can be replayed")
 LISTENERS_DISABLED = Gauge("rapport_listeners_disabled", "Disabled listeners")

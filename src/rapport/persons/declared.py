@@ -10,6 +10,7 @@ from rapport.delivery.personal import PERSONAL_DATA as DELIVERY_PERSONAL_DATA
 from rapport.in_app.personal import PERSONAL_DATA as IN_APP_PERSONAL_DATA
 from rapport.inbox.personal import PERSONAL_DATA as INBOX_PERSONAL_DATA
 from rapport.insight.personal import PERSONAL_DATA as INSIGHT_PERSONAL_DATA
+from rapport.journeys.personal import PERSONAL_DATA as JOURNEY_PERSONAL_DATA
 from rapport.messaging.personal import PERSONAL_DATA as MESSAGING_PERSONAL_DATA
 from rapport.notifications.personal import PERSONAL_DATA as NOTIFICATION_PERSONAL_DATA
 from rapport.realtime.personal import PERSONAL_DATA
@@ -20,6 +21,7 @@ from rapport.transactional.personal import PERSONAL_DATA as TRANSACTIONAL_PERSON
 # make notifications, so it goes first; transactional mail knows customers by the addresses that they still have;
 # accounts and files are made of what the others hold, so they come last.
 DECLARED: tuple[PersonalData, ...] = (
+    JOURNEY_PERSONAL_DATA,
     PERSONAL_DATA,
     TRANSACTIONAL_PERSONAL_DATA,
     CUSTOMER_PERSONAL_DATA,

@@ -79,7 +79,7 @@ ChannelID = Annotated[Count | None, BeforeValidator(_absent)]
 class RegisterBody(WireModel):
     """Which events, and where they are posted to."""
 
-    event_type_id: Whole = Field(alias="EventTypeID", description="1, 2, 3, 4, 5, 11, 13, 14, 101 or 102")
+    event_type_id: Whole = Field(alias="EventTypeID", description="1, 2, 3, 4, 5, 11, 13, 14, 101, 102 or 103")
     listener_url: str = Field(alias="ListenerURL", min_length=1, description="Absolute http or https URL")
     channel_id: ChannelID = Field(None, alias="ChannelID", description="Only events of this channel; not with 5")
 
@@ -87,7 +87,7 @@ class RegisterBody(WireModel):
 class UnregisterBody(WireModel):
     """Which listener."""
 
-    event_type_id: Whole = Field(alias="EventTypeID", description="1, 2, 3, 4, 5, 11, 13, 14, 101 or 102")
+    event_type_id: Whole = Field(alias="EventTypeID", description="1, 2, 3, 4, 5, 11, 13, 14, 101, 102 or 103")
     channel_id: ChannelID = Field(
         None, alias="ChannelID", description="The listener of this channel; if left out, the general one"
     )

@@ -161,11 +161,11 @@ def _end(tenant_id: int, data_date: str, run: int, error: str) -> None:
 
 
 def _follow_groups(tenant_id: int, data_date: str, computed: list[int]) -> None:
-    """Keep the sizes of all target groups, and tell listeners how those changed that tell it. A fault stops no day."""
+    """Keep the sizes of all target groups, and tell who follows how they changed. A fault stops no day."""
     _note_sizes(tenant_id, data_date, computed)
 
     def tell() -> None:
-        changing.tell_changes(current_scope(tenant_id), date.fromisoformat(data_date))
+        changing.follow_changes(current_scope(tenant_id), date.fromisoformat(data_date))
 
     try:
         work.waiting(tell, "cycle.changes")()

@@ -23,6 +23,7 @@ from rapport.campaigns.models import Occurrence, Series
 from rapport.campaigns.own_runs import own_days, shortest_gap
 from rapport.campaigns.schemas import Goal
 from rapport.campaigns.states import EXECUTED_STATES
+from rapport.campaigns.triggered.schemas import EventMatch
 from rapport.customers import event_types
 from rapport.customers.settings import value_rule
 
@@ -38,6 +39,7 @@ NO_COMPARISON = Detectable(
     None, None, None, "This series cannot show anything: it has neither control nor two groups on the same channels."
 )
 
+BY_JOURNEY = Detectable(None, None, None, "What this can show depends on how many customers a journey brings to it.")
 NO_EVENT = Detectable(None, None, None, "What this can show cannot be estimated: nobody had its event lately.")
 # Days whose events tell how many customers a trigger has.
 EVENT_DAYS = 30
@@ -94,7 +96,10 @@ def planned_trigger(scope: Scope, series: Series) -> Detectable:
     part = _size_of_a_customer(scope, series, goal)
     if not part:
         return NO_COMPARISON
-    event = event_types.event_type_named(scope, series.required_trigger.trigger.event)
+    trigger = series.required_trigger.trigger
+    if not isinstance(trigger, EventMatch):
+        return BY_JOURNEY
+    event = event_types.event_type_named(scope, trigger.event)
     end = datetime.combine(data_date + timedelta(days=1), time())
     event_days = {
         "event": event.id if event else 0,

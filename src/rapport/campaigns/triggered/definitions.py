@@ -238,7 +238,8 @@ def event_schema(scope: Scope, types: dict[str, str]) -> Schema:
 
 def matches(body: TriggeredBody) -> Iterator[tuple[str, EventMatch]]:
     """Every event that a trigger names, with where it stands in the body."""
-    yield "trigger", body.trigger
+    if isinstance(body.trigger, EventMatch):
+        yield "trigger", body.trigger
     if isinstance(body.trigger, SequenceTrigger):
         for name, event_matches in (("closing", body.trigger.closing), ("restart", body.trigger.restart)):
             yield from ((f"trigger.{name}[{n}]", event_match) for n, event_match in enumerate(event_matches))
@@ -263,10 +264,17 @@ def check_events(scope: Scope, body: TriggeredBody, declared: Mapping[str, dict[
     used. Raises Invalid.
     """
     for where, event_match in matches(body):
-        if event_match.event not in declared:
-            raise Invalid(f"{where}.event names {event_match.event!r}, which is not a declared event type.")
-        if event_match.conditions is not None:
-            _check_event(scope, event_match, declared[event_match.event], where)
+        check_match(scope, event_match, declared, where)
+
+
+def check_match(scope: Scope, event_match: EventMatch, declared: Mapping[str, Mapping[str, str]], where: str) -> None:
+    """An event that stands somewhere must be declared with the parameters that its conditions compare. Raises
+    Invalid.
+    """
+    if event_match.event not in declared:
+        raise Invalid(f"{where}.event names {event_match.event!r}, which is not a declared event type.")
+    if event_match.conditions is not None:
+        _check_event(scope, event_match, dict(declared[event_match.event]), where)
 
 
 def check_event_change(scope: Scope, name: str, types: dict[str, str]) -> None:

@@ -73,7 +73,14 @@ class SequenceTrigger(EventMatch):
     )
 
 
-Trigger = Annotated[SimpleTrigger | RepeatedTrigger | SequenceTrigger, Field(discriminator="kind")]
+class JourneyTrigger(Strict):
+    """Fires when a customer reaches a step of a journey that names the campaign; no event fires it by itself."""
+
+    kind: Literal["journey"]
+
+
+Trigger = Annotated[SimpleTrigger | RepeatedTrigger | SequenceTrigger | JourneyTrigger, Field(discriminator="kind")]
+OF_JOURNEY = "control_share must be 0 for a campaign of a journey: hold_out_share of the journey keeps customers out."
 
 
 class ImmediateChannel(Strict):
@@ -189,6 +196,8 @@ class TriggeredBody(Strict):
             raise ValueError("groups must have shares that add up to 1")
         if self.starts and self.ends and self.ends < self.starts:
             raise ValueError("ends must not be before starts")
+        if isinstance(self.trigger, JourneyTrigger) and self.control_share:
+            raise ValueError(OF_JOURNEY)
         return self
 
 

@@ -6,11 +6,13 @@ from rapport.audiences import schema
 from rapport.campaigns.triggered.schemas import (
     MINUTES_OF_DAY,
     EventMatch,
+    JourneyTrigger,
     QuietHours,
     ReEntry,
     ReEntryRule,
     RepeatedTrigger,
     SequenceTrigger,
+    Trigger,
     TriggeredBody,
 )
 from rapport.conditions import Names
@@ -22,7 +24,8 @@ MINUTES_OF_HOUR = 60
 def triggered_sentence(scope: Scope, body: TriggeredBody) -> str:
     """A triggered campaign in words, without a full stop."""
     parameters = {name.upper(): name for event_type in event_types.event_types(scope) for name in event_type.types}
-    parts = [f"When {'anybody' if body.visitors else 'a customer'} {_trigger(body, Names(attributes=parameters))}"]
+    who = "anybody" if body.visitors else "a customer"
+    parts = [f"When {who} {_trigger(body.trigger, Names(attributes=parameters))}"]
     if body.customer_conditions is not None:
         words = conditions.sentence(conditions.parse(body.customer_conditions), schema.names(scope))
         parts.append(f"if {words[0].lower()}{words[1:]}")
@@ -32,8 +35,9 @@ def triggered_sentence(scope: Scope, body: TriggeredBody) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _trigger(body: TriggeredBody, names: Names) -> str:
-    trigger = body.trigger
+def _trigger(trigger: Trigger, names: Names) -> str:
+    if isinstance(trigger, JourneyTrigger):
+        return "reaches a step of a journey that names this campaign"
     words = f"does {_event(trigger, names)}"
     if isinstance(trigger, RepeatedTrigger):
         return f"{words} {trigger.times} times within {_span(trigger.window_minutes)}"

@@ -198,7 +198,9 @@ def _trigger(series: Series, schema: Schema) -> Trigger:
 
 def _watches(scope: Scope, trigger: Trigger, types: Mapping[str, dict[str, str]]) -> list[tuple[str, Watch]]:
     """The events that a trigger waits for, by name."""
-    matches: list[tuple[Role, EventMatch]] = [(Role.OPENS, trigger.body.trigger)]
+    matches: list[tuple[Role, EventMatch]] = []
+    if isinstance(trigger.body.trigger, EventMatch):
+        matches.append((Role.OPENS, trigger.body.trigger))
     if isinstance(trigger.body.trigger, SequenceTrigger):
         matches += [(Role.CLOSES, event_match) for event_match in trigger.body.trigger.closing]
         matches += [(Role.RESTARTS, event_match) for event_match in trigger.body.trigger.restart]

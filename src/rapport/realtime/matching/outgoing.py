@@ -14,8 +14,7 @@ from rapport.redemptions.allocation import SEPARATOR
 class Outgoing:
     """A firing that goes out now. faults: the channels of its group on which the person cannot be reached.
 
-    known_as is the CustomerID of the customer that a visitor turned out to be; empty for others. rewards are texts by
-    name: what promotions grant the customer.
+    rewards are texts by name: what promotions grant the customer.
     """
 
     firing_id: int
@@ -25,7 +24,6 @@ class Outgoing:
     is_visitor: bool
     parameters: Mapping[str, Any]
     faults: Mapping[int, Fault]
-    known_as: str = ""
     rewards: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -25,6 +25,7 @@ from rapport.realtime.events.owners import Owners, owners
 from rapport.realtime.matching.catalogue import Catalogue, Catalogues
 from rapport.realtime.matching.deciding import decide
 from rapport.realtime.matching.evaluating import Arrival, candidates, watched
+from rapport.realtime.matching.followers import Follower, followed, followers
 from rapport.realtime.matching.timers import (
     AT_ONCE,
     GRACE,
@@ -116,7 +117,10 @@ class Processor(RoundWorker):
         if self._more_due or time.monotonic() - self._looked >= LOOK_SECONDS:
             self._looked = time.monotonic()
             due = self.leading(LOOK, self._now())
-            self._more_due = self._look([row.id for row in due if row.due])
+            tenants_due = {row.id for row in due if row.due}
+            for follower in followers():
+                tenants_due |= {row.id for row in self.leading(follower.tenants_due, {"now": self._stores.clock.now()})}
+            self._more_due = self._look(sorted(tenants_due))
             seen = [row.id for row in due if row.waits]  # nobody tells of those who had to wait
         self._waiting = [*seen, *rest]
         if not rest:
@@ -190,7 +194,8 @@ class Processor(RoundWorker):
             rows = connection.execute(TAKE, {"tenant_id": tenant_id, "batch": most}).all()
         if rows:
             self._taken = time.monotonic()
-            if any(row.event in catalogue.watches for row in rows) and not self._written(catalogue):
+            matters = catalogue.watches.keys() | followed(catalogue)
+            if any(row.event in matters for row in rows) and not self._written(catalogue):
                 return None
             self._together(
                 rows, lambda session, part: handle(session, catalogue, part), partial(self._put_aside, catalogue)
@@ -233,7 +238,9 @@ class Processor(RoundWorker):
         scope = catalogue.scope
         with scope.records() as session:
             keys, firings = due_sequences(scope, session), due_firings(scope, session)
-        if (keys or firings) and not self._written(catalogue):
+            numbers = [(follower, follower.due(scope, session)) for follower in followers()]
+        most = max(len(keys), len(firings), *(len(due) for _, due in numbers))
+        if most and not self._written(catalogue):
             return False
         if keys:
             self._together(
@@ -241,7 +248,18 @@ class Processor(RoundWorker):
             )
         if firings:
             self._together(firings, partial(resume, scope), partial(give_up, scope))
-        return max(len(keys), len(firings)) == AT_ONCE
+        for follower, due in numbers:
+            if due:
+                self._carry_out(catalogue, follower, due)
+        return most >= AT_ONCE
+
+    def _carry_out(self, catalogue: Catalogue, follower: Follower, due: Sequence[int]) -> None:
+        """Carry out what is due of a follower, and fire what it leads to."""
+        self._together(
+            due,
+            lambda session, part: decide(session, catalogue, follower.carry_out(session, catalogue, part)),
+            partial(follower.give_up, catalogue.scope),
+        )
 
     def _together(
         self, batch: Sequence[T], work: Callable[[Session, Sequence[T]], object], aside: Callable[[T, Exception], None]
@@ -286,18 +304,17 @@ def handle(session: Session, catalogue: Catalogue, rows: Sequence[Any]) -> int:
     today = scope.today()
     # First, so that whoever takes them out of the records waits, or is seen.
     _mark(session, scope.tenant_id, [row.seq for row in rows])
-    watched_rows = [row for row in rows if row.event in catalogue.watches]
+    follows = followed(catalogue)
+    watched_rows = [row for row in rows if row.event in catalogue.watches or row.event in follows]
     owned = owners(scope, session, [row.visitor_id for row in watched_rows if not row.customer_id])
-    arrivals = []
-    for row in watched_rows:
-        arrival = _arrival(row, owned)
-        if watches := watched(catalogue, arrival, today):
-            arrivals.append((arrival, watches))
-    arrivals.sort(key=lambda pair: pair[0].at)  # a sender's batch need not be in order
-    fired = 0
-    if arrivals and (triggered := candidates(scope, session, arrivals)):
-        fired = decide(session, catalogue, triggered)
-    return fired
+    # A sender's batch need not be in order.
+    arrivals = sorted((_arrival(row, owned) for row in watched_rows), key=lambda arrival: arrival.at)
+    watching = [(arrival, watches) for arrival in arrivals if (watches := watched(catalogue, arrival, today))]
+    triggered = candidates(scope, session, watching) if watching else []
+    for follower in followers():
+        if of_follower := [arrival for arrival in arrivals if arrival.event in follows]:
+            triggered += follower.follow(session, catalogue, of_follower)
+    return decide(session, catalogue, triggered) if triggered else 0
 
 
 def _arrival(row: Any, owned: Owners) -> Arrival:

@@ -112,16 +112,10 @@ def let_go(scope: Scope, session: Session, waiting: Sequence[Firing]) -> None:
         faults = faults_of[firing.id]
         firing.state, firing.outcome, firing.reason = state_of(plans[firing.id], faults, reach.channels)
         firing.finished_at = scope.clock.now() if firing.state == FiringState.DONE else None
+        group, customer_id = firing.recipient_group_id, firing.customer_id
         outgoing.append(
             Outgoing(
-                firing.id,
-                days[firing.campaign_id],
-                firing.recipient_group_id,
-                firing.customer_id,
-                firing.is_visitor,
-                firing.parameters,
-                faults,
-                known_as=customer_ids.get(firing.person, ""),
+                firing.id, days[firing.campaign_id], group, customer_id, firing.is_visitor, firing.parameters, faults
             )
         )
     session.flush()

@@ -68,13 +68,7 @@ def foretold(scope: Scope, outgoing: Sequence[Outgoing]) -> dict[int, CustomerRe
 def _asked(outgoing: Sequence[Outgoing]) -> list[RewardedFiring]:
     """The firings about whose customers promotions decide."""
     return [
-        RewardedFiring(
-            firing.firing_id,
-            firing.campaign.id,
-            firing.message_to or firing.known_as,
-            firing.promo_codes,
-            firing.parameters,
-        )
+        RewardedFiring(firing.firing_id, firing.campaign.id, firing.message_to, firing.promo_codes, firing.parameters)
         for firing in outgoing
         if firing.campaign.plan.rules.publishes_promotions and firing.reaches
     ]

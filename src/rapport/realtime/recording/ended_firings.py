@@ -96,7 +96,7 @@ def _rewards(campaign: Occurrence, firing: Firing) -> FiringRewards:
     return FiringRewards(
         execution_date=campaign.execution_date,
         campaign_id=campaign.id,
-        customer_id=_name(firing),
+        customer_id=firing.customer_id,
         reward_values=values,
         grants=grants,
         seq=firing.id,

@@ -27,7 +27,7 @@ State = Literal["pending", "delivered", "parked", "canceled"]
 class ListenerIn(Body):
     """A listener to register; registering the same event type and channel again replaces the URL."""
 
-    event_type_id: int = Field(examples=[13], description="1, 2, 3, 4, 5, 11, 13, 14, 101 or 102")
+    event_type_id: int = Field(examples=[13], description="1, 2, 3, 4, 5, 11, 13, 14, 101, 102 or 103")
     url: str = Field(
         min_length=1,
         max_length=2000,

@@ -1,0 +1,258 @@
+"""Management of journeys: what they are, who is in them, and what happens there."""
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import Depends, Path, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from rapport.access.keys import Principal
+from rapport.access.scope import Scope
+from rapport.api.http.auth import admin
+from rapport.api.http.known import Body
+from rapport.api.http.managed import JsonRoute
+from rapport.api.sections import SectionRouter
+from rapport.journeys import checking, definitions, effect, reading
+from rapport.journeys.effect import JourneyEffect
+from rapport.journeys.models import Journey, JourneyMember
+from rapport.journeys.schemas import JourneyBody, JourneyOut, StepId
+from rapport.journeys.states import JourneyStatus, MemberState
+
+router = SectionRouter("Management: journeys", "/manage/v1/journeys", JsonRoute)
+JourneyId = Annotated[int, Path(ge=1, le=2**31 - 1)]
+Limit = Annotated[int, Query(ge=1, le=1000)]
+Offset = Annotated[int, Query(ge=0, le=2**31 - 1)]
+CustomerId = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00]*$", examples=["Q1001"])]
+
+
+class JourneyNew(JourneyBody):
+    """A journey to create."""
+
+    status: JourneyStatus = Field(JourneyStatus.ACTIVE, description="paused: a draft that takes nobody in")
+
+
+class JourneyChange(JourneyBody):
+    """The new definition of a journey, with the version that you read."""
+
+    version: int = Field(ge=1, le=2**31 - 1, examples=[1])
+
+
+class JourneyStatusBody(Body):
+    """The new status of a journey."""
+
+    status: JourneyStatus = Field(examples=["paused"])
+
+
+class MembersNew(Body):
+    """Customers to bring into a journey."""
+
+    customer_ids: list[CustomerId] = Field(min_length=1, max_length=10_000)
+    key: str = Field("", max_length=100, description="The same call with the same key brings nobody in twice")
+
+
+class MembersMove(Body):
+    """Where customers of older versions are to stand in the newest one."""
+
+    steps: dict[StepId, StepId] = Field({}, max_length=100, description="New IDs of steps, by the old ones")
+
+
+class MemberCount(BaseModel):
+    """How many customers a call brought in, or moved."""
+
+    customers: int
+
+
+class MemberOut(BaseModel):
+    """A customer who came into a journey."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    customer_id: str
+    version: int
+    state: MemberState
+    step: str = Field(description="Where the customer stands or ended; empty before the first step")
+    since: datetime = Field(description="When the step was reached")
+    due_at: datetime | None = Field(description="When the wait is over at the latest")
+    entered_at: datetime
+    ended_at: datetime | None
+    ending: str
+    reason: str
+    sentence: str = ""
+
+
+class StepTakenOut(BaseModel):
+    """A step that a customer reached, and where it led."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    number: int
+    step: str
+    at: datetime
+    result: str
+
+
+class WayOut(MemberOut):
+    """One customer's way through a journey."""
+
+    steps: list[StepTakenOut]
+
+
+class StepNumbersOut(BaseModel):
+    """How many customers reached a step, stand on it, and ended there; results counts where it led."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    step: str
+    reached: int
+    customers: int
+    standing: int
+    ended: int
+    results: dict[str, int]
+
+
+class JourneyNumbersOut(BaseModel):
+    """How many customers came into a journey, and what became of them."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    entered: int
+    active: int
+    held_out: int
+    endings: dict[str, int]
+    steps: list[StepNumbersOut]
+
+
+def _rendered(scope: Scope, stored: Journey, body: JourneyBody) -> JourneyOut:
+    more = {name: getattr(stored, name) for name in ("id", "status", "version", "created_at")}
+    return JourneyOut.model_validate({**body.model_dump(), **more, "warnings": checking.warnings(scope, body)})
+
+
+def _member(scope: Scope, member: JourneyMember) -> MemberOut:
+    rendered = MemberOut.model_validate(member)
+    return rendered.model_copy(update={"sentence": reading.words(member, scope.clock.now())})
+
+
+@router.get("", summary="List journeys")
+def list_journeys(
+    status: JourneyStatus | None = None,
+    limit: Limit = 100,
+    offset: Offset = 0,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> list[JourneyOut]:
+    """The tenant's journeys with their newest definitions, by ID."""
+    scope = principal.scope
+    return definitions.journeys(scope, status, limit, offset).each(lambda stored: _rendered(scope, *stored))
+
+
+@router.post("", status_code=201, summary="Create a journey")
+def create_journey(body: JourneyNew, principal: Principal = Depends(admin)) -> JourneyOut:  # noqa: B008
+    """Create a journey. Whatever it names must exist, every step must be reachable, and every circle must wait."""
+    plain = JourneyBody.model_validate(body.model_dump(exclude={"status"}))
+    stored = definitions.create_journey(principal.scope, plain, body.status)
+    return _rendered(principal.scope, stored, plain)
+
+
+@router.get("/{journey_id}", summary="Get a journey")
+def get_journey(journey_id: JourneyId, principal: Principal = Depends(admin)) -> JourneyOut:  # noqa: B008
+    """One journey with its newest definition."""
+    return _rendered(principal.scope, *definitions.journey(principal.scope, journey_id))
+
+
+@router.put("/{journey_id}", summary="Replace a journey")
+def update_journey(
+    journey_id: JourneyId,
+    body: JourneyChange,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> JourneyOut:
+    """Replace a journey by a new version; customers finish the version in which they are. 409 when it was changed
+    since the version that the body names.
+    """
+    plain = JourneyBody.model_validate(body.model_dump(exclude={"version"}))
+    stored = definitions.update_journey(principal.scope, journey_id, plain, body.version)
+    return _rendered(principal.scope, stored, plain)
+
+
+@router.put("/{journey_id}/status", summary="Activate, pause, drain or archive a journey")
+def change_journey_status(
+    journey_id: JourneyId,
+    body: JourneyStatusBody,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> JourneyOut:
+    """paused: nobody comes in or goes on. draining: nobody comes in, the others finish. archived: it ends for all."""
+    definitions.set_status(principal.scope, journey_id, body.status)
+    return _rendered(principal.scope, *definitions.journey(principal.scope, journey_id))
+
+
+@router.post("/{journey_id}/members", summary="Bring customers into a journey")
+def add_journey_members(
+    journey_id: JourneyId,
+    body: MembersNew,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> MemberCount:
+    """Customers who are in the journey, or may not come in again, are left out."""
+    entered = definitions.add_members(principal.scope, journey_id, body.customer_ids, body.key)
+    return MemberCount(customers=entered)
+
+
+@router.post("/{journey_id}/move", summary="Move customers to the newest version of a journey")
+def move_journey_members(
+    journey_id: JourneyId,
+    body: MembersMove,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> MemberCount:
+    """Customers stay on the step of the same ID, or go to the one that `steps` names; others finish their version."""
+    return MemberCount(customers=definitions.move_members(principal.scope, journey_id, body.steps))
+
+
+@router.get("/{journey_id}/results", summary="Get what happens in a journey")
+def get_journey_results(
+    journey_id: JourneyId,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> JourneyNumbersOut:
+    """How many customers came in, reached each step, stand there, and how they ended."""
+    definitions.journey(principal.scope, journey_id)
+    return JourneyNumbersOut.model_validate(reading.numbers(principal.scope, journey_id))
+
+
+@router.get("/{journey_id}/effect", summary="Compare a journey with its hold-out")
+def get_journey_effect(
+    journey_id: JourneyId,
+    days: Annotated[int, Query(ge=1, le=365, description="Days after a customer came in")] = 30,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> JourneyEffect:
+    """How many of the customers in a journey ordered within `days` after they came in, and what they spent, against
+    those who are kept out of it; `curve` says the same of shorter times. Only customers of versions with a hold-out
+    count, each from the first time that the customer came in.
+    """
+    definitions.journey(principal.scope, journey_id)
+    return effect.journey_effect(principal.scope, journey_id, days)
+
+
+@router.get("/{journey_id}/members", summary="List the customers of a journey")
+def list_journey_members(
+    journey_id: JourneyId,
+    customer_id: Annotated[str, Query(max_length=255, pattern=r"^[^\x00]*$")] = "",
+    step: Annotated[str, Query(max_length=40, pattern=r"^[^\x00]*$", description="Only those who stand on it")] = "",
+    state: MemberState | None = None,
+    limit: Limit = 100,
+    offset: Offset = 0,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> list[MemberOut]:
+    """Those who came in, the newest first; `step` asks for those who stand on it."""
+    scope = principal.scope
+    definitions.journey(scope, journey_id)
+    page = reading.members(scope, journey_id, limit, offset, customer_id=customer_id, step=step, state=state)
+    return page.each(lambda member: _member(scope, member))
+
+
+@router.get("/{journey_id}/members/{member_id}", summary="Get one customer's way through a journey")
+def get_journey_member(
+    journey_id: JourneyId,
+    member_id: Annotated[int, Path(ge=1, le=2**63 - 1)],
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> WayOut:
+    """The steps that the customer reached, where each led, and where the customer stands."""
+    way = reading.way(principal.scope, journey_id, member_id)
+    steps = [StepTakenOut.model_validate(step) for step in way.steps]
+    return WayOut(**_member(principal.scope, way.member).model_dump(), steps=steps)

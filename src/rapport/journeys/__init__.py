@@ -1,0 +1,1 @@
+"""Journeys: what happens to a customer over days, step by step, as one campaign of several messages."""

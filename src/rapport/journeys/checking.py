@@ -1,0 +1,110 @@
+"""A journey is checked like a program: what it names is there, every step is reached, each circle has a wait."""
+
+from collections.abc import Iterator
+
+from rapport.access.scope import Scope
+from rapport.audiences import groups as audience_groups
+from rapport.campaigns.models import Series
+from rapport.campaigns.states import SeriesStatus
+from rapport.campaigns.triggered import definitions as triggers
+from rapport.campaigns.triggered.schemas import JourneyTrigger
+from rapport.customers import attributes
+from rapport.customers.states import STORED_SOURCES, AttributeSource
+from rapport.errors import Invalid, NotFound
+from rapport.journeys.compiling import compiled_journey
+from rapport.journeys.schemas import (
+    WAITS,
+    AttributeStep,
+    GroupEntry,
+    JourneyBody,
+    MessageStep,
+    ShareStep,
+)
+from rapport.journeys.states import JourneyStatus
+from rapport.realtime.matching.catalogue import compiled
+
+
+def check_journey(scope: Scope, body: JourneyBody) -> None:
+    """Raises Invalid, naming the step and what is wrong with it, and NotFound for a target group that is not there."""
+    _check_way(body)
+    for step in body.steps:
+        if isinstance(step, ShareStep) and abs(sum(branch.share for branch in step.branches) - 1) > 1e-6:
+            raise Invalid(f"steps.{step.id}.branches must have shares that add up to 1.")
+        if isinstance(step, MessageStep):
+            _check_campaign(scope, step)
+        if isinstance(step, AttributeStep):
+            _check_attributes(scope, step)
+    if isinstance(body.entry, GroupEntry):
+        audience_groups.target_group(scope, body.entry.target_group_id)
+    compiled_journey(compiled(scope, []), 0, 0, JourneyStatus.ACTIVE, body)
+
+
+def _check_way(body: JourneyBody) -> None:
+    ids = [step.id for step in body.steps]
+    for step in body.steps:
+        if ids.count(step.id) > 1:
+            raise Invalid(f"steps has more than one step with the ID {step.id!r}.")
+        for target in step.targets:
+            if target is not None and target not in ids:
+                raise Invalid(f"steps.{step.id} leads to {target!r}, which is not a step of the journey.")
+    following = {step.id: [target for target in step.targets if target is not None] for step in body.steps}
+    reached, waiting = set[str](), [ids[0]]
+    while waiting:
+        step_id = waiting.pop()
+        if step_id not in reached:
+            reached.add(step_id)
+            waiting += following[step_id]
+    if unreached := [step_id for step_id in ids if step_id not in reached]:
+        raise Invalid(f"steps.{unreached[0]} cannot be reached from the first step.")
+    at_once = {step.id: following[step.id] for step in body.steps if not isinstance(step, WAITS)}
+    for step_id in at_once:
+        if _comes_back(at_once, step_id):
+            raise Invalid(f"steps.{step_id} leads back to itself without a step that waits.")
+
+
+def _comes_back(following: dict[str, list[str]], step_id: str) -> bool:
+    """Whether a step can be reached from itself by steps that do not wait."""
+    seen, waiting = set[str](), list(following[step_id])
+    while waiting:
+        reached = waiting.pop()
+        if reached == step_id:
+            return True
+        if reached not in seen:
+            seen.add(reached)
+            waiting += following.get(reached, [])
+    return False
+
+
+def _check_campaign(scope: Scope, step: MessageStep) -> None:
+    try:
+        campaign = triggers.triggered_series(scope, step.campaign_id)
+    except NotFound as error:
+        raise Invalid(f"steps.{step.id}.campaign_id: {error.message}") from error
+    if not isinstance(campaign.required_trigger.trigger, JourneyTrigger):
+        raise Invalid(f"steps.{step.id}.campaign_id names a campaign whose trigger is not of the kind journey.")
+    if campaign.status == SeriesStatus.ARCHIVED:
+        raise Invalid(f"steps.{step.id}.campaign_id names an archived campaign.")
+
+
+def _check_attributes(scope: Scope, step: AttributeStep) -> None:
+    infos = attributes.attributes(scope)
+    for name in step.values:
+        info = infos.get(name.strip().upper())
+        if info is None:
+            raise Invalid(f"steps.{step.id}.values names {name!r}, which is not an attribute.")
+        if info.source not in STORED_SOURCES or (info.source == AttributeSource.BATCH and not info.api_updatable):
+            raise Invalid(f"steps.{step.id}.values names {name!r}, which calls cannot update.")
+
+
+def warnings(scope: Scope, body: JourneyBody) -> list[str]:
+    """What may not be meant about a journey, in sentences."""
+    return list(_warnings({series.id: series for series in triggers.triggered(scope)}, body))
+
+
+def _warnings(campaigns: dict[int, Series], body: JourneyBody) -> Iterator[str]:
+    for step in body.steps:
+        campaign = campaigns.get(step.campaign_id) if isinstance(step, MessageStep) else None
+        if campaign is not None and campaign.status != SeriesStatus.ACTIVE:
+            yield f"Step {step.id} sends nothing while campaign {campaign.id} is {campaign.status}."
+    if not any(isinstance(step, MessageStep) for step in body.steps):
+        yield "No step sends a message."

@@ -1,0 +1,229 @@
+"""Journeys as built: each definition is a version, and every change leaves an audit row."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+
+import orjson
+from sqlalchemy import CursorResult, select, text, update
+from sqlalchemy.orm import Session
+
+from rapport.access.scope import Scope
+from rapport.audiences import membership
+from rapport.errors import Conflict, Invalid, NotFound
+from rapport.journeys.checking import check_journey
+from rapport.journeys.entering import Entrant, enter, key_of
+from rapport.journeys.models import UNIQUE_JOURNEY, Journey, JourneyMember, JourneyVersion
+from rapport.journeys.schemas import WAITS, GroupEntry, JourneyBody
+from rapport.journeys.states import Ending, JourneyStatus, MemberState
+from rapport.stores.parts import Part, part
+from rapport.stores.records import next_id, unique_name
+from rapport.stores.workers.listening import Topic, publish
+
+A_JOURNEY = "a journey"
+MOVE = text(f"""
+    UPDATE journey_members SET version = :version, step = steps.new_step
+    FROM json_to_recordset(CAST(:steps AS json)) AS steps(step text, new_step text)
+    WHERE tenant_id = :tenant_id AND journey_id = :journey_id AND version < :version
+        AND state = '{MemberState.ACTIVE}' AND journey_members.step = steps.step
+""")  # noqa: S608 - ours
+
+
+def journeys(
+    scope: Scope, status: JourneyStatus | None = None, limit: int = 100, offset: int = 0
+) -> Part[tuple[Journey, JourneyBody]]:
+    """The tenant's journeys with their newest definitions, by number."""
+    query = select(Journey).where(Journey.tenant_id == scope.tenant_id)
+    if status is not None:
+        query = query.where(Journey.status == status)
+    with scope.reads() as session:
+        page: Part[Journey] = part(session, query.order_by(Journey.id), limit, offset)
+        bodies = _newest_bodies(scope, session, page)
+    return page.each(lambda journey: (journey, bodies[journey.id]))
+
+
+def _newest_bodies(scope: Scope, session: Session, stored: Sequence[Journey]) -> dict[int, JourneyBody]:
+    query = select(JourneyVersion).where(
+        JourneyVersion.tenant_id == scope.tenant_id, JourneyVersion.journey_id.in_([journey.id for journey in stored])
+    )
+    newest = {journey.id: journey.version for journey in stored}
+    return {
+        version.journey_id: JourneyBody.model_validate(version.body)
+        for version in session.scalars(query)
+        if newest[version.journey_id] == version.version
+    }
+
+
+def journey(scope: Scope, journey_id: int) -> tuple[Journey, JourneyBody]:
+    """A journey with its newest definition. Raises NotFound."""
+    with scope.reads() as session:
+        stored = _get(scope, session, journey_id)
+        return stored, _newest_bodies(scope, session, [stored])[journey_id]
+
+
+def version_body(scope: Scope, journey_id: int, version: int) -> JourneyBody:
+    """A definition of a journey by its version. Raises NotFound."""
+    with scope.reads() as session:
+        stored = session.get(JourneyVersion, (scope.tenant_id, journey_id, version))
+    if stored is None:
+        raise NotFound(f"Journey {journey_id} has no version {version}.")
+    return JourneyBody.model_validate(stored.body)
+
+
+def _get(scope: Scope, session: Session, journey_id: int, *, is_locked: bool = False) -> Journey:
+    stored = session.get(Journey, (scope.tenant_id, journey_id), with_for_update=is_locked)
+    if stored is None:
+        raise NotFound(f"There is no journey {journey_id}.")
+    return stored
+
+
+def create_journey(scope: Scope, body: JourneyBody, status: JourneyStatus = JourneyStatus.ACTIVE) -> Journey:
+    """Define a journey. Raises NotFound or Invalid for what it names and cannot use, Conflict for a name in use."""
+    check_journey(scope, body)
+    with unique_name(UNIQUE_JOURNEY, A_JOURNEY, body.name), scope.records() as session:
+        stored = Journey(
+            tenant_id=scope.tenant_id,
+            id=next_id(session, scope.tenant_id, "journey"),
+            name=body.name,
+            status=status,
+            version=1,
+            changes_until=_changes_from(scope, body),
+            created_at=scope.clock.now(),
+        )
+        session.add(stored)
+        session.add(_version(scope, stored, body))
+        scope.audit(session, "create", f"journey {stored.id}", name=body.name)
+        publish(session, Topic.TRIGGERS, scope.tenant_id)
+    _prepare(scope, body)
+    return stored
+
+
+def update_journey(scope: Scope, journey_id: int, body: JourneyBody, version: int) -> Journey:
+    """Define a journey anew: customers who are in it finish the version in which they are, others begin in the new one.
+
+    Raises NotFound, Invalid, and Conflict for a name in use, when somebody else changed it meanwhile or it is archived.
+    """
+    check_journey(scope, body)
+    with unique_name(UNIQUE_JOURNEY, A_JOURNEY, body.name), scope.records() as session:
+        stored = _get(scope, session, journey_id, is_locked=True)
+        _must_not_be_archived(stored)
+        if stored.version != version:
+            raise Conflict(f"Journey {journey_id} has version {stored.version}, not {version}: read it again.")
+        stored.version, stored.name = version + 1, body.name
+        if not isinstance(body.entry, GroupEntry):
+            stored.changes_until = None
+        elif stored.changes_until is None:
+            stored.changes_until = _changes_from(scope, body)
+        session.add(_version(scope, stored, body))
+        scope.audit(session, "update", f"journey {journey_id}", version=stored.version)
+        publish(session, Topic.TRIGGERS, scope.tenant_id)
+    _prepare(scope, body)
+    return stored
+
+
+def _changes_from(scope: Scope, body: JourneyBody) -> date | None:
+    """The data date from which on changes of a journey's target group bring customers in; None without a group."""
+    return scope.data_date() if isinstance(body.entry, GroupEntry) else None
+
+
+def _version(scope: Scope, stored: Journey, body: JourneyBody) -> JourneyVersion:
+    return JourneyVersion(
+        tenant_id=scope.tenant_id,
+        journey_id=stored.id,
+        version=stored.version,
+        body=body.model_dump(mode="json"),
+        created_at=scope.clock.now(),
+    )
+
+
+def _must_not_be_archived(stored: Journey) -> None:
+    if stored.status is JourneyStatus.ARCHIVED:
+        raise Conflict(f"Journey {stored.id} is archived.")
+
+
+def _prepare(scope: Scope, body: JourneyBody) -> None:
+    """Have the members of the target group that customers come in by, so that the next data date has a day before."""
+    data_date = scope.data_date()
+    if isinstance(body.entry, GroupEntry) and data_date is not None:
+        membership.ensure_members(scope, {body.entry.target_group_id}, data_date)
+
+
+def set_status(scope: Scope, journey_id: int, status: JourneyStatus) -> Journey:
+    """Activate, pause, drain or archive a journey; archiving ends it for everybody who is in it.
+
+    Raises NotFound, Conflict for an archived one.
+    """
+    with scope.records() as session:
+        stored = _get(scope, session, journey_id, is_locked=True)
+        _must_not_be_archived(stored)
+        stored.status = status
+        if status is JourneyStatus.ARCHIVED:
+            session.execute(
+                update(JourneyMember)
+                .where(
+                    JourneyMember.tenant_id == scope.tenant_id,
+                    JourneyMember.journey_id == journey_id,
+                    JourneyMember.state == MemberState.ACTIVE,
+                )
+                .values(state=MemberState.ENDED, ending=Ending.ARCHIVED, ended_at=scope.clock.now(), due_at=None)
+            )
+        scope.audit(session, status, f"journey {journey_id}")
+        publish(session, Topic.TRIGGERS, scope.tenant_id)
+    return stored
+
+
+def add_members(scope: Scope, journey_id: int, customer_ids: Iterable[str], key: str = "") -> int:
+    """Bring customers into a journey by name; how many come in, as far as its rules for coming in again let them.
+
+    The same call with the same key brings nobody in twice. Raises NotFound, Conflict for a journey that takes nobody
+    in now.
+    """
+    with scope.records() as session:
+        stored = _get(scope, session, journey_id)
+        if stored.status is not JourneyStatus.ACTIVE:
+            raise Conflict(f"Journey {journey_id} takes no customers in: it is {stored.status}.")
+        body = _newest_bodies(scope, session, [stored])[journey_id]
+        now = scope.clock.now()
+        entrants = [
+            Entrant(customer_id, key_of("call", key or now.isoformat(), customer_id.lower()))
+            for customer_id in dict.fromkeys(customer_ids)
+        ]
+        entered = enter(scope, session, journey_id, stored.version, body, entrants)
+        scope.audit(session, "add members", f"journey {journey_id}", customers=len(entered))
+        publish(session, Topic.TRIGGERS, scope.tenant_id)
+    return len(entered)
+
+
+def move_members(scope: Scope, journey_id: int, steps: Mapping[str, str]) -> int:
+    """Move customers of older versions to the newest one, where they stand on the steps of the same ID, or on those
+    that steps names for them; how many. Whoever stands on a step that has no counterpart to wait on finishes the
+    older version.
+
+    Raises NotFound, Conflict for an archived journey, Invalid for a step that the newest version does not have, or
+    that does not wait.
+    """
+    with scope.records() as session:
+        stored = _get(scope, session, journey_id, is_locked=True)
+        _must_not_be_archived(stored)
+        body = _newest_bodies(scope, session, [stored])[journey_id]
+        waits = {step.id for step in body.steps if isinstance(step, WAITS)}
+        for old, new in steps.items():
+            if body.step(new) is None:
+                raise Invalid(f"steps.{old} names {new!r}, which is not a step of version {stored.version}.")
+            if new not in waits:
+                raise Invalid(f"steps.{old} names {new!r}, on which nobody waits.")
+        new_steps = {step_id: step_id for step_id in waits} | dict(steps)
+        parameters = {
+            "tenant_id": scope.tenant_id,
+            "journey_id": journey_id,
+            "version": stored.version,
+            "steps": _rows(new_steps),
+        }
+        moved = session.execute(MOVE, parameters)
+        count = moved.rowcount if isinstance(moved, CursorResult) else 0
+        scope.audit(session, "move members", f"journey {journey_id}", version=stored.version, customers=count)
+        publish(session, Topic.TRIGGERS, scope.tenant_id)
+    return count
+
+
+def _rows(new_steps: Mapping[str, str]) -> str:
+    return orjson.dumps([{"step": old, "new_step": new} for old, new in new_steps.items()]).decode()
