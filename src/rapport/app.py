@@ -55,6 +55,7 @@ from rapport.delivery.returns.recorder import MailEventRecorder, Sinks
 from rapport.delivery.returns.sms_listener import SmsListener
 from rapport.journeys import following as _events  # noqa: F401 - journeys follow events
 from rapport.journeys import group_entries as _groups  # noqa: F401 - and target groups
+from rapport.journeys import uses as _uses  # noqa: F401 - what they name is kept for them
 from rapport.messaging.tracking.tokens import SentFor, TokenReader
 from rapport.notifications.deliverer import Deliverer
 from rapport.realtime import service as realtime

@@ -47,6 +47,7 @@ INTERFACES: dict[str, frozenset[str]] = {
             "triggered.definitions",
             "triggered.runs",
             "triggered.schemas",
+            "triggered.uses",
         }
     ),
     "channels": frozenset(

@@ -14,6 +14,7 @@ from rapport.customers import changes
 from rapport.customers.attributes import AttributeInfo
 from rapport.errors import Invalid
 from rapport.journeys import definitions, reading
+from rapport.journeys import uses as _uses  # noqa: F401 - what they name is kept for them
 from rapport.journeys.schemas import JourneyBody
 from rapport.journeys.states import JourneyStatus, MemberState
 from rapport.notifications import service as notifications

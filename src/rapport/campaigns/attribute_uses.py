@@ -12,6 +12,7 @@ from rapport.campaigns.definitions import all_series
 from rapport.campaigns.delivery import webhooks
 from rapport.campaigns.settings import CampaignSettings
 from rapport.campaigns.states import SeriesStatus
+from rapport.campaigns.triggered import uses as uses_above
 from rapport.campaigns.triggered.definitions import triggered
 from rapport.channels import service as channels
 from rapport.conditions import FIELD_KINDS, Column
@@ -54,6 +55,7 @@ def uses(scope: Scope, name: str) -> Iterator[str]:
     for user, condition in asking(scope):
         if key in conditions.attributes_in(condition):
             yield user
+    yield from (use.user for use in uses_above.uses(scope) if key in use.written)
     yield from _channels(scope, key)
     yield from _send_times(scope, key)
     for template in templates.templates(scope):
@@ -76,6 +78,8 @@ def asking(scope: Scope) -> Iterator[tuple[str, conditions.Condition]]:
         definition = series.customer_conditions
         if definition and series.status != SeriesStatus.ARCHIVED:
             yield f"campaign {series.id} {series.name!r}", conditions.parse(definition)
+    for use in uses_above.uses(scope):
+        yield from ((use.user, condition) for condition in use.conditions)
 
 
 def _channels(scope: Scope, key: str) -> list[str]:

@@ -11,7 +11,7 @@ from rapport.campaigns.triggered.schemas import JourneyTrigger
 from rapport.customers import attributes
 from rapport.customers.states import STORED_SOURCES, AttributeSource
 from rapport.errors import Invalid, NotFound
-from rapport.journeys.compiling import compiled_journey
+from rapport.journeys.compiling import compiled_journey, with_conditions
 from rapport.journeys.schemas import (
     WAITS,
     AttributeStep,
@@ -24,8 +24,11 @@ from rapport.journeys.states import JourneyStatus
 from rapport.realtime.matching.catalogue import compiled
 
 
-def check_journey(scope: Scope, body: JourneyBody) -> None:
-    """Raises Invalid, naming the step and what is wrong with it, and NotFound for a target group that is not there."""
+def check_journey(scope: Scope, body: JourneyBody) -> JourneyBody:
+    """The body as it is kept: conditions have the IDs of the stages and segments that they name.
+
+    Raises Invalid, naming the step and what is wrong with it, and NotFound for a target group that is not there.
+    """
     _check_way(body)
     for step in body.steps:
         if isinstance(step, ShareStep) and abs(sum(branch.share for branch in step.branches) - 1) > 1e-6:
@@ -37,6 +40,7 @@ def check_journey(scope: Scope, body: JourneyBody) -> None:
     if isinstance(body.entry, GroupEntry):
         audience_groups.target_group(scope, body.entry.target_group_id)
     compiled_journey(compiled(scope, []), 0, 0, JourneyStatus.ACTIVE, body)
+    return with_conditions(body, lambda written: audience_groups.definition_of(scope, written).raw)
 
 
 def _check_way(body: JourneyBody) -> None:

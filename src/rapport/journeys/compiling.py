@@ -1,6 +1,6 @@
 """Journeys ready to be walked: the versions in which customers are, with their conditions compiled."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,7 @@ from rapport.campaigns.triggered import definitions as triggers
 from rapport.campaigns.triggered.schemas import EventMatch
 from rapport.conditions import Facts, Predicate
 from rapport.errors import Invalid
-from rapport.journeys.schemas import EventEntry, JourneyBody, SplitStep, WaitForStep
+from rapport.journeys.schemas import AnyStep, EventEntry, JourneyBody, SplitStep, WaitForStep
 from rapport.journeys.states import JourneyStatus
 from rapport.realtime.matching.catalogue import Catalogue
 
@@ -59,6 +59,28 @@ def customer_conditions(body: JourneyBody) -> Iterator[tuple[str, Any]]:
         if isinstance(step, SplitStep):
             for number, branch in enumerate(step.branches):
                 yield _of_branch(step, number), branch.customer_conditions
+
+
+def with_conditions(body: JourneyBody, change: Callable[[Any], Any]) -> JourneyBody:
+    """The same journey with each of its conditions on customers changed; change is given their JSON."""
+    leaving = body.exit.customer_conditions
+    return body.model_copy(
+        update={
+            "customer_conditions": None if body.customer_conditions is None else change(body.customer_conditions),
+            "exit": body.exit.model_copy(update={"customer_conditions": None if leaving is None else change(leaving)}),
+            "steps": [_with_conditions(step, change) for step in body.steps],
+        }
+    )
+
+
+def _with_conditions(step: AnyStep, change: Callable[[Any], Any]) -> AnyStep:
+    if not isinstance(step, SplitStep):
+        return step
+    branches = [
+        branch.model_copy(update={"customer_conditions": change(branch.customer_conditions)})
+        for branch in step.branches
+    ]
+    return step.model_copy(update={"branches": branches})
 
 
 def _of_branch(split: SplitStep, place: int) -> str:

@@ -7,10 +7,12 @@ import orjson
 from sqlalchemy import CursorResult, select, text, update
 from sqlalchemy.orm import Session
 
+from rapport import conditions
 from rapport.access.scope import Scope
 from rapport.audiences import membership
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.journeys.checking import check_journey
+from rapport.journeys.compiling import customer_conditions
 from rapport.journeys.entering import Entrant, enter, key_of
 from rapport.journeys.models import UNIQUE_JOURNEY, Journey, JourneyMember, JourneyVersion
 from rapport.journeys.schemas import WAITS, GroupEntry, JourneyBody
@@ -78,7 +80,7 @@ def _get(scope: Scope, session: Session, journey_id: int, *, is_locked: bool = F
 
 def create_journey(scope: Scope, body: JourneyBody, status: JourneyStatus = JourneyStatus.ACTIVE) -> Journey:
     """Define a journey. Raises NotFound or Invalid for what it names and cannot use, Conflict for a name in use."""
-    check_journey(scope, body)
+    body = check_journey(scope, body)
     with unique_name(UNIQUE_JOURNEY, A_JOURNEY, body.name), scope.records() as session:
         stored = Journey(
             tenant_id=scope.tenant_id,
@@ -102,7 +104,7 @@ def update_journey(scope: Scope, journey_id: int, body: JourneyBody, version: in
 
     Raises NotFound, Invalid, and Conflict for a name in use, when somebody else changed it meanwhile or it is archived.
     """
-    check_journey(scope, body)
+    body = check_journey(scope, body)
     with unique_name(UNIQUE_JOURNEY, A_JOURNEY, body.name), scope.records() as session:
         stored = _get(scope, session, journey_id, is_locked=True)
         _must_not_be_archived(stored)
@@ -141,10 +143,17 @@ def _must_not_be_archived(stored: Journey) -> None:
 
 
 def _prepare(scope: Scope, body: JourneyBody) -> None:
-    """Have the members of the target group that customers come in by, so that the next data date has a day before."""
+    """Have the members of the target groups that conditions ask for, and of the one that customers come in by, so that
+    the next data date has a day before.
+    """
     data_date = scope.data_date()
-    if isinstance(body.entry, GroupEntry) and data_date is not None:
-        membership.ensure_members(scope, {body.entry.target_group_id}, data_date)
+    group_ids = set[int]().union(
+        *(conditions.groups_in(conditions.parse(written)) for _, written in customer_conditions(body))
+    )
+    if isinstance(body.entry, GroupEntry):
+        group_ids.add(body.entry.target_group_id)
+    if group_ids and data_date is not None:
+        membership.ensure_members(scope, group_ids, data_date)
 
 
 def set_status(scope: Scope, journey_id: int, status: JourneyStatus) -> Journey:

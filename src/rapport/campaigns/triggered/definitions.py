@@ -24,6 +24,7 @@ from rapport.campaigns.plans import (
 from rapport.campaigns.publishing import granting
 from rapport.campaigns.states import SeriesStatus
 from rapport.campaigns.triggered.schemas import EventMatch, SequenceTrigger, TriggeredBody, TriggeredRules
+from rapport.campaigns.triggered.uses import uses
 from rapport.channels import service as channels
 from rapport.channels.kinds.base import OWN_ID
 from rapport.conditions import Column, Kind, Schema
@@ -278,22 +279,34 @@ def check_match(scope: Scope, event_match: EventMatch, declared: Mapping[str, Ma
 
 
 def check_event_change(scope: Scope, name: str, types: dict[str, str]) -> None:
-    """An event must not be declared so that a trigger which is not archived cannot be evaluated. Raises Conflict."""
+    """An event must not be declared so that a trigger or journey that is not archived cannot be evaluated. Raises
+    Conflict.
+    """
     declared = {
         event_type.name: event_type.types for event_type in event_types.event_types(scope) if event_type.declared
     }
-    for series in triggered(scope):
-        body = triggered_body(series)
-        if series.status == SeriesStatus.ARCHIVED or all(event_match.event != name for _, event_match in matches(body)):
-            continue
-        try:
-            check_events(scope, body, declared)
-        except Invalid:
-            continue  # it cannot be evaluated as it is
-        try:
-            check_events(scope, body, {**declared, name: types})
-        except Invalid as error:
-            raise Conflict(f"{_label(series.id).capitalize()} uses the event {name!r}: {error.message}") from error
+    users = [
+        (_label(series.id), tuple(matches(triggered_body(series))))
+        for series in triggered(scope)
+        if series.status != SeriesStatus.ARCHIVED
+    ]
+    for user, event_matches in [*users, *((use.user, use.matches) for use in uses(scope))]:
+        for where, event_match in event_matches:
+            if event_match.event == name and _can_be_evaluated(scope, event_match, declared, where):
+                try:
+                    check_match(scope, event_match, {**declared, name: types}, where)
+                except Invalid as error:
+                    raise Conflict(f"{user[0].upper()}{user[1:]} uses the event {name!r}: {error.message}") from error
+
+
+def _can_be_evaluated(
+    scope: Scope, event_match: EventMatch, declared: Mapping[str, Mapping[str, str]], where: str
+) -> bool:
+    try:
+        check_match(scope, event_match, declared, where)
+    except Invalid:
+        return False
+    return True
 
 
 def _check_event(scope: Scope, event_match: EventMatch, types: dict[str, str], where: str) -> None:
@@ -317,8 +330,11 @@ def _customer_conditions(scope: Scope, definition: Any) -> Any:
 
 
 def groups_of_triggers(scope: Scope) -> list[int]:
-    """The target groups whose members active triggers ask for."""
+    """The target groups whose members active triggers and journeys ask for."""
     group_ids: set[int] = set()
     for series in triggered(scope, SeriesStatus.ACTIVE):
         group_ids |= set(series.rules.exclude_target_group_ids) | _groups_in(series.customer_conditions)
+    for use in uses(scope):
+        if use.is_active:
+            group_ids = group_ids.union(*map(conditions.groups_in, use.conditions))
     return sorted(group_ids)

@@ -150,7 +150,7 @@ def create_journey(body: JourneyNew, principal: Principal = Depends(admin)) -> J
     """Create a journey. Whatever it names must exist, every step must be reachable, and every circle must wait."""
     plain = JourneyBody.model_validate(body.model_dump(exclude={"status"}))
     stored = definitions.create_journey(principal.scope, plain, body.status)
-    return _rendered(principal.scope, stored, plain)
+    return _rendered(principal.scope, *definitions.journey(principal.scope, stored.id))
 
 
 @router.get("/{journey_id}", summary="Get a journey")
@@ -169,8 +169,8 @@ def update_journey(
     since the version that the body names.
     """
     plain = JourneyBody.model_validate(body.model_dump(exclude={"version"}))
-    stored = definitions.update_journey(principal.scope, journey_id, plain, body.version)
-    return _rendered(principal.scope, stored, plain)
+    definitions.update_journey(principal.scope, journey_id, plain, body.version)
+    return _rendered(principal.scope, *definitions.journey(principal.scope, journey_id))
 
 
 @router.put("/{journey_id}/status", summary="Activate, pause, drain or archive a journey")
