@@ -33,11 +33,13 @@ def test_messages_days_apart(world: Scope) -> None:
     process(world, 10)
     assert customers(world, welcome) == ["C1", "C2"] and not customers(world, tips)
     standing = members(world, made)["C1"]
-    assert (standing.step, standing.due_at) == ("pause", NOW + timedelta(minutes=10 + 3 * DAY))
-    process(world, 9 + 3 * DAY)
+    assert (standing.step, standing.due_at) == ("pause", NOW + timedelta(days=3))
+    process(world, 3 * DAY - 1)
     assert not customers(world, tips)
-    process(world, 10 + 3 * DAY)
-    assert sorted(customers(world, tips)) == ["C1", "C2"]
+    process(world, 3 * DAY)
+    assert customers(world, tips) == ["C1"]
+    process(world, 5 + 3 * DAY)
+    assert customers(world, tips) == ["C1", "C2"]
     ended = members(world, made)["C2"]
     assert (ended.state, ended.ending, ended.taken) == (MemberState.ENDED, "completed", 3)
     numbers = reading.numbers(world, made.id)
@@ -294,6 +296,15 @@ def test_what_follows_a_sign_up_at_once_counts_however_late_both_are_handled(wor
     process(world, 6)
     assert customers(world, thanks) == ["C1"]
     assert members(world, made)["C1"].entered_at == NOW + timedelta(minutes=1)
+
+
+def test_a_wait_begins_when_its_event_happened(world: Scope) -> None:
+    made = journey(world, {"id": "pause", "kind": "wait", "minutes": 30})
+    event(world, "page_view", "C1", minutes=0, received=10)
+    event(world, "page_view", "C2", minutes=-25, received=10)
+    process(world, 10)
+    assert members(world, made)["C1"].due_at == NOW + timedelta(minutes=30)
+    assert members(world, made)["C2"].ending == "completed", "its wait was over"
 
 
 @pytest.mark.parametrize(

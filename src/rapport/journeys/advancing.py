@@ -123,7 +123,9 @@ def _move(
         if is_held_out(journey, member.person):
             member.state, member.due_at = MemberState.HELD_OUT, None
             return
-    way = walk(journey, Walker(member.person, facts, now, scope.time_zone), member.step, member.taken, moving.came)
+    way = walk(
+        journey, Walker(member.person, facts, moving.at, now, scope.time_zone), member.step, member.taken, moving.came
+    )
     if way.step != member.step or way.taken != member.taken:
         member.since = moving.at
     member.step, member.taken, member.due_at = way.step, way.taken, way.due_at

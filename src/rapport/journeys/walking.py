@@ -75,10 +75,14 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Walker:
-    """Who walks: a person as ids are compared, what is known of it, and when, in which time zone."""
+    """Who walks: a person as ids are compared, what is known of it, when, and in which time zone.
+
+    at is when what moves the person on happened, from which waits count; now may be later.
+    """
 
     person: str
     facts: Facts
+    at: datetime
     now: datetime
     time_zone: ZoneInfo
 
@@ -130,7 +134,7 @@ def _stops(journey: CompiledJourney, walker: Walker, step: AnyStep, way: Way) ->
         way.end(Ending.EXITED, step.reason or f"step {step.id}")
         return True
     if isinstance(step, WaitStep | WaitForStep):
-        way.due_at = walker.now + timedelta(minutes=step.minutes)
+        way.due_at = walker.at + timedelta(minutes=step.minutes)
     elif isinstance(step, WaitUntilStep):
         way.due_at = next_time(step, walker.now, walker.time_zone)
     else:

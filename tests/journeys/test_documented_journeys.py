@@ -1,0 +1,78 @@
+"""The journeys of docs/journeys.md do what the page says about them."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from journey_world import customers, message
+from trigger_world import event, process
+
+from rapport.access.scope import Scope
+from rapport.audiences import groups
+from rapport.campaigns.models import Series
+from rapport.campaigns.triggered.schemas import TriggeredBody
+from rapport.customers import event_types
+from rapport.journeys import definitions
+from rapport.journeys.schemas import JourneyBody
+
+PAGE = (Path(__file__).parents[2] / "docs" / "journeys.md").read_text()
+COMMANDS = [json.loads(body) for body in re.findall(r"-d '(\{.*?\})'", PAGE, re.DOTALL)]
+BODIES = {body["name"]: body for body in map(json.loads, re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL))}
+BODIES |= {body["name"]: body for body in COMMANDS if "steps" in body}
+GERMAN = {"attribute": "COUNTRY", "operator": "equals", "value": "DE"}
+
+
+@pytest.fixture
+def messages(world: Scope) -> list[Series]:
+    """What the page takes for granted: campaigns 1 and 2, target groups 1 and 2, the events."""
+    event_types.declare_event_type(world, "sign_up", {})
+    for name in ("Not ordered for 90 days", "Birthday"):
+        groups.create_target_group(world, name, GERMAN)
+    made = [message(world), message(world)]
+    assert [campaign.id for campaign in made] == [1, 2]
+    return made
+
+
+def test_every_journey_of_the_page_can_be_created(world: Scope, messages: list[Series]) -> None:
+    assert sorted(BODIES) == ["Birthday", "Cart rescue", "Welcome series", "Win-back"]
+    for body in BODIES.values():
+        made = definitions.create_journey(world, JourneyBody.model_validate(body))
+        assert definitions.journey(world, made.id)[1].name == body["name"]
+
+
+def test_the_messages_of_the_page_are_those_of_journeys() -> None:
+    bodies: list[dict[str, Any]] = [body for body in COMMANDS if "trigger" in body]
+    kinds = [TriggeredBody.model_validate(body).trigger.kind for body in bodies]
+    assert kinds == ["journey", "journey"]
+
+
+def test_a_cart_is_rescued_after_an_hour_and_in_the_evening(world: Scope, messages: list[Series]) -> None:
+    definitions.create_journey(world, JourneyBody.model_validate(BODIES["Cart rescue"]))
+    for customer in ("C1", "C2"):
+        event(world, "add_to_cart", customer)
+    process(world, 59)
+    assert not customers(world, messages[0])
+    process(world, 60)
+    assert customers(world, messages[0]) == ["C1", "C2"]
+    event(world, "purchase", "C1", minutes=70)
+    process(world, 70)
+    process(world, 70 + 24 * 60)
+    assert customers(world, messages[1]) == ["C2"]
+
+
+def test_whoever_signs_up_gets_a_welcome_and_a_reminder_unless_held_out(world: Scope, messages: list[Series]) -> None:
+    definitions.create_journey(world, JourneyBody.model_validate(BODIES["Welcome series"]))
+    for number in range(20):
+        event(world, "sign_up", f"C{number}")
+    process(world, 0)
+    welcomed = customers(world, messages[0])
+    assert 10 <= len(welcomed) < 20
+    event(world, "purchase", welcomed[0], minutes=5)
+    process(world, 5)
+    process(world, 3 * 24 * 60 - 1)
+    assert not customers(world, messages[1])
+    process(world, 3 * 24 * 60)
+    process(world, 7 * 24 * 60)
+    assert sorted(customers(world, messages[1])) == sorted(welcomed[1:])
