@@ -52,21 +52,31 @@ def test_a_journey_is_built_walked_and_read(scope: Scope, api: httpx.Client) -> 
     journey = made(api, steps=[hello, *steps()])
     assert (journey["status"], journey["version"], journey["warnings"]) == ("active", 1, [])
     path = f"{PATH}/{journey['id']}"
-    added = api.post(f"{path}/members", json={"customer_ids": ["A1", "A2"], "key": "first"})
+    added = api.post(f"{path}/members", json={"customer_ids": [" A1 ", "A2", "undefined"], "key": "first"})
     assert added.json() == {"customers": 2}
     assert api.post(f"{path}/members", json={"customer_ids": ["A1", "A2"], "key": "first"}).json() == {"customers": 0}
     processor = Processor(scope.stores)
     processor.due(scope.tenant_id)
     results = api.get(f"{path}/results").json()
     assert (results["entered"], results["active"], results["held_out"], results["endings"]) == (2, 2, 0, {})
-    assert {step["step"]: (step["reached"], step["standing"]) for step in results["steps"]} == {
-        "hello": (2, 0),
-        "pause": (2, 2),
-    }
+    assert [(step["step"], step["reached"], step["standing"]) for step in results["steps"]] == [
+        ("hello", 2, 0),
+        ("pause", 2, 2),
+        ("out", 0, 0),
+    ]
     (member,) = api.get(f"{path}/members", params={"customer_id": "a1", "step": "pause"}).json()
-    assert member["sentence"] == "The customer waits on step pause."
+    assert member["sentence"].startswith("The customer waits on step pause until 2")
     way = api.get(f"{path}/members/{member['id']}").json()
     assert [step["step"] for step in way["steps"]] == ["hello", "pause"]
+    assert (way["steps"][0]["outcome"], way["steps"][0]["reason"]) == ("excluded", "unknown customer")
+    held = api.get("/manage/v1/persons/A1").json()["records"]["journeys"]
+    assert [(each["journey_id"], each["step"]) for each in held] == [(journey["id"], "pause")]
+    refused = api.put(
+        f"/manage/v1/triggers/{campaign['id']}",
+        json={**trigger, "trigger": {"kind": "simple", "event": "sign_up"}, "version": campaign["version"]},
+    )
+    assert refused.status_code == 409
+    assert refused.json()["detail"].startswith("trigger.kind must stay journey: journey ")
     effect = api.get(f"{path}/effect", params={"days": 7}).json()
     assert (effect["days"], effect["comparison"]) == (7, None)
     archived = api.put(f"{path}/status", json={"status": "archived"}).json()
@@ -99,6 +109,8 @@ def test_a_change_names_the_version_that_it_changes(api: httpx.Client) -> None:
         ({"steps": [{"id": "a b", "kind": "exit"}]}, 400, "steps"),
         ({"steps": [{"id": "a", "kind": "wait", "minutes": 0}]}, 400, "minutes"),
         ({"speed": "fast"}, 400, "speed"),
+        ({"status": "archived"}, 400, "status"),
+        ({"customer_conditions": {"group": 999_999}}, 400, "customer_conditions names target group 999999"),
     ],
 )
 def test_a_body_with_a_mistake_is_refused_with_its_place(

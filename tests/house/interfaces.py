@@ -205,8 +205,10 @@ INTERFACES: dict[str, frozenset[str]] = {
             "matching.candidates",
             "matching.catalogue",
             "matching.evaluating",
+            "matching.firings",
             "matching.followers",
             "matching.reachability",
+            "matching.timers",
             "personal",
         }
     ),

@@ -71,8 +71,8 @@ def test_only_those_count_whose_days_are_over(world: Scope) -> None:
     assert BEGAN + timedelta(days=59) <= last_second < NOW
     assert effect.in_journey.customers + effect.held_out.customers == PEOPLE
     longer = journey_effect(world, made.id, 61)
-    assert longer.in_journey.customers + longer.held_out.customers == 0 and longer.waiting == PEOPLE
-    assert longer.comparison is None
+    assert longer.in_journey.customers + longer.held_out.customers == 0 and longer.waiting == PEOPLE + 2
+    assert longer.comparison is None and longer.verdict == "The measurement window is still open."
 
 
 def test_versions_without_a_hold_out_are_left_out(world: Scope) -> None:

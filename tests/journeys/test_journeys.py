@@ -380,5 +380,7 @@ def test_nobody_is_moved_to_a_step_that_does_not_wait(world: Scope) -> None:
     with pytest.raises(Invalid, match="names 'last', on which nobody waits"):
         definitions.move_members(world, made.id, {"old": "last"})
     assert definitions.move_members(world, made.id, {"old": "pause"}) == 1
+    numbers = {step.step: (step.reached, step.standing, step.results) for step in reading.numbers(world, made.id).steps}
+    assert numbers == {"old": (1, 0, {"moved": 1}), "pause": (1, 1, {})}
     process(world, 60)
     assert customers(world, hello) == ["C1"]

@@ -302,6 +302,7 @@ ELSEWHERE = (
     "push_messages",
     "redemptions",
     "promo_codes",
+    "journeys",
 )
 
 

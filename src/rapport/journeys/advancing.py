@@ -16,11 +16,12 @@ from rapport.customers.writes import ordering
 from rapport.journeys.compiling import CompiledJourney
 from rapport.journeys.models import JourneyMember
 from rapport.journeys.states import Ending, MemberState
-from rapport.journeys.walking import Came, Walker, Way, details, is_held_out, walk
+from rapport.journeys.walking import BY_CONDITIONS, Came, Walker, Way, details, is_held_out, walk
 from rapport.notifications import service as notifications
 from rapport.realtime.matching.candidates import Candidate
 from rapport.realtime.matching.catalogue import Catalogue
 from rapport.realtime.matching.reachability import Reach, attributes_of
+from rapport.realtime.matching.timers import drop_delayed
 
 Journeys = Mapping[tuple[int, int], CompiledJourney]
 NOT_ADMITTED = text("DELETE FROM journey_members WHERE tenant_id = :tenant_id AND id = ANY(CAST(:ids AS bigint[]))")
@@ -134,6 +135,13 @@ def _move(
     advanced.going.append((member, before, way))
 
 
+def drop_messages(scope: Scope, session: Session, members: Sequence[JourneyMember]) -> None:
+    """Drop the messages of members who left by an event or a condition that wait for the end of quiet hours."""
+    if members:
+        keys = [(member.person, member.firing_key()) for member in members]
+        drop_delayed(scope, session, keys, "left the journey")
+
+
 def end(scope: Scope, member: JourneyMember, ending: Ending, reason: str) -> None:
     """End a member's journey."""
     member.state, member.ending, member.reason = MemberState.ENDED, ending, reason[:200]
@@ -167,6 +175,7 @@ def _write(scope: Scope, session: Session, advanced: Advanced) -> None:
         session.execute(LEAVE, {"tenant_id": tenant_id, "rows": orjson.dumps(left).decode()})
     if taken:
         session.execute(TAKE, {"tenant_id": tenant_id, "now": now, "rows": orjson.dumps(taken).decode()})
+    drop_messages(scope, session, [member for member, _, way in advanced.going if way.reason == BY_CONDITIONS])
     _tell(scope, session, advanced.going)
     _write_attributes(scope, session, advanced.going)
 
@@ -203,7 +212,7 @@ def _write_attributes(scope: Scope, session: Session, going: Sequence[tuple[Jour
 def _led_to(catalogue: Catalogue, going: Sequence[tuple[JourneyMember, int, Way]]) -> list[Candidate]:
     """The campaigns of messages that members reached; one that is not active sends nothing."""
     return [
-        Candidate(trigger, member.person, member.customer_id, False, f"journey:{member.id}:{number}", member.parameters)
+        Candidate(trigger, member.person, member.customer_id, False, member.firing_key(number), member.parameters)
         for member, _, way in going
         for number, campaign_id in way.campaigns.items()
         if (trigger := catalogue.triggers.get(campaign_id)) is not None

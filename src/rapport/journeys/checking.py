@@ -1,6 +1,8 @@
 """A journey is checked like a program: what it names is there, every step is reached, each circle has a wait."""
 
 from collections.abc import Iterator
+from functools import partial
+from typing import Any
 
 from rapport.access.scope import Scope
 from rapport.audiences import groups as audience_groups
@@ -40,7 +42,14 @@ def check_journey(scope: Scope, body: JourneyBody) -> JourneyBody:
     if isinstance(body.entry, GroupEntry):
         audience_groups.target_group(scope, body.entry.target_group_id)
     compiled_journey(compiled(scope, []), 0, 0, JourneyStatus.ACTIVE, body)
-    return with_conditions(body, lambda written: audience_groups.definition_of(scope, written).raw)
+    return with_conditions(body, partial(_as_kept, scope))
+
+
+def _as_kept(scope: Scope, where: str, written: Any) -> Any:
+    try:
+        return audience_groups.definition_of(scope, written).raw
+    except Invalid as error:
+        raise Invalid(error.message.replace("definition", where, 1)) from error
 
 
 def _check_way(body: JourneyBody) -> None:

@@ -61,24 +61,25 @@ def customer_conditions(body: JourneyBody) -> Iterator[tuple[str, Any]]:
                 yield _of_branch(step, number), branch.customer_conditions
 
 
-def with_conditions(body: JourneyBody, change: Callable[[Any], Any]) -> JourneyBody:
-    """The same journey with each of its conditions on customers changed; change is given their JSON."""
-    leaving = body.exit.customer_conditions
+def with_conditions(body: JourneyBody, change: Callable[[str, Any], Any]) -> JourneyBody:
+    """The same journey with each of its conditions on customers changed; change is given where it stands, and it."""
+    changed = {where: change(where, written) for where, written in customer_conditions(body)}
+    leaving = {"customer_conditions": changed.get("exit.customer_conditions")}
     return body.model_copy(
         update={
-            "customer_conditions": None if body.customer_conditions is None else change(body.customer_conditions),
-            "exit": body.exit.model_copy(update={"customer_conditions": None if leaving is None else change(leaving)}),
-            "steps": [_with_conditions(step, change) for step in body.steps],
+            "customer_conditions": changed.get("customer_conditions"),
+            "exit": body.exit.model_copy(update=leaving),
+            "steps": [_with_conditions(step, changed) for step in body.steps],
         }
     )
 
 
-def _with_conditions(step: AnyStep, change: Callable[[Any], Any]) -> AnyStep:
+def _with_conditions(step: AnyStep, changed: Mapping[str, Any]) -> AnyStep:
     if not isinstance(step, SplitStep):
         return step
     branches = [
-        branch.model_copy(update={"customer_conditions": change(branch.customer_conditions)})
-        for branch in step.branches
+        branch.model_copy(update={"customer_conditions": changed[_of_branch(step, place)]})
+        for place, branch in enumerate(step.branches)
     ]
     return step.model_copy(update={"branches": branches})
 

@@ -4,12 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 
 import orjson
-from sqlalchemy import CursorResult, select, text, update
+from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
 from rapport import conditions
 from rapport.access.scope import Scope
 from rapport.audiences import membership
+from rapport.customers.identity import identifies_nobody
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.journeys.checking import check_journey
 from rapport.journeys.compiling import customer_conditions
@@ -22,11 +23,27 @@ from rapport.stores.records import next_id, unique_name
 from rapport.stores.workers.listening import Topic, publish
 
 A_JOURNEY = "a journey"
+# Whoever is moved to another step leaves one and reaches one, as the way and the numbers of the steps show.
 MOVE = text(f"""
-    UPDATE journey_members SET version = :version, step = steps.new_step
-    FROM json_to_recordset(CAST(:steps AS json)) AS steps(step text, new_step text)
-    WHERE tenant_id = :tenant_id AND journey_id = :journey_id AND version < :version
-        AND state = '{MemberState.ACTIVE}' AND journey_members.step = steps.step
+    WITH moved AS (
+        UPDATE journey_members
+        SET version = :version, step = steps.new_step,
+            taken = taken + CAST(steps.new_step <> steps.step AS int)
+        FROM json_to_recordset(CAST(:steps AS json)) AS steps(step text, new_step text)
+        WHERE tenant_id = :tenant_id AND journey_id = :journey_id AND version < :version
+            AND state = '{MemberState.ACTIVE}' AND journey_members.step = steps.step
+        RETURNING id, taken, steps.step AS old_step, steps.new_step
+    ), leaving AS (
+        UPDATE journey_steps_taken AS before SET result = 'moved'
+        FROM moved
+        WHERE moved.new_step <> moved.old_step AND before.tenant_id = :tenant_id AND before.member_id = moved.id
+            AND before.number = moved.taken - 1
+    ), reaching AS (
+        INSERT INTO journey_steps_taken (tenant_id, member_id, number, journey_id, version, step, at, result)
+        SELECT :tenant_id, id, taken, :journey_id, :version, new_step, :now, ''
+        FROM moved WHERE new_step <> old_step
+    )
+    SELECT count(*) FROM moved
 """)  # noqa: S608 - ours
 
 
@@ -183,8 +200,9 @@ def set_status(scope: Scope, journey_id: int, status: JourneyStatus) -> Journey:
 def add_members(scope: Scope, journey_id: int, customer_ids: Iterable[str], key: str = "") -> int:
     """Bring customers into a journey by name; how many come in, as far as its rules for coming in again let them.
 
-    The same call with the same key brings nobody in twice. Raises NotFound, Conflict for a journey that takes nobody
-    in now.
+    Words that stand for nobody are left out, such as undefined. Whether a customer meets customer_conditions is seen
+    at the first step. The same call with the same key brings nobody in twice. Raises NotFound, Conflict for a journey
+    that takes nobody in now.
     """
     with scope.records() as session:
         stored = _get(scope, session, journey_id)
@@ -194,7 +212,8 @@ def add_members(scope: Scope, journey_id: int, customer_ids: Iterable[str], key:
         now = scope.clock.now()
         entrants = [
             Entrant(customer_id, key_of("call", key or now.isoformat(), customer_id.lower()))
-            for customer_id in dict.fromkeys(customer_ids)
+            for customer_id in dict.fromkeys(customer_id.strip() for customer_id in customer_ids)
+            if not identifies_nobody(customer_id)
         ]
         entered = enter(scope, session, journey_id, stored.version, body, entrants)
         scope.audit(session, "add members", f"journey {journey_id}", customers=len(entered))
@@ -226,9 +245,9 @@ def move_members(scope: Scope, journey_id: int, steps: Mapping[str, str]) -> int
             "journey_id": journey_id,
             "version": stored.version,
             "steps": _rows(new_steps),
+            "now": scope.clock.now(),
         }
-        moved = session.execute(MOVE, parameters)
-        count = moved.rowcount if isinstance(moved, CursorResult) else 0
+        count = int(session.scalar(MOVE, parameters) or 0)
         scope.audit(session, "move members", f"journey {journey_id}", version=stored.version, customers=count)
         publish(session, Topic.TRIGGERS, scope.tenant_id)
     return count

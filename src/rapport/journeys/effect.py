@@ -10,7 +10,7 @@ from sqlalchemy import Row, text
 from rapport.access.scope import Scope
 from rapport.campaigns.goals import VALUE, sales, sales_parameters
 from rapport.campaigns.measurement.responses import PAST_DAYS, Lot, Response, Responses, summed
-from rapport.campaigns.measurement.statistics import NO_CONTROL, Comparison, Pair, compare, mean_value, rate
+from rapport.campaigns.measurement.statistics import NO_CONTROL, OPEN, Comparison, Pair, compare, mean_value, rate
 from rapport.conditions.purchases import ValueRule
 from rapport.customers.settings import value_rule
 from rapport.journeys.states import MemberState
@@ -28,7 +28,7 @@ FIRST_ENTRIES = text(f"""
         WHERE tenant_id = :tenant_id AND journey_id = :journey_id AND (taken > 0 OR state <> '{MemberState.ACTIVE}')
         ORDER BY person, entered_at, id
     ) AS first
-    WHERE entered_at < :until AND version IN (
+    WHERE version IN (
         SELECT version FROM journey_versions
         WHERE tenant_id = :tenant_id AND journey_id = :journey_id AND CAST(body ->> 'hold_out_share' AS float) > 0
     )
@@ -78,13 +78,9 @@ def journey_effect(scope: Scope, journey_id: int, days: int) -> JourneyEffect:
     data_date = scope.data_date()
     until = datetime.combine((data_date or scope.today()) + timedelta(days=1), time())  # in the tenant's time
     points = [*(point for point in CURVE if point < days), days]
-    parameters = {
-        "tenant_id": scope.tenant_id,
-        "journey_id": journey_id,
-        "until": until.replace(tzinfo=scope.time_zone),
-    }
     with scope.reads() as session:
-        entries = session.execute(FIRST_ENTRIES, parameters).all()
+        of_journey = {"tenant_id": scope.tenant_id, "journey_id": journey_id}
+        entries = session.execute(FIRST_ENTRIES, of_journey).all()
     lots, versions = list[Lot](), dict[int, int]()
     for number, (version, part) in enumerate(_parts(entries)):
         lots.append(_lot(scope, number * len(points), part, points, until))
@@ -102,7 +98,7 @@ def journey_effect(scope: Scope, journey_id: int, days: int) -> JourneyEffect:
         held_out=held_out,
         waiting=len(entries) - in_journey.customers - held_out.customers,
         comparison=comparison,
-        verdict=comparison.verdict if comparison else NO_CONTROL,
+        verdict=comparison.verdict if comparison else OPEN if entries else NO_CONTROL,
         curve=[CurvePoint(point, *pair) for point, pair in zip(points, sides, strict=True)],
     )
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from rapport.access.scope import Scope
 from rapport.conditions import Facts
 from rapport.errors import RapportError
-from rapport.journeys.advancing import Journeys, Moving, advance, end, members_of
+from rapport.journeys.advancing import Journeys, Moving, advance, drop_messages, end, members_of
 from rapport.journeys.compiling import CompiledJourney, compiled_journey, event_matches
 from rapport.journeys.entering import Entrant, enter
 from rapport.journeys.models import JourneyMember
@@ -161,6 +161,7 @@ def _follow(session: Session, catalogue: Catalogue, journeys: Journeys, arrivals
         arrival.seq: catalogue.parameters(arrival.event, arrival.parameters, scope.today()) for arrival in arrivals
     }
     moving: list[Moving] = []
+    left: list[JourneyMember] = []
     inside = set[tuple[int, str]]()
     by_person = {arrival.person: arrival for arrival in arrivals}
     for member in _inside(scope, session, journeys, by_person):
@@ -168,11 +169,13 @@ def _follow(session: Session, catalogue: Catalogue, journeys: Journeys, arrivals
         journey = journeys.get((member.journey_id, member.version))
         if journey is not None and _leaves(journey, member, arrival, facts[arrival.seq]):
             end(scope, member, Ending.EXITED, f"event {arrival.event}")
+            left.append(member)
             continue
         inside.add((member.journey_id, member.person))
         if journey is not None and _awaited(journey, member, arrival, facts[arrival.seq]):
             moving.append(Moving(member, Came.EVENT, arrival.at))
     session.flush()
+    drop_messages(scope, session, left)
     entered: list[int] = []
     for journey in journeys.values():
         entrants = [

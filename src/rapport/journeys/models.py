@@ -101,6 +101,10 @@ class JourneyMember(Base):
         Index("ix_journey_members_step", "tenant_id", "journey_id", "version", "step"),
     )
 
+    def firing_key(self, number: int | str = "") -> str:
+        """What the campaign of a step is fired by, by the number of the step; without it how all such keys begin."""
+        return f"journey:{self.id}:{number}"
+
 
 class JourneyStepTaken(Base):
     """A step that a member reached. result says where it led: a branch, event, time, or what became of its work."""

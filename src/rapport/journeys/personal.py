@@ -29,7 +29,7 @@ def _export(scope: Scope, customer_id: str) -> dict[str, list[Any]]:
     )
     with scope.reads() as session:
         ways = session.scalars(query.order_by(JourneyMember.id)).all()
-    return {"journeys": [{name: getattr(way, name) for name in SHOWN} for way in ways]} if ways else {}
+    return {"journeys": [{name: getattr(way, name) for name in SHOWN} for way in ways]}
 
 
 def _anonymise(scope: Scope, anonymised: Anonymised) -> None:

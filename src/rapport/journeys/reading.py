@@ -1,5 +1,6 @@
 """What happens in a journey: how many customers reached each step and stand on it, how they ended, and one's way."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,6 +10,7 @@ from rapport.access.scope import Scope
 from rapport.errors import NotFound
 from rapport.journeys.models import JourneyMember, JourneyStepTaken
 from rapport.journeys.states import MemberState
+from rapport.realtime.matching import firings
 from rapport.stores.parts import Part, part
 
 STEPS = text(f"""
@@ -48,7 +50,7 @@ class StepNumbers:
 
 @dataclass(frozen=True)
 class JourneyNumbers:
-    """How many customers came in, by what became of them, and each step that somebody reached."""
+    """How many customers came in, by what became of them, and the steps."""
 
     entered: int
     active: int
@@ -57,8 +59,8 @@ class JourneyNumbers:
     steps: list[StepNumbers]
 
 
-def numbers(scope: Scope, journey_id: int) -> JourneyNumbers:
-    """What happens in a journey, over all of its versions."""
+def numbers(scope: Scope, journey_id: int, step_ids: Sequence[str] = ()) -> JourneyNumbers:
+    """What happens in a journey, over all of its versions: the steps of step_ids in this order, then all others."""
     parameters = {"tenant_id": scope.tenant_id, "journey_id": journey_id}
     of_journey = (JourneyMember.tenant_id == scope.tenant_id, JourneyMember.journey_id == journey_id)
     counted = select(JourneyMember.state, JourneyMember.ending, func.count()).where(*of_journey)
@@ -67,16 +69,21 @@ def numbers(scope: Scope, journey_id: int) -> JourneyNumbers:
         results: dict[str, dict[str, int]] = {}
         for step, result, count in session.execute(RESULTS, parameters):
             results.setdefault(step, {})[result] = int(count)
-        steps = [
-            StepNumbers(row.step, row.reached, row.customers, row.standing, row.ended, results.get(row.step, {}))
+        steps = {
+            row.step: StepNumbers(
+                row.step, row.reached, row.customers, row.standing, row.ended, results.get(row.step, {})
+            )
             for row in session.execute(STEPS, parameters)
-        ]
+        }
+    for step_id in step_ids:
+        steps.setdefault(step_id, StepNumbers(step_id, 0, 0, 0, 0, {}))
+    places = {step_id: place for place, step_id in enumerate(step_ids)}
     return JourneyNumbers(
         entered=sum(count for _, _, count in states),
         active=sum(count for state, _, count in states if state is MemberState.ACTIVE),
         held_out=sum(count for state, _, count in states if state is MemberState.HELD_OUT),
         endings={ending: count for state, ending, count in states if state is MemberState.ENDED},
-        steps=sorted(steps, key=lambda step: step.step),
+        steps=sorted(steps.values(), key=lambda step: (places.get(step.step, len(places)), step.step)),
     )
 
 
@@ -105,11 +112,26 @@ def members(
 
 
 @dataclass(frozen=True)
+class WayStep:
+    """A step that a customer reached, and where it led.
+
+    outcome and reason are those of its message, or its state until it has one; empty once firings are not kept.
+    """
+
+    number: int
+    step: str
+    at: datetime
+    result: str
+    outcome: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class WayTaken:
     """One customer's way: who, and the steps in order."""
 
     member: JourneyMember
-    steps: list[JourneyStepTaken]
+    steps: list[WayStep]
 
 
 def way(scope: Scope, journey_id: int, member_id: int) -> WayTaken:
@@ -121,17 +143,29 @@ def way(scope: Scope, journey_id: int, member_id: int) -> WayTaken:
         member = session.get(JourneyMember, member_id)
         if member is None or (member.tenant_id, member.journey_id) != (scope.tenant_id, journey_id):
             raise NotFound(f"Journey {journey_id} has no member {member_id}.")
-        return WayTaken(member, list(session.scalars(steps.order_by(JourneyStepTaken.number))))
+        taken = list(session.scalars(steps.order_by(JourneyStepTaken.number)))
+    fired = {
+        firing.event_key: (firing.outcome or firing.state, firing.reason)
+        for firing in firings.fired_for(scope, member.person, member.firing_key())
+    }
+    return WayTaken(
+        member,
+        [
+            WayStep(step.number, step.step, step.at, step.result, *fired.get(member.firing_key(step.number), ("", "")))
+            for step in taken
+        ],
+    )
 
 
-def words(member: JourneyMember, now: datetime) -> str:
-    """Why a customer stands where it stands, in a sentence."""
+def words(scope: Scope, member: JourneyMember) -> str:
+    """Why a customer stands where it stands, in a sentence; times are the tenant's."""
     if member.state is MemberState.HELD_OUT:
         return "The customer is kept out of the journey, to compare with."
     if member.state is MemberState.ENDED:
         return f"The journey ended: {member.ending}{f', {member.reason}' if member.reason else ''}."
     if not member.step:
         return "The customer is about to take the first step."
-    if member.due_at is not None and member.due_at <= now:
+    if member.due_at is not None and member.due_at <= scope.clock.now():
         return f"The wait on step {member.step} is over; the customer goes on as soon as the journey moves on."
-    return f"The customer waits on step {member.step}."
+    until = f" until {member.due_at.astimezone(scope.time_zone):%Y-%m-%d %H:%M}" if member.due_at else ""
+    return f"The customer waits on step {member.step}{until}."

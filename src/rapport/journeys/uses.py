@@ -8,7 +8,7 @@ from rapport import conditions
 from rapport.access.scope import Scope
 from rapport.campaigns.triggered.uses import Use, register_uses
 from rapport.journeys.compiling import customer_conditions, event_matches
-from rapport.journeys.schemas import AttributeStep, JourneyBody
+from rapport.journeys.schemas import AttributeStep, JourneyBody, MessageStep
 from rapport.journeys.states import JourneyStatus, MemberState
 
 VERSIONS_IN_USE = text(f"""
@@ -39,6 +39,7 @@ def journey_uses(scope: Scope) -> Iterator[Use]:
             written=frozenset(
                 name.strip().upper() for step in body.steps if isinstance(step, AttributeStep) for name in step.values
             ),
+            campaigns=frozenset(step.campaign_id for step in body.steps if isinstance(step, MessageStep)),
         )
 
 

@@ -23,7 +23,13 @@ from rapport.campaigns.plans import (
 )
 from rapport.campaigns.publishing import granting
 from rapport.campaigns.states import SeriesStatus
-from rapport.campaigns.triggered.schemas import EventMatch, SequenceTrigger, TriggeredBody, TriggeredRules
+from rapport.campaigns.triggered.schemas import (
+    EventMatch,
+    JourneyTrigger,
+    SequenceTrigger,
+    TriggeredBody,
+    TriggeredRules,
+)
 from rapport.campaigns.triggered.uses import uses
 from rapport.channels import service as channels
 from rapport.channels.kinds.base import OWN_ID
@@ -180,6 +186,10 @@ def update_triggered(scope: Scope, series_id: int, body: TriggeredBody, version:
     archived.
     """
     body = check_triggered(scope, body)
+    if not isinstance(body.trigger, JourneyTrigger):
+        for use in uses(scope):
+            if series_id in use.campaigns:
+                raise Conflict(f"trigger.kind must stay journey: {use.user} uses {_label(series_id)}.")
     with unique_name(UNIQUE_SERIES, A_TRIGGERED, body.name), scope.records() as session:
         series = _get(scope, session, series_id)
         values = _columns(body)

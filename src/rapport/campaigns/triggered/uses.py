@@ -11,7 +11,7 @@ from rapport.conditions import Condition
 @dataclass(frozen=True)
 class Use:
     """One user, in words for people, with its conditions on customers, its events with where they stand in it, and the
-    attributes that it writes, in upper case. One that is not active asks nothing now.
+    attributes that it writes, in upper case, and the campaigns that it starts. One that is not active asks nothing now.
     """
 
     user: str
@@ -19,6 +19,7 @@ class Use:
     conditions: tuple[Condition, ...]
     matches: tuple[tuple[str, EventMatch], ...]
     written: frozenset[str]
+    campaigns: frozenset[int]
 
 
 _sources: list[Callable[[Scope], Iterable[Use]]] = []

@@ -19,6 +19,7 @@ from rapport.campaigns.models import Occurrence
 from rapport.campaigns.plans import Plan, PlannedGroup
 from rapport.campaigns.runs import splits
 from rapport.campaigns.runs.splits import CONTROL, GROUP
+from rapport.campaigns.triggered.schemas import JourneyTrigger
 from rapport.conditions.outcomes import KEPT_OUT, Outcome
 from rapport.delivery import once
 from rapport.delivery.once import Recipient
@@ -197,7 +198,9 @@ def _add(
     decisions: Sequence[DecidedCandidate],
     now: datetime,
 ) -> int:
-    """Write firings and let out those that go; who was kept out for a reason has one firing of that a day."""
+    """Write firings and let out those that go; who was kept out for a reason has one firing of that a day, but
+    one for each step of a journey, where the way of the customer shows it.
+    """
     scope = catalogue.scope
     rows, by_key = [], {}
     for candidate, campaign, decision in decisions:
@@ -225,7 +228,7 @@ def _add(
 
 
 def _key(candidate: Candidate, campaign: Occurrence, decision: Decision) -> str:
-    if decision.outcome not in KEPT_OUT:
+    if decision.outcome not in KEPT_OUT or isinstance(candidate.trigger.body.trigger, JourneyTrigger):
         return candidate.event_key
     identity = f"{campaign.id}/{decision.outcome}/{decision.reason}/{candidate.person}"
     return "kept:" + hashlib.blake2b(identity.encode(), digest_size=16).hexdigest()

@@ -1,4 +1,4 @@
-"""The firings of a triggered campaign as they are listed."""
+"""The firings of a triggered campaign as they are listed, and those of a person."""
 
 from typing import Any
 
@@ -15,3 +15,12 @@ def firings(scope: Scope, series_id: int, limit: int = 100, offset: int = 0, **f
     query = query.filter_by(**{name: value for name, value in filters.items() if value not in (None, "")})
     with scope.reads() as session:
         return part(session, query.order_by(Firing.id.desc()), limit, offset)
+
+
+def fired_for(scope: Scope, person: str, beginning: str) -> list[Firing]:
+    """The firings of a person whose keys begin with a text, the oldest first, as long as they are kept."""
+    query = select(Firing).where(
+        Firing.tenant_id == scope.tenant_id, Firing.person == person, Firing.event_key.startswith(beginning)
+    )
+    with scope.reads() as session:
+        return list(session.scalars(query.order_by(Firing.id)))

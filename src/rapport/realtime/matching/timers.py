@@ -1,10 +1,11 @@
 """What fires by the clock: sequences whose deadline has come, and firings that waited for the end of quiet hours."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import orjson
 import structlog
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
@@ -144,6 +145,19 @@ def give_up(scope: Scope, firing_id: int, error: Exception) -> None:
         refuse(scope, session, firing_id, Outcome.FAILED, "It could not be taken up after quiet hours.")
 
 
+def drop_delayed(scope: Scope, session: Session, firings: Iterable[tuple[str, str]], reason: str) -> None:
+    """End firings that wait for the end of quiet hours, in the caller's transaction, and count them as excluded: by
+    person, and how the key of what fired them begins.
+    """
+    parameters = {
+        "tenant_id": scope.tenant_id,
+        "now": scope.clock.now(),
+        "reason": reason,
+        "rows": orjson.dumps([{"person": person, "beginning": key} for person, key in firings]).decode(),
+    }
+    session.execute(DROP_DELAYED, parameters)
+
+
 def resume(scope: Scope, session: Session, firing_ids: Sequence[int]) -> None:
     """Take up firings whose quiet hours have ended, in the caller's transaction.
 
@@ -173,6 +187,15 @@ def resume(scope: Scope, session: Session, firing_ids: Sequence[int]) -> None:
     if any(firing.state == FiringState.ASKING for firing in waiting):
         wake(session)
     session.flush()
+
+
+DROP_DELAYED = text(f"""
+    UPDATE trigger_firings AS firing
+    SET state = '{FiringState.DONE}', outcome = '{Outcome.EXCLUDED}', reason = :reason, finished_at = :now
+    FROM json_to_recordset(CAST(:rows AS json)) AS dropped(person text, beginning text)
+    WHERE firing.tenant_id = :tenant_id AND firing.person = dropped.person
+        AND firing.state = '{FiringState.DELAYED}' AND starts_with(firing.event_key, dropped.beginning)
+""")  # noqa: S608 - ours
 
 
 @dataclass

@@ -177,6 +177,8 @@ class InAppMessageHeld(BaseModel):
 class RecordsHeld(BaseModel):
     """Data about a person in the records database."""
 
+    model_config = ConfigDict(extra="forbid")  # what a package declares is shown, not dropped
+
     suppressions: list[SuppressionHeld]
     exclusions: list[ExclusionHeld]
     preferences: list[PreferenceHeld]
@@ -194,6 +196,7 @@ class RecordsHeld(BaseModel):
     inbox_messages: list[dict[str, Any]]
     redemptions: list[dict[str, Any]]
     promo_codes: list[dict[str, Any]]
+    journeys: list[dict[str, Any]]
 
 
 class PersonOut(BaseModel):

@@ -1,7 +1,7 @@
 """Management of journeys: what they are, who is in them, and what happens there."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
@@ -28,7 +28,7 @@ CustomerId = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x0
 class JourneyNew(JourneyBody):
     """A journey to create."""
 
-    status: JourneyStatus = Field(JourneyStatus.ACTIVE, description="paused: a draft that takes nobody in")
+    status: Literal["active", "paused"] = Field("active", description="paused: a draft that takes nobody in")
 
 
 class JourneyChange(JourneyBody):
@@ -90,6 +90,8 @@ class StepTakenOut(BaseModel):
     step: str
     at: datetime
     result: str
+    outcome: str = Field(description="Of its message, or the state of the message until it has one; kept for 30 days")
+    reason: str = Field(description="Why the message was not sent, or is not yet")
 
 
 class WayOut(MemberOut):
@@ -130,7 +132,7 @@ def _rendered(scope: Scope, stored: Journey, body: JourneyBody) -> JourneyOut:
 
 def _member(scope: Scope, member: JourneyMember) -> MemberOut:
     rendered = MemberOut.model_validate(member)
-    return rendered.model_copy(update={"sentence": reading.words(member, scope.clock.now())})
+    return rendered.model_copy(update={"sentence": reading.words(scope, member)})
 
 
 @router.get("", summary="List journeys")
@@ -149,7 +151,7 @@ def list_journeys(
 def create_journey(body: JourneyNew, principal: Principal = Depends(admin)) -> JourneyOut:  # noqa: B008
     """Create a journey. Whatever it names must exist, every step must be reachable, and every circle must wait."""
     plain = JourneyBody.model_validate(body.model_dump(exclude={"status"}))
-    stored = definitions.create_journey(principal.scope, plain, body.status)
+    stored = definitions.create_journey(principal.scope, plain, JourneyStatus(body.status))
     return _rendered(principal.scope, *definitions.journey(principal.scope, stored.id))
 
 
@@ -210,9 +212,12 @@ def get_journey_results(
     journey_id: JourneyId,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> JourneyNumbersOut:
-    """How many customers came in, reached each step, stand there, and how they ended."""
-    definitions.journey(principal.scope, journey_id)
-    return JourneyNumbersOut.model_validate(reading.numbers(principal.scope, journey_id))
+    """How many customers came in, reached each step, stand there, and how they ended. The steps are in the order of the
+    newest version; those that only older versions have come last.
+    """
+    _, body = definitions.journey(principal.scope, journey_id)
+    step_ids = [step.id for step in body.steps]
+    return JourneyNumbersOut.model_validate(reading.numbers(principal.scope, journey_id, step_ids))
 
 
 @router.get("/{journey_id}/effect", summary="Compare a journey with its hold-out")
