@@ -121,7 +121,7 @@ def with_channel(**more: Any) -> dict[str, Any]:
         (
             "triggers",
             TRIGGER | {"trigger": {"kind": "simpl"}},
-            "trigger.kind: must be one of 'simple', 'repeated', 'sequence'.",
+            "trigger.kind: must be one of 'simple', 'repeated', 'sequence', 'journey'.",
         ),
         ("triggers", TRIGGER | {"trigger": {"event": "login"}}, "trigger.kind is required."),
         ("triggers", TRIGGER | {"trigger": {"kind": "simple"}}, "trigger.event is required."),

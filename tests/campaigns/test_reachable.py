@@ -91,7 +91,7 @@ def test_a_condition_finds_whom_a_run_would_write_to(tenant: Scope) -> None:
 def test_sizes_tell_how_many_each_channel_reaches(tenant: Scope, api: httpx.Client) -> None:
     some = {"customers": sorted(NOT_BY_MAIL | {"C00012", "C00020"})}
     told = api.post("/manage/v1/target-groups/size", json={"definition": some}).json()
-    assert told == {"size": 13, "reachable": {str(EMAIL): 2, str(EXTERNAL): 9}}
+    assert told == {"size": 13, "reachable": {str(EMAIL): 2, str(EXTERNAL): 9}, "warnings": []}
     made = groups.create_target_group(tenant, "Some", some)
     counted = api.post(f"/manage/v1/target-groups/{made.id}/size").json()
     assert (counted["size"], counted["reachable"]) == (13, {str(EMAIL): 2, str(EXTERNAL): 9})

@@ -183,7 +183,7 @@ def moments(stream: Stream, minutes: list[int]) -> Iterator[tuple[int, list[tupl
         yield minute, [said for said in stream if said[0] == minute]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     journeys(),
     draw.lists(

@@ -29,7 +29,7 @@ def test_both_ways_decide_the_same_of_everybody(scope: Scope) -> None:
             people.wish()
             ids, places, asked, choice = people.some(1), people.groups(), people.rules(), people.choice()
             soon = rules.in_real_time(tenant, ids, places, asked, choice)
-            single = rules.asked(tenant, ids[::8], places, asked)
+            single = rules.asked(tenant, ids[::16], places, asked)
             run = rules.of_run(tenant, rules.run(tenant, ids, places, asked, rules.TODAY, choice=choice))
             assert soon == run, f"seed {people.seed}: {places} {asked} {choice}"
             assert all(said in rules.of_channel(run[one], n) for one, by in single.items() for n, said in by.items())
