@@ -12,6 +12,7 @@ from lived import Demo
 
 from rapport.access import keys, users
 from rapport.access.scope import Scope
+from rapport.access.service import create_tenant
 from rapport.realtime.events.tokens import tokens
 
 # Ids of the demo: its customers, orders and products, and its marketers' words.
@@ -132,11 +133,13 @@ KEYS = (
 )
 
 
-@pytest.fixture(scope="module")
-def strangers(scope: Scope, base_url: str) -> Iterator[dict[str, httpx.Client]]:
+@pytest.fixture
+def strangers(scope: Scope, base_url: str, request: pytest.FixtureRequest) -> Iterator[dict[str, httpx.Client]]:
     """Whoever there may be of another tenant: nobody known, a key of each access type with all rights and with fewer,
     a user who logged in, a token of each kind.
     """
+    # A tenant for each test: they may read what they wrote themselves about planted ids.
+    scope = create_tenant(scope.stores, request.node.name)
     shown: dict[str, dict[str, str]] = {"nobody": {}}
     for who, access_type, rights, sections in KEYS:
         _, secret = keys.create_key(scope, who, "stranger@example.com", access_type, rights=rights, sections=sections)
