@@ -1,5 +1,6 @@
 """Whatever stands in a mapping, it is refused in a sentence or read in bounded time and memory."""
 
+import os
 from pathlib import Path
 
 import httpx
@@ -66,3 +67,11 @@ def test_an_import_with_such_a_mapping_is_a_bad_request(api: httpx.Client) -> No
         answer = api.post("/manage/v1/imports", data={"kind": "customers", "mapping": mapping}, files=files)
         assert answer.status_code == 400, answer.text
         assert answer.json()["detail"].startswith("The mapping")
+
+
+def test_a_mapping_is_a_file_and_no_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path, fault in ((tmp_path / "pipe", "is not a regular file"), (tmp_path / "gone.yaml", "does not exist")):
+        with pytest.raises(Invalid) as refused:
+            read_mapping(path)
+        assert refused.value.message == f"The file {path.name!r} {fault}."

@@ -47,6 +47,17 @@ def refused_path(path: Path, error: OSError, use: Literal["read", "written"]) ->
     return kind(f"{path} cannot be {use}: {error.strerror or error}.")
 
 
+def require_readable(path: Path) -> None:
+    """Raises Invalid unless a path is a file that can be read: a pipe of somebody else's process holds nothing here."""
+    try:
+        if not path.is_file():
+            fault = "is not a regular file" if path.exists() else "does not exist"
+            raise Invalid(f"The file {path.name!r} {fault}.")
+        path.open("rb").close()
+    except OSError as error:
+        raise refused_path(path, error, "read") from error
+
+
 def _is_full(error: BaseException) -> bool:
     if isinstance(error, OSError):
         return error.errno in FULL

@@ -27,7 +27,7 @@ from rapport.customers.importing.asides import drop_aside
 from rapport.customers.importing.file_warnings import FileWarning
 from rapport.customers.importing.mapping import FileMapping
 from rapport.errors import Invalid
-from rapport.stores.faults import refused_path
+from rapport.stores.faults import require_readable
 from rapport.stores.warehouse import Database, literal
 
 SUFFIXES = {
@@ -116,20 +116,10 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _require_readable(path: Path) -> None:
-    try:
-        if not path.is_file():
-            fault = "is not a regular file" if path.exists() else "does not exist"
-            raise Invalid(f"The file {path.name!r} {fault}.")
-        path.open("rb").close()
-    except OSError as error:
-        raise refused_path(path, error, "read") from error
-
-
 @contextmanager
 def opened(warehouse: Database, path: Path, mapping: FileMapping) -> Iterator[File]:
     """A file ready to be read, under a name without special characters. Raises Invalid."""
-    _require_readable(path)
+    require_readable(path)
     suffix = path.with_suffix("").suffix if path.suffix.lower() == ".gz" else path.suffix
     format_ = mapping.format or SUFFIXES.get(suffix.lower())
     if format_ is None:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from rapport.customers.formats.dates import form_of
 from rapport.customers.formats.encodings import encoding_named
 from rapport.errors import Invalid
-from rapport.stores.faults import refused_path
+from rapport.stores.faults import refused_path, require_readable
 from rapport.wording import sentence, unknown_member, unstorable
 
 # The engine reads texts and numbers with these.
@@ -172,6 +172,7 @@ def _read(text: str) -> dict[str, Any] | None:
 def _yaml_of(source: Path | str) -> str:
     if isinstance(source, str):
         return source
+    require_readable(source)
     try:
         with source.open() as file:
             return file.read(MAX_CHARACTERS + 1)
