@@ -35,3 +35,11 @@ def members(scope: Scope, of_journey: Journey) -> dict[str, JourneyMember]:
 
 def customers(scope: Scope, campaign: Series) -> list[str]:
     return [customer for customer, outcome, _ in fired(scope, campaign) if outcome == "sent"]
+
+
+def after_an_hour(campaign: Series) -> tuple[dict[str, Any], ...]:
+    """Steps: a message after an hour."""
+    return (
+        {"id": "pause", "kind": "wait", "minutes": 60, "next": "late"},
+        {"id": "late", "kind": "message", "campaign_id": campaign.id},
+    )

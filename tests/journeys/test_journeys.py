@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 import pytest
-from journey_world import DAY, SIGN_UP, customers, journey, members, message
+from journey_world import DAY, SIGN_UP, after_an_hour, customers, journey, members, message
 from trigger_world import NOW, add_customers, event, process, trigger
 
 from rapport.access.scope import Scope
@@ -86,8 +86,7 @@ def test_an_event_ends_the_journey_wherever_the_customer_stands(world: Scope) ->
     late = message(world)
     made = journey(
         world,
-        {"id": "pause", "kind": "wait", "minutes": 60, "next": "late"},
-        {"id": "late", "kind": "message", "campaign_id": late.id},
+        *after_an_hour(late),
         exit={"events": [{"event": "purchase"}]},
     )
     event(world, "page_view", "C1")
@@ -153,8 +152,7 @@ def test_a_paused_journey_waits_and_a_draining_one_only_ends(world: Scope) -> No
     late = message(world)
     made = journey(
         world,
-        {"id": "pause", "kind": "wait", "minutes": 60, "next": "late"},
-        {"id": "late", "kind": "message", "campaign_id": late.id},
+        *after_an_hour(late),
     )
     event(world, "page_view", "C1")
     process(world, 0)
@@ -261,8 +259,7 @@ def test_whoever_meets_the_conditions_of_the_exit_leaves_before_the_next_step(wo
     late = message(world)
     made = journey(
         world,
-        {"id": "pause", "kind": "wait", "minutes": 60, "next": "late"},
-        {"id": "late", "kind": "message", "campaign_id": late.id},
+        *after_an_hour(late),
         exit={"customer_conditions": {"attribute": "COUNTRY", "operator": "equals", "value": "FR"}},
         customer_conditions={"attribute": "COUNTRY", "operator": "not_equals", "value": "NL"},
     )

@@ -1,8 +1,6 @@
 """kill -9 of a server that moves customers on in a journey: nobody is lost, and nothing is sent twice."""
 
-import os
 import random
-import threading
 import time
 from collections import Counter
 from datetime import UTC, datetime
@@ -12,10 +10,10 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
-from test_intake_killed import asked, end, kill, script, serve
+from test_intake_killed import end, kill, script, serve
+from test_triggers_killed import KILLS, kill_under_load, wait_for_none
 from test_triggers_killed import data as data
 
-KILLS = int(os.environ.get("RAPPORT_KILLS", "2"))
 SETUP = """
 import json
 import sys
@@ -119,28 +117,15 @@ def hurry(data: Path) -> None:
         connection.execute(HURRY.encode())
 
 
-def wait_until(data: Path, sql: str) -> None:
-    deadline = time.monotonic() + 60
-    while asked(data, sql):
-        assert time.monotonic() < deadline, f"it did not come to its end: {sql}"
-        time.sleep(0.1)
-
-
 def test_a_killed_server_loses_nobody_and_sends_nothing_twice(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAPPORT_ALLOW_PRIVATE_ADDRESSES", "true")
     luck = random.Random()
     load = Load(script(SETUP, data))
-    for _ in range(KILLS):
-        process, base_url = serve(data)
-        thread = threading.Thread(target=load.run, args=(base_url, luck, 15))
-        thread.start()
-        time.sleep(luck.uniform(0.2, 1.5))
-        kill(process)
-        thread.join()
+    kill_under_load(data, load, luck)
     process, base_url = serve(data)
     load.run(base_url, luck, 3)
     assert not load.unanswered
-    wait_until(data, UNDONE)
+    wait_for_none(data, UNDONE)
     for _ in range(max(1, KILLS // 2)):
         hurry(data)
         time.sleep(luck.uniform(0.1, 1.2))
@@ -148,7 +133,7 @@ def test_a_killed_server_loses_nobody_and_sends_nothing_twice(data: Path, monkey
         process, base_url = serve(data)
     try:
         hurry(data)
-        wait_until(data, "SELECT count(*) FROM journey_members WHERE state = 'active'")
+        wait_for_none(data, "SELECT count(*) FROM journey_members WHERE state = 'active'")
         sent = Counter({(series_id, customer): count for series_id, customer, count in rows(data, SENT)})
         ended = {customer: (count, ending, taken) for customer, count, ending, taken in rows(data, ENDED)}
         ((taken, different),) = rows(data, STEPS)

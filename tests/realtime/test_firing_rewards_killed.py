@@ -1,23 +1,19 @@
 """kill -9 of a server whose triggers publish promotions: each firing has at most one reward, and budgets are exact."""
 
 import json
-import os
 import random
-import threading
-import time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from test_intake_killed import asked, end, kill, script, serve
-from test_triggers_killed import CUSTOMERS, UNDONE, Load, data, run_out, whole
+from test_intake_killed import script
+from test_triggers_killed import CUSTOMERS, Load, data, kill_under_load, survivor, whole
 from webhook_receiver import receiving
 
 __all__ = ["data"]
 
-KILLS = int(os.environ.get("RAPPORT_KILLS", "2"))
 SPINS, CAP = 3, 60
 SETUP = f"""
 import json
@@ -88,26 +84,9 @@ def test_a_killed_server_grants_each_firing_once(data: Path, monkeypatch: pytest
     luck = random.Random()
     with receiving() as receiver:
         load = Load(script(SETUP, data, receiver.url))
-        for _ in range(KILLS):
-            process, base_url = serve(data)
-            thread = threading.Thread(target=load.run, args=(base_url, luck, 25))
-            thread.start()
-            time.sleep(luck.uniform(0.1, 1.2))
-            kill(process)
-            thread.join()
-        process, base_url = serve(data)
-        try:
-            run_out(data)
-            load.run(base_url, luck, 3)
-            assert not load.unanswered
-            deadline = time.monotonic() + 60
-            while asked(data, UNDONE):
-                assert time.monotonic() < deadline, "what was accepted has not come to its end"
-                time.sleep(0.1)
+        kill_under_load(data, load, luck)
+        with survivor(data, load, luck):
             firings, published, used = (rows(data, sql) for sql in (FIRINGS, PUBLISHED, USED))
-        finally:
-            process.terminate()
-            end(process)
         posts = [json.loads(post.body) for post in whole(receiver)]
     granted = min(CAP, len(load.levels))
     rewarded = {id for id, outcome, _, rewards in firings if (outcome, rewards is None) == ("sent", False)}

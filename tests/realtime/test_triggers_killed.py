@@ -9,9 +9,10 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 import psycopg
@@ -117,31 +118,56 @@ class Load:
                     self.unanswered.append(batch)
 
 
+class Loading(Protocol):
+    """What sends events to a server, and again those that it did not answer for."""
+
+    unanswered: list[list[dict[str, Any]]]
+
+    def run(self, base_url: str, luck: random.Random, most: int) -> None: ...
+
+
+def kill_under_load(data: Path, load: Loading, luck: random.Random) -> None:
+    """Kill servers, one after the other, while events come in."""
+    for _ in range(KILLS):
+        process, base_url = serve(data)
+        thread = threading.Thread(target=load.run, args=(base_url, luck, 25))
+        thread.start()
+        time.sleep(luck.uniform(0.1, 1.2))
+        kill(process)
+        thread.join()
+
+
+def wait_for_none(data: Path, sql: str) -> None:
+    """Wait until a count of the records is 0."""
+    deadline = time.monotonic() + 60
+    while asked(data, sql):
+        assert time.monotonic() < deadline, f"what was accepted has not come to its end: {sql}"
+        time.sleep(0.1)
+
+
+@contextmanager
+def survivor(data: Path, load: Loading, luck: random.Random) -> Iterator[str]:
+    """The address of a server that lives until all that was accepted has come to its end."""
+    process, base_url = serve(data)
+    try:
+        run_out(data)
+        load.run(base_url, luck, 3)
+        assert not load.unanswered
+        wait_for_none(data, UNDONE)
+        yield base_url
+    finally:
+        process.terminate()
+        end(process)
+
+
 def test_a_killed_server_fires_each_trigger_once(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAPPORT_ALLOW_PRIVATE_ADDRESSES", "true")
     luck = random.Random()
     with receiving() as receiver:
         load = Load(script(SETUP, data, receiver.url))
-        for _ in range(KILLS):
-            process, base_url = serve(data)
-            thread = threading.Thread(target=load.run, args=(base_url, luck, 25))
-            thread.start()
-            time.sleep(luck.uniform(0.1, 1.2))
-            kill(process)
-            thread.join()
-        process, base_url = serve(data)
-        try:
-            run_out(data)
-            load.run(base_url, luck, 3)
-            assert not load.unanswered
-            deadline = time.monotonic() + 60
-            while asked(data, UNDONE):
-                assert time.monotonic() < deadline, "what was accepted has not come to its end"
-                time.sleep(0.1)
+        kill_under_load(data, load, luck)
+        with survivor(data, load, luck) as base_url:
             accounts = sent(base_url, load.tenant["key"])
-        finally:
-            process.terminate()
-            end(process)
         check(load, [json.loads(post.body) | {"id": post.headers["webhook-id"]} for post in whole(receiver)], accounts)
 
 

@@ -78,7 +78,7 @@ def advance(session: Session, catalogue: Catalogue, journeys: Journeys, moving: 
     if not walking:
         return []
     scope = catalogue.scope
-    known = known_customers(catalogue, journeys, [each.member for each in walking])
+    known = _known_customers(catalogue, journeys, [each.member for each in walking])
     advanced = Advanced([], [])
     for each in walking:
         _move(scope, journeys[each.member.journey_id, each.member.version], known, each, advanced)
@@ -86,7 +86,7 @@ def advance(session: Session, catalogue: Catalogue, journeys: Journeys, moving: 
     return _led_to(catalogue, advanced.going)
 
 
-def known_customers(
+def _known_customers(
     catalogue: Catalogue, journeys: Journeys, members: Sequence[JourneyMember]
 ) -> dict[str, KnownCustomer]:
     """What the conditions of their journeys ask about members, by person."""

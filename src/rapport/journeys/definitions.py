@@ -79,15 +79,6 @@ def journey(scope: Scope, journey_id: int) -> tuple[Journey, JourneyBody]:
         return stored, _newest_bodies(scope, session, [stored])[journey_id]
 
 
-def version_body(scope: Scope, journey_id: int, version: int) -> JourneyBody:
-    """A definition of a journey by its version. Raises NotFound."""
-    with scope.reads() as session:
-        stored = session.get(JourneyVersion, (scope.tenant_id, journey_id, version))
-    if stored is None:
-        raise NotFound(f"Journey {journey_id} has no version {version}.")
-    return JourneyBody.model_validate(stored.body)
-
-
 def _get(scope: Scope, session: Session, journey_id: int, *, is_locked: bool = False) -> Journey:
     stored = session.get(Journey, (scope.tenant_id, journey_id), with_for_update=is_locked)
     if stored is None:

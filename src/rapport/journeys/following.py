@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Collection, Sequence
 from datetime import timedelta
-from typing import Any
 
 import structlog
 from sqlalchemy import TextClause, select, text
@@ -16,8 +15,9 @@ from rapport.journeys.advancing import Journeys, Moving, advance, drop_messages,
 from rapport.journeys.compiling import CompiledJourney, compiled_journey, event_matches
 from rapport.journeys.entering import Entrant, enter
 from rapport.journeys.models import JourneyMember
-from rapport.journeys.schemas import EventEntry, JourneyBody, WaitForStep
+from rapport.journeys.schemas import EventEntry, WaitForStep
 from rapport.journeys.states import Ending, JourneyStatus, MemberState
+from rapport.journeys.versions import VersionInUse, versions_in_use
 from rapport.journeys.walking import Came
 from rapport.realtime.matching.candidates import Candidate
 from rapport.realtime.matching.catalogue import Catalogue
@@ -28,6 +28,7 @@ log = structlog.get_logger("rapport.journeys")
 AT_ONCE = 500
 # An event that arrives later than this after it happened brings nobody in.
 LATENESS = timedelta(hours=1)
+MOVING = (JourneyStatus.ACTIVE, JourneyStatus.DRAINING)
 MOVES = f"('{JourneyStatus.ACTIVE}', '{JourneyStatus.DRAINING}')"
 TENANTS_DUE = text(f"""
     SELECT DISTINCT journey.tenant_id AS id FROM journeys AS journey
@@ -46,19 +47,6 @@ DUE = text(f"""
     ) AS due
     WHERE journey.tenant_id = :tenant_id AND journey.status IN {MOVES}
     ORDER BY due.due_at, due.id LIMIT :most
-""")  # noqa: S608 - ours
-# Versions in which somebody is, or may come in.
-VERSIONS = text(f"""
-    SELECT journey.id, journey.status, journey.version = version.version AS is_newest, version.version, version.body
-    FROM journeys AS journey
-    JOIN journey_versions AS version ON version.tenant_id = journey.tenant_id AND version.journey_id = journey.id
-    WHERE journey.tenant_id = :tenant_id AND journey.status IN {MOVES}
-        AND (journey.version = version.version OR EXISTS (
-            SELECT 1 FROM journey_members AS member
-            WHERE member.tenant_id = journey.tenant_id AND member.journey_id = journey.id
-                AND member.version = version.version AND member.state = '{MemberState.ACTIVE}'
-        ))
-    ORDER BY journey.id, version.version
 """)  # noqa: S608 - ours
 STAMP = text(f"""
     SELECT coalesce(string_agg(concat_ws('/', id, version, status), ',' ORDER BY id), '') FROM journeys
@@ -90,9 +78,11 @@ class JourneyFollower:
             cached = self._compiled.get(scope.tenant_id)
             if cached is not None and cached[0] is catalogue and cached[1] == stamp:
                 return cached[2]
-            rows = connection.execute(VERSIONS, {"tenant_id": scope.tenant_id}).all() if stamp else []
+            versions = versions_in_use(connection, scope.tenant_id) if stamp else []
         journeys = {
-            (row.id, row.version): journey for row in rows if (journey := _compiled(catalogue, row)) is not None
+            (version.journey_id, version.version): journey
+            for version in versions
+            if version.status in MOVING and (journey := _compiled(catalogue, version)) is not None
         }
         self._compiled[scope.tenant_id] = (catalogue, stamp, journeys)
         return journeys
@@ -132,13 +122,23 @@ class JourneyFollower:
                 end(scope, member, Ending.FAILED, f"step {member.step or 1}: {type(error).__name__}")
 
 
-def _compiled(catalogue: Catalogue, row: Any) -> CompiledJourney | None:
+def _compiled(catalogue: Catalogue, version: VersionInUse) -> CompiledJourney | None:
     try:
-        body, status = JourneyBody.model_validate(row.body), JourneyStatus(row.status)
-        return compiled_journey(catalogue, row.id, row.version, status, body, is_newest=row.is_newest)
+        return compiled_journey(
+            catalogue,
+            version.journey_id,
+            version.version,
+            version.status,
+            version.body,
+            is_newest=version.is_newest,
+        )
     except RapportError as error:
-        tenant_id = catalogue.scope.tenant_id
-        log.error("a journey cannot be evaluated", tenant_id=tenant_id, journey_id=row.id, fault=error.message)
+        log.error(
+            "a journey cannot be evaluated",
+            tenant_id=catalogue.scope.tenant_id,
+            journey_id=version.journey_id,
+            fault=error.message,
+        )
         return None
 
 

@@ -1,7 +1,7 @@
 """Shapes of journeys: who comes in, the steps, and when somebody leaves."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -227,6 +227,3 @@ class JourneyOut(JourneyBody):
     version: int = Field(description="Counts its definitions; customers finish the one in which they began")
     created_at: datetime
     warnings: list[str] = Field([], description="Likely mistakes; they stop nothing")
-
-
-Parameters = dict[str, Any]
