@@ -2,12 +2,14 @@
 
 import json
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from journey_world import customers, message
-from trigger_world import event, process
+from trigger_world import NOW, add_customers, event, process
 
 from rapport.access.scope import Scope
 from rapport.audiences import groups
@@ -21,6 +23,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "journeys.md").read_text()
 COMMANDS = [json.loads(body) for body in re.findall(r"-d '(\{.*?\})'", PAGE, re.DOTALL)]
 BODIES = {body["name"]: body for body in map(json.loads, re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL))}
 BODIES |= {body["name"]: body for body in COMMANDS if "steps" in body}
+BERLIN = ZoneInfo("Europe/Berlin")
 GERMAN = {"attribute": "COUNTRY", "operator": "equals", "value": "DE"}
 
 
@@ -46,6 +49,19 @@ def test_the_messages_of_the_page_are_those_of_journeys() -> None:
     bodies: list[dict[str, Any]] = [body for body in COMMANDS if "trigger" in body]
     kinds = [TriggeredBody.model_validate(body).trigger.kind for body in bodies]
     assert kinds == ["journey", "journey"]
+
+
+def test_birthday_wishes_go_out_in_the_morning(world: Scope, messages: list[Series]) -> None:
+    tomorrow = (NOW.astimezone(BERLIN) + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+    born = {"B1": tomorrow.date().replace(year=1984), "B2": tomorrow.date().replace(year=1984) + timedelta(days=1)}
+    add_customers(world, [{"customer_id": name, "DATE_OF_BIRTH": day} for name, day in born.items()])
+    definitions.create_journey(world, JourneyBody.model_validate(BODIES["Birthday"]))
+    midnight = (tomorrow - NOW) / timedelta(minutes=1)
+    process(world, midnight)
+    process(world, midnight + 9 * 60 - 1)
+    assert not customers(world, messages[0])
+    process(world, midnight + 9 * 60)
+    assert customers(world, messages[0]) == ["B1"]
 
 
 def test_a_cart_is_rescued_after_an_hour_and_in_the_evening(world: Scope, messages: list[Series]) -> None:

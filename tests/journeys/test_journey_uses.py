@@ -7,7 +7,7 @@ from journey_world import journey
 
 from rapport.access.scope import Scope
 from rapport.audiences import groups
-from rapport.campaigns import attribute_uses
+from rapport.campaigns import attribute_uses, group_uses
 from rapport.campaigns.triggered import definitions as triggers
 from rapport.customers import changes
 from rapport.customers.attributes import AttributeInfo
@@ -39,7 +39,11 @@ def test_what_a_journey_uses_is_not_taken_away(world: Scope) -> None:
             attribute_uses.delete_attribute(world, name)
     with pytest.raises(Conflict, match=f"Journey {made.id} 'Welcome' uses the event 'purchase': steps.buys.match"):
         triggers.check_event_change(world, "purchase", {"brand": "String"})
+    with pytest.raises(Conflict, match=f"api_updatable of WELCOMED must stay true: it is used by journey {made.id}"):
+        attribute_uses.close_attribute(world, "WELCOMED")
+    attribute_uses.close_attribute(world, "SHOE_SIZE")
     definitions.set_status(world, made.id, JourneyStatus.ARCHIVED)
+    attribute_uses.close_attribute(world, "WELCOMED")
     attribute_uses.delete_attribute(world, "SHOE_SIZE")
     triggers.check_event_change(world, "purchase", {"brand": "String"})
 
@@ -51,6 +55,35 @@ def test_a_stage_that_is_renamed_stays_the_stage_of_a_journey(world: Scope) -> N
     (split,) = body.steps
     assert isinstance(split, SplitStep)
     assert split.branches[0].customer_conditions["attribute"] == "LIFECYCLE_STAGE_ID"
+
+
+def test_a_target_group_that_a_journey_uses_is_not_archived(world: Scope) -> None:
+    followed, asked = (
+        groups.create_target_group(world, name, {"attribute": "COUNTRY", "operator": "equals", "value": name})
+        for name in ("DE", "FR")
+    )
+    made = journey(world, split_by({"group": asked.id}), entry={"kind": "group", "target_group_id": followed.id})
+    for group in (followed, asked):
+        with pytest.raises(Conflict, match=f"Journey {made.id} 'Welcome' uses target group {group.id}: archive"):
+            group_uses.archive_target_group(world, group.id)
+    definitions.set_status(world, made.id, JourneyStatus.ARCHIVED)
+    for group in (followed, asked):
+        group_uses.archive_target_group(world, group.id)
+
+
+def test_attributes_of_dates_and_time_zones_are_kept(world: Scope) -> None:
+    changes.create_attribute(world, AttributeInfo("RENEWAL", "Renewal", "", "Date", "batch"))
+    changes.create_attribute(world, AttributeInfo("TIMEZONE", "Zone", "", "Varchar", "batch"))
+    journey(
+        world,
+        {"id": "morning", "kind": "wait_until", "time": "09:00", "time_zone": "customer"},
+        entry={"kind": "date", "attribute": "renewal"},
+    )
+    for name in ("RENEWAL", "TIMEZONE"):
+        with pytest.raises(Conflict, match=f"{name} cannot be deleted: it is used by journey"):
+            attribute_uses.delete_attribute(world, name)
+    with pytest.raises(Conflict, match="RENEWAL cannot become Bigint"):
+        attribute_uses.retype_attribute(world, "RENEWAL", "Bigint")
 
 
 def test_groups_that_a_journey_asks_for_are_computed_each_day(world: Scope) -> None:

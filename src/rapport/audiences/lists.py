@@ -40,7 +40,7 @@ def create_customer_list(scope: Scope, name: str, customer_ids: list[str]) -> Li
     if not spellings or len(spellings) > MAX_LIST:
         raise Invalid(f"customers must name 1 to {MAX_LIST} customers.")
     keys = list(spellings)
-    existing = {customer_id.lower() for (customer_id,) in scope.warehouse.rows(queries.KNOWN_CUSTOMERS, keys=keys)}
+    existing = _existing(scope, keys)
     if not existing:
         raise Invalid("customers has no ID of a customer.")
     with scope.records() as session:
@@ -56,6 +56,18 @@ def create_customer_list(scope: Scope, name: str, customer_ids: list[str]) -> Li
     return ListMade(
         group.id, list_id, group.name, len(existing), [spellings[key] for key in spellings if key not in existing]
     )
+
+
+def unknown_customers(scope: Scope, customer_ids: Sequence[str], most: int) -> list[str]:
+    """The first of some ids that are no customer's whose data were loaded, at most so many, in order."""
+    spellings = {customer_id.strip().lower(): customer_id.strip() for customer_id in customer_ids}
+    existing = _existing(scope, list(spellings))
+    return [spelling for key, spelling in spellings.items() if key not in existing][:most]
+
+
+def _existing(scope: Scope, keys: Sequence[str]) -> set[str]:
+    """Those of some ids in lower case that are customers'."""
+    return {customer_id.lower() for (customer_id,) in scope.warehouse.rows(queries.KNOWN_CUSTOMERS, keys=keys)}
 
 
 def keep_list(scope: Scope, list_id: int, customer_ids: Sequence[str]) -> None:

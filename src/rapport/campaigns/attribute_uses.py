@@ -43,6 +43,15 @@ def retype_attribute(scope: Scope, name: str, field_type: str) -> None:
     retyping.retype(scope, name, field_type)
 
 
+def close_attribute(scope: Scope, name: str) -> None:
+    """An attribute that nobody writes may be closed to updates by calls. Raises Conflict for one that is written."""
+    _refuse(f"api_updatable of {name} must stay true", list(_writers(scope, name.upper())))
+
+
+def _writers(scope: Scope, key: str) -> Iterator[str]:
+    yield from (use.user for use in uses_above.uses(scope) if key in use.written)
+
+
 def _refuse(refusal: str, users: list[str]) -> None:
     if users:
         more = f" and {len(users) - LISTED} more" if len(users) > LISTED else ""
@@ -55,7 +64,7 @@ def uses(scope: Scope, name: str) -> Iterator[str]:
     for user, condition in asking(scope):
         if key in conditions.attributes_in(condition):
             yield user
-    yield from (use.user for use in uses_above.uses(scope) if key in use.written)
+    yield from _writers(scope, key)
     yield from _channels(scope, key)
     yield from _send_times(scope, key)
     for template in templates.templates(scope):

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
 from rapport.audiences.facts import KnownCustomer, Needs, load
+from rapport.campaigns.runs.time_zones import zone_named
 from rapport.conditions import Facts
 from rapport.customers import attributes, consent
 from rapport.customers.writes import ordering
@@ -124,9 +125,9 @@ def _move(
         if is_held_out(journey, member.person):
             member.state, member.due_at = MemberState.HELD_OUT, None
             return
-    way = walk(
-        journey, Walker(member.person, facts, moving.at, now, scope.time_zone), member.step, member.taken, moving.came
-    )
+    own_zone = zone_named(str(facts.attributes.get(journey.zone_attribute) or "")) or scope.time_zone
+    walker = Walker(member.person, facts, moving.at, now, scope.time_zone, own_zone)
+    way = walk(journey, walker, member.step, member.taken, moving.came)
     if way.step != member.step or way.taken != member.taken:
         member.since = moving.at
     member.step, member.taken, member.due_at = way.step, way.taken, way.due_at

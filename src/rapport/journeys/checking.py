@@ -10,13 +10,16 @@ from rapport.campaigns.models import Series
 from rapport.campaigns.states import SeriesStatus
 from rapport.campaigns.triggered import definitions as triggers
 from rapport.campaigns.triggered.schemas import JourneyTrigger
+from rapport.conditions import FIELD_KINDS
+from rapport.conditions.schema import DATED
 from rapport.customers import attributes
 from rapport.customers.states import STORED_SOURCES, AttributeSource
 from rapport.errors import Invalid, NotFound
-from rapport.journeys.compiling import compiled_journey, with_conditions
+from rapport.journeys.compiling import compiled_journey, own_zone_attribute, with_conditions
 from rapport.journeys.schemas import (
     WAITS,
     AttributeStep,
+    DateEntry,
     GroupEntry,
     JourneyBody,
     MessageStep,
@@ -41,6 +44,8 @@ def check_journey(scope: Scope, body: JourneyBody) -> JourneyBody:
             _check_attributes(scope, step)
     if isinstance(body.entry, GroupEntry):
         audience_groups.target_group(scope, body.entry.target_group_id)
+    if isinstance(body.entry, DateEntry):
+        _check_date(scope, body.entry)
     compiled_journey(compiled(scope, []), 0, 0, JourneyStatus.ACTIVE, body)
     return with_conditions(body, partial(_as_kept, scope))
 
@@ -99,6 +104,14 @@ def _check_campaign(scope: Scope, step: MessageStep) -> None:
         raise Invalid(f"steps.{step.id}.campaign_id names an archived campaign.")
 
 
+def _check_date(scope: Scope, entry: DateEntry) -> None:
+    info = attributes.attributes(scope).get(entry.attribute.strip().upper())
+    if info is None:
+        raise Invalid(f"entry.attribute names {entry.attribute!r}, which is not an attribute.")
+    if FIELD_KINDS[info.field_type] not in DATED:
+        raise Invalid(f"entry.attribute names {entry.attribute!r}, which is {info.field_type}, not a date.")
+
+
 def _check_attributes(scope: Scope, step: AttributeStep) -> None:
     infos = attributes.attributes(scope)
     for name in step.values:
@@ -111,7 +124,11 @@ def _check_attributes(scope: Scope, step: AttributeStep) -> None:
 
 def warnings(scope: Scope, body: JourneyBody) -> list[str]:
     """What may not be meant about a journey, in sentences."""
-    return list(_warnings({series.id: series for series in triggers.triggered(scope)}, body))
+    sentences = list(_warnings({series.id: series for series in triggers.triggered(scope)}, body))
+    zone_attribute = own_zone_attribute(scope, body)
+    if zone_attribute and zone_attribute not in attributes.attributes(scope):
+        sentences.append(f"There is no attribute {zone_attribute}: waits in the customer's time zone use the tenant's.")
+    return sentences
 
 
 def _warnings(campaigns: dict[int, Series], body: JourneyBody) -> Iterator[str]:

@@ -5,12 +5,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rapport import conditions
+from rapport.access.scope import Scope
+from rapport.access.tenant_settings import tenant_settings
 from rapport.audiences.facts import Needs
+from rapport.campaigns.settings import CampaignSettings
 from rapport.campaigns.triggered import definitions as triggers
 from rapport.campaigns.triggered.schemas import EventMatch
 from rapport.conditions import Facts, Predicate
 from rapport.errors import Invalid
-from rapport.journeys.schemas import AnyStep, EventEntry, JourneyBody, SplitStep, WaitForStep
+from rapport.journeys.schemas import AnyStep, EventEntry, JourneyBody, SplitStep, WaitForStep, WaitUntilStep
 from rapport.journeys.states import JourneyStatus
 from rapport.realtime.matching.catalogue import Catalogue
 
@@ -20,6 +23,7 @@ class CompiledJourney:
     """A version of a journey. admits and leaves are its conditions to come in and to leave, None for none.
 
     branches are those of its splits, by step; matches the tests of the events that it names, by where they stand.
+    zone_attribute, in upper case, says in which time zone a customer is; empty when no step asks.
     """
 
     id: int
@@ -31,6 +35,7 @@ class CompiledJourney:
     leaves: Predicate | None
     branches: Mapping[str, tuple[Predicate, ...]]
     matches: Mapping[str, Predicate | None]
+    zone_attribute: str = ""
     needs: Needs = field(default_factory=Needs)
 
     def is_met(self, where: str, match: EventMatch, event: str, facts: Facts) -> bool:
@@ -89,6 +94,13 @@ def _of_branch(split: SplitStep, place: int) -> str:
     return f"steps.{split.id}.branches[{place}].customer_conditions"
 
 
+def own_zone_attribute(scope: Scope, body: JourneyBody) -> str:
+    """The attribute, in upper case, that says in which time zone customers are; empty when no step asks for it."""
+    if any(isinstance(step, WaitUntilStep) and step.time_zone == "customer" for step in body.steps):
+        return tenant_settings(scope, CampaignSettings).time_zone_attribute.strip().upper()
+    return ""
+
+
 def compiled_journey(
     catalogue: Catalogue, number: int, version: int, status: JourneyStatus, body: JourneyBody, *, is_newest: bool = True
 ) -> CompiledJourney:
@@ -110,6 +122,9 @@ def compiled_journey(
         for step in body.steps
         if isinstance(step, SplitStep)
     }
+    zone_attribute = own_zone_attribute(catalogue.scope, body)
+    if zone_attribute in catalogue.schema.attributes:
+        needs.attributes.add(zone_attribute)
     return CompiledJourney(
         id=number,
         version=version,
@@ -120,6 +135,7 @@ def compiled_journey(
         leaves=predicates.get("exit.customer_conditions"),
         branches=branches,
         matches=matches,
+        zone_attribute=zone_attribute,
         needs=needs,
     )
 

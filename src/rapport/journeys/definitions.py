@@ -1,6 +1,6 @@
 """Journeys as built: each definition is a version, and every change leaves an audit row."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import date
 
 import orjson
@@ -14,15 +14,22 @@ from rapport.customers.identity import identifies_nobody
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.journeys.checking import check_journey
 from rapport.journeys.compiling import customer_conditions
+from rapport.journeys.dates import next_dates
 from rapport.journeys.entering import Entrant, enter, key_of
 from rapport.journeys.models import UNIQUE_JOURNEY, Journey, JourneyMember, JourneyVersion
 from rapport.journeys.schemas import WAITS, GroupEntry, JourneyBody
 from rapport.journeys.states import Ending, JourneyStatus, MemberState
+from rapport.journeys.versions import newest_bodies
+from rapport.realtime.matching.timers import delayed_firings, drop_delayed
 from rapport.stores.parts import Part, part
 from rapport.stores.records import next_id, unique_name
 from rapport.stores.workers.listening import Topic, publish
 
 A_JOURNEY = "a journey"
+OF_JOURNEY = text("""
+    SELECT id FROM journey_members
+    WHERE tenant_id = :tenant_id AND journey_id = :journey_id AND id = ANY(CAST(:ids AS bigint[]))
+""")
 # Whoever is moved to another step leaves one and reaches one, as the way and the numbers of the steps show.
 MOVE = text(f"""
     WITH moved AS (
@@ -56,27 +63,15 @@ def journeys(
         query = query.where(Journey.status == status)
     with scope.reads() as session:
         page: Part[Journey] = part(session, query.order_by(Journey.id), limit, offset)
-        bodies = _newest_bodies(scope, session, page)
+        bodies = newest_bodies(scope, session, page)
     return page.each(lambda journey: (journey, bodies[journey.id]))
-
-
-def _newest_bodies(scope: Scope, session: Session, stored: Sequence[Journey]) -> dict[int, JourneyBody]:
-    query = select(JourneyVersion).where(
-        JourneyVersion.tenant_id == scope.tenant_id, JourneyVersion.journey_id.in_([journey.id for journey in stored])
-    )
-    newest = {journey.id: journey.version for journey in stored}
-    return {
-        version.journey_id: JourneyBody.model_validate(version.body)
-        for version in session.scalars(query)
-        if newest[version.journey_id] == version.version
-    }
 
 
 def journey(scope: Scope, journey_id: int) -> tuple[Journey, JourneyBody]:
     """A journey with its newest definition. Raises NotFound."""
     with scope.reads() as session:
         stored = _get(scope, session, journey_id)
-        return stored, _newest_bodies(scope, session, [stored])[journey_id]
+        return stored, newest_bodies(scope, session, [stored])[journey_id]
 
 
 def _get(scope: Scope, session: Session, journey_id: int, *, is_locked: bool = False) -> Journey:
@@ -97,6 +92,7 @@ def create_journey(scope: Scope, body: JourneyBody, status: JourneyStatus = Jour
             status=status,
             version=1,
             changes_until=_changes_from(scope, body),
+            dates_at=next_dates(scope, body),
             created_at=scope.clock.now(),
         )
         session.add(stored)
@@ -118,11 +114,14 @@ def update_journey(scope: Scope, journey_id: int, body: JourneyBody, version: in
         _must_not_be_archived(stored)
         if stored.version != version:
             raise Conflict(f"Journey {journey_id} has version {stored.version}, not {version}: read it again.")
+        before = newest_bodies(scope, session, [stored])[journey_id]
         stored.version, stored.name = version + 1, body.name
         if not isinstance(body.entry, GroupEntry):
             stored.changes_until = None
         elif stored.changes_until is None:
             stored.changes_until = _changes_from(scope, body)
+        if body.entry != before.entry:
+            stored.dates_at, stored.dates_after = next_dates(scope, body), -1
         session.add(_version(scope, stored, body))
         scope.audit(session, "update", f"journey {journey_id}", version=stored.version)
         publish(session, Topic.TRIGGERS, scope.tenant_id)
@@ -174,18 +173,27 @@ def set_status(scope: Scope, journey_id: int, status: JourneyStatus) -> Journey:
         _must_not_be_archived(stored)
         stored.status = status
         if status is JourneyStatus.ARCHIVED:
-            session.execute(
-                update(JourneyMember)
-                .where(
-                    JourneyMember.tenant_id == scope.tenant_id,
-                    JourneyMember.journey_id == journey_id,
-                    JourneyMember.state == MemberState.ACTIVE,
-                )
-                .values(state=MemberState.ENDED, ending=Ending.ARCHIVED, ended_at=scope.clock.now(), due_at=None)
-            )
+            _end_for_all(scope, session, journey_id)
         scope.audit(session, status, f"journey {journey_id}")
         publish(session, Topic.TRIGGERS, scope.tenant_id)
     return stored
+
+
+def _end_for_all(scope: Scope, session: Session, journey_id: int) -> None:
+    """End a journey for everybody who is in it, and drop its messages that wait for the end of quiet hours."""
+    of_journey = (JourneyMember.tenant_id == scope.tenant_id, JourneyMember.journey_id == journey_id)
+    session.execute(
+        update(JourneyMember)
+        .where(*of_journey, JourneyMember.state == MemberState.ACTIVE)
+        .values(state=MemberState.ENDED, ending=Ending.ARCHIVED, ended_at=scope.clock.now(), due_at=None)
+    )
+    delayed = delayed_firings(scope, session, JourneyMember.FIRING_KEYS)
+    member_ids = {JourneyMember.id_in(key) for _, key in delayed}
+    mine = set(
+        session.scalars(OF_JOURNEY, {"tenant_id": scope.tenant_id, "journey_id": journey_id, "ids": sorted(member_ids)})
+    )
+    ended = [(person, key) for person, key in delayed if JourneyMember.id_in(key) in mine]
+    drop_delayed(scope, session, ended, "the journey was archived")
 
 
 def add_members(scope: Scope, journey_id: int, customer_ids: Iterable[str], key: str = "") -> int:
@@ -199,7 +207,7 @@ def add_members(scope: Scope, journey_id: int, customer_ids: Iterable[str], key:
         stored = _get(scope, session, journey_id)
         if stored.status is not JourneyStatus.ACTIVE:
             raise Conflict(f"Journey {journey_id} takes no customers in: it is {stored.status}.")
-        body = _newest_bodies(scope, session, [stored])[journey_id]
+        body = newest_bodies(scope, session, [stored])[journey_id]
         now = scope.clock.now()
         entrants = [
             Entrant(customer_id, key_of("call", key or now.isoformat(), customer_id.lower()))
@@ -223,7 +231,7 @@ def move_members(scope: Scope, journey_id: int, steps: Mapping[str, str]) -> int
     with scope.records() as session:
         stored = _get(scope, session, journey_id, is_locked=True)
         _must_not_be_archived(stored)
-        body = _newest_bodies(scope, session, [stored])[journey_id]
+        body = newest_bodies(scope, session, [stored])[journey_id]
         waits = {step.id for step in body.steps if isinstance(step, WAITS)}
         for old, new in steps.items():
             if body.step(new) is None:

@@ -1,7 +1,7 @@
 """Records of journeys: what they are, every version of them, who is in them, and the steps that they took."""
 
 from datetime import date, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import BigInteger, Date, DateTime, Index, Integer, String, text
 from sqlalchemy.dialects.postgresql import JSONB
@@ -15,8 +15,11 @@ UNIQUE_JOURNEY = "uq_journeys_name"
 
 
 class Journey(Base):
-    """A journey by name. version is the newest of its versions; changes_until is the newest data date whose changes of
-    its target group have come in, None for one that customers do not come into by a group.
+    """A journey by name.
+
+    version is the newest of its versions. changes_until is the newest data date whose changes of its target group have
+    come in, None for one that customers do not come into by a group. dates_at is when those come in next whose date it
+    is, None for other journeys; dates_after is the place, see audiences.meeting, up to which they have come in then.
     """
 
     __tablename__ = "journeys"
@@ -27,6 +30,8 @@ class Journey(Base):
     status: Mapped[JourneyStatus] = mapped_column(Member(JourneyStatus, 10), default=JourneyStatus.ACTIVE)
     version: Mapped[int] = mapped_column(Integer, default=1)
     changes_until: Mapped[date | None] = mapped_column(Date)
+    dates_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    dates_after: Mapped[int] = mapped_column(BigInteger, default=-1)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
     __table_args__ = (
@@ -61,6 +66,7 @@ class JourneyMember(Base):
     """
 
     __tablename__ = "journey_members"
+    FIRING_KEYS: ClassVar[str] = "journey:"
 
     id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     tenant_id: Mapped[int] = mapped_column(Integer)
@@ -103,7 +109,12 @@ class JourneyMember(Base):
 
     def firing_key(self, number: int | str = "") -> str:
         """What the campaign of a step is fired by, by the number of the step; without it how all such keys begin."""
-        return f"journey:{self.id}:{number}"
+        return f"{self.FIRING_KEYS}{self.id}:{number}"
+
+    @classmethod
+    def id_in(cls, firing_key: str) -> int:
+        """The number of the member that a key of firing_key names."""
+        return int(firing_key.removeprefix(cls.FIRING_KEYS).partition(":")[0])
 
 
 class JourneyStepTaken(Base):

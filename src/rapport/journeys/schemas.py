@@ -14,6 +14,7 @@ MOST_STEPS = 100
 LONGEST_WAIT = 365 * 24 * 60
 StepId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$", examples=["welcome"])]
 Next = Annotated[StepId | None, Field(description="The ID of the next step; null: the journey ends here")]
+TimeOfDay = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
 Minutes = Annotated[int, Field(ge=1, le=LONGEST_WAIT, examples=[1440])]
 
 
@@ -44,12 +45,17 @@ class WaitStep(Step):
 
 
 class WaitUntilStep(Step):
-    """Waits until the next time of day, on one of the weekdays if some are given, in the tenant's time zone."""
+    """Waits until the next time of day, on one of the weekdays if some are given."""
 
     kind: Literal["wait_until"]
-    time: str = Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$", examples=["10:00"])
+    time: TimeOfDay = Field(examples=["10:00"])
     weekdays: list[Annotated[int, Field(ge=1, le=7)]] = Field(
         [], max_length=7, description="1 is Monday, 7 is Sunday; none: any day", examples=[[1, 2, 3, 4, 5]]
+    )
+    time_zone: Literal["tenant", "customer"] = Field(
+        "tenant",
+        description="customer: the time zone in the attribute that the tenant setting campaigns.time_zone_attribute "
+        "names; the tenant's for customers without one",
     )
 
 
@@ -165,13 +171,25 @@ class GroupEntry(Strict):
     change: Literal["entered", "left"] = "entered"
 
 
+class DateEntry(Strict):
+    """Customers come in on the day that a date attribute names, at a time of the tenant's day."""
+
+    kind: Literal["date"]
+    attribute: str = Field(min_length=1, max_length=100, examples=["DATE_OF_BIRTH"])
+    each_year: bool = Field(True, description="Whether each anniversary counts, or the date itself")
+    days_before: int = Field(
+        0, ge=-365, le=365, description="So many days before that day; a negative number: after it", examples=[0]
+    )
+    time: TimeOfDay = Field("09:00", examples=["09:00"])
+
+
 class ListEntry(Strict):
     """Customers come in by a call that names them."""
 
     kind: Literal["list"]
 
 
-Entry = Annotated[EventEntry | GroupEntry | ListEntry, Field(discriminator="kind")]
+Entry = Annotated[EventEntry | GroupEntry | DateEntry | ListEntry, Field(discriminator="kind")]
 
 
 class ExitRules(Strict):

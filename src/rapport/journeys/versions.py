@@ -1,9 +1,13 @@
 """The versions of journeys that are in use: in which somebody is, or may come in."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, select, text
+from sqlalchemy.orm import Session
 
+from rapport.access.scope import Scope
+from rapport.journeys.models import Journey, JourneyVersion
 from rapport.journeys.schemas import JourneyBody
 from rapport.journeys.states import JourneyStatus, MemberState
 
@@ -32,6 +36,19 @@ class VersionInUse:
     version: int
     is_newest: bool
     body: JourneyBody
+
+
+def newest_bodies(scope: Scope, session: Session, journeys: Sequence[Journey]) -> dict[int, JourneyBody]:
+    """The newest definition of each of some journeys, by number."""
+    query = select(JourneyVersion).where(
+        JourneyVersion.tenant_id == scope.tenant_id, JourneyVersion.journey_id.in_([journey.id for journey in journeys])
+    )
+    newest = {journey.id: journey.version for journey in journeys}
+    return {
+        version.journey_id: JourneyBody.model_validate(version.body)
+        for version in session.scalars(query)
+        if newest[version.journey_id] == version.version
+    }
 
 
 def versions_in_use(connection: Connection, tenant_id: int) -> list[VersionInUse]:

@@ -3,9 +3,9 @@
 Every step is reached once on the way; what it does (messages, writes, words to listeners) is answered, not done.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, time, timedelta
+from datetime import datetime, time, timedelta, tzinfo
 from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -75,7 +75,7 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Walker:
-    """Who walks: a person as ids are compared, what is known of it, when, and in which time zone.
+    """Who walks: a person as ids are compared, what is known of it, when, in the tenant's time zone and its own.
 
     at is when what moves the person on happened, from which waits count; now may be later.
     """
@@ -85,6 +85,7 @@ class Walker:
     at: datetime
     now: datetime
     time_zone: ZoneInfo
+    own_time_zone: tzinfo
 
 
 def is_held_out(journey: CompiledJourney, person: str) -> bool:
@@ -136,7 +137,8 @@ def _stops(journey: CompiledJourney, walker: Walker, step: AnyStep, way: Way) ->
     if isinstance(step, WaitStep | WaitForStep):
         way.due_at = walker.at + timedelta(minutes=step.minutes)
     elif isinstance(step, WaitUntilStep):
-        way.due_at = next_time(step, walker.now, walker.time_zone)
+        zone = walker.own_time_zone if step.time_zone == "customer" else walker.time_zone
+        way.due_at = next_time(step.time, step.weekdays, walker.now, zone)
     else:
         return False
     way.steps.append(TakenStep(way.taken, step.id))
@@ -169,17 +171,17 @@ def _passed(journey: CompiledJourney, walker: Walker, step: AnyStep, way: Way) -
     return following
 
 
-def next_time(step: WaitUntilStep, now: datetime, time_zone: ZoneInfo) -> datetime:
-    """The next instant, after now, at which it is the step's time on one of its weekdays.
+def next_time(time_of_day: str, weekdays: Collection[int], now: datetime, time_zone: tzinfo) -> datetime:
+    """The next instant, after now, at which it is a time of day such as 09:30, on one of some weekdays; none: any day.
 
     A time that a change of clocks leaves out is that of the change; one that comes twice is the first.
     """
     local = now.astimezone(time_zone)
-    hour, minute = map(int, step.time.split(":"))
+    hour, minute = map(int, time_of_day.split(":"))
     for days in range(9):
         day = local.date() + timedelta(days=days)
         at = instant_of(datetime.combine(day, time(hour, minute)), time_zone)
-        if at > now and (not step.weekdays or day.isoweekday() in step.weekdays):
+        if at > now and (not weekdays or day.isoweekday() in weekdays):
             return at
     raise AssertionError("every weekday comes within nine days")
 

@@ -11,7 +11,8 @@ from rapport.conditions import Condition
 @dataclass(frozen=True)
 class Use:
     """One user, in words for people, with its conditions on customers, its events with where they stand in it, and the
-    attributes that it writes, in upper case, and the campaigns that it starts. One that is not active asks nothing now.
+    attributes that it writes, in upper case, the campaigns that it starts, and the target groups whose members it
+    follows. One that is not active asks nothing now.
     """
 
     user: str
@@ -20,6 +21,7 @@ class Use:
     matches: tuple[tuple[str, EventMatch], ...]
     written: frozenset[str]
     campaigns: frozenset[int]
+    followed_groups: frozenset[int]
 
 
 _sources: list[Callable[[Scope], Iterable[Use]]] = []

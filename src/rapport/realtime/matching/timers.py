@@ -145,6 +145,16 @@ def give_up(scope: Scope, firing_id: int, error: Exception) -> None:
         refuse(scope, session, firing_id, Outcome.FAILED, "It could not be taken up after quiet hours.")
 
 
+def delayed_firings(scope: Scope, session: Session, beginning: str) -> list[tuple[str, str]]:
+    """Firings that wait for the end of quiet hours, as person and key, by how the keys of what fired them begin."""
+    query = select(Firing.person, Firing.event_key).where(
+        Firing.tenant_id == scope.tenant_id,
+        Firing.state == FiringState.DELAYED,
+        Firing.event_key.startswith(beginning, autoescape=True),
+    )
+    return [(str(person), str(key)) for person, key in session.execute(query)]
+
+
 def drop_delayed(scope: Scope, session: Session, firings: Iterable[tuple[str, str]], reason: str) -> None:
     """End firings that wait for the end of quiet hours, in the caller's transaction, and count them as excluded: by
     person, and how the key of what fired them begins.

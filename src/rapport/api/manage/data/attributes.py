@@ -101,6 +101,8 @@ def patch_attribute(name: str, body: AttributePatch, principal: Principal = Depe
     consent, its stored values become Yes or No; words that are neither forbid contact.
     """
     changes = body.model_dump(exclude_none=True, exclude={"consent"})
+    if body.api_updatable is False:
+        attribute_uses.close_attribute(principal.scope, name)
     if field_type := changes.pop("field_type", None):
         attribute_uses.retype_attribute(principal.scope, name, field_type)
     if body.consent is not None:

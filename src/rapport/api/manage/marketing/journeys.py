@@ -12,6 +12,7 @@ from rapport.api.http.auth import admin
 from rapport.api.http.known import Body
 from rapport.api.http.managed import JsonRoute
 from rapport.api.sections import SectionRouter
+from rapport.audiences import lists
 from rapport.journeys import checking, definitions, effect, reading
 from rapport.journeys.effect import JourneyEffect
 from rapport.journeys.models import Journey, JourneyMember
@@ -22,6 +23,7 @@ router = SectionRouter("Management: journeys", "/manage/v1/journeys", JsonRoute)
 JourneyId = Annotated[int, Path(ge=1, le=2**31 - 1)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Offset = Annotated[int, Query(ge=0, le=2**31 - 1)]
+MOST_UNKNOWN = 100
 CustomerId = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00]*$", examples=["Q1001"])]
 
 
@@ -60,6 +62,16 @@ class MemberCount(BaseModel):
     """How many customers a call brought in, or moved."""
 
     customers: int
+
+
+class MembersAdded(MemberCount):
+    """How many customers a call brought in, and the first of those of whom Rapport has no data."""
+
+    unknown: list[str] = Field(
+        description="At most 100 of the IDs for which Rapport has no data yet. These customers come in, but messages "
+        "reach them only after their data are loaded",
+        examples=[["Q1O01"]],
+    )
 
 
 class MemberOut(BaseModel):
@@ -191,10 +203,11 @@ def add_journey_members(
     journey_id: JourneyId,
     body: MembersNew,
     principal: Principal = Depends(admin),  # noqa: B008
-) -> MemberCount:
+) -> MembersAdded:
     """Customers who are in the journey, or may not come in again, are left out."""
     entered = definitions.add_members(principal.scope, journey_id, body.customer_ids, body.key)
-    return MemberCount(customers=entered)
+    unknown = lists.unknown_customers(principal.scope, body.customer_ids, MOST_UNKNOWN)
+    return MembersAdded(customers=entered, unknown=unknown)
 
 
 @router.post("/{journey_id}/move", summary="Move customers to the newest version of a journey")
