@@ -1,6 +1,6 @@
 """What a journey brings is read against its hold-out: orders of so many days after each customer came in."""
 
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 from journey_world import journey, members
 from trigger_world import DATA_DATE, NOW, add_customers, event, process
@@ -19,7 +19,8 @@ PEOPLE = 60
 
 
 def order(scope: Scope, number: int, customer_id: str, days: float, amount: float) -> tuple[object, ...]:
-    at = (BEGAN + timedelta(days=days)).astimezone(scope.time_zone).replace(tzinfo=None)
+    # A wall-clock time; without a zone, the client would take it for one of this process.
+    at = (BEGAN + timedelta(days=days)).astimezone(scope.time_zone).replace(tzinfo=UTC)
     return (f"T{number}", customer_id, at, "purchase", "completed", amount)
 
 

@@ -189,12 +189,13 @@ def test_the_older_flat_form(client: httpx.Client, sender: PushSender, scope: Sc
 def test_what_is_scheduled_waits_and_can_be_canceled(
     client: httpx.Client, sender: PushSender, scope: Scope, apns: ApnsServer
 ) -> None:
-    soon = (datetime.now(UTC) + timedelta(hours=2)).strftime("%Y-%m-%d %H:%M")
-    schedule = {"sendAt": soon, "strategy": "utc", "pastTimes": "ignore"}
+    soon = (datetime.now(UTC) + timedelta(hours=2)).replace(second=0, microsecond=0)
+    schedule = {"sendAt": f"{soon:%Y-%m-%d %H:%M}", "strategy": "utc", "pastTimes": "ignore"}
     number = asked(client, {"userIds": ["Ann"]}, scheduled=True, schedule=schedule)
+    mine = OutboxMessage.tenant_id == scope.tenant_id
     with scope.records() as session:
-        due_at = session.scalars(select(OutboxMessage.due_at).where(OutboxMessage.tenant_id == scope.tenant_id)).one()
-    assert due_at is not None and due_at.strftime("%Y-%m-%d %H:%M") == soon
+        waiting = session.scalars(select(OutboxMessage).where(mine, OutboxMessage.due_at > datetime.now(UTC))).all()
+    assert [message.due_at for message in waiting] == [soon]
     assert client.delete(f"/v2/notifications/{number}").status_code == 204
     assert ended(scope, number) == {"Ann": ("skipped", "canceled")}
     assert client.delete(f"/v2/notifications/{number}").status_code == 409
