@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from rapport import conditions
 from rapport.access.scope import Scope
-from rapport.audiences import membership
+from rapport.audiences import meeting, membership
 from rapport.customers.identity import identifies_nobody
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.journeys.checking import check_journey
@@ -121,7 +121,7 @@ def update_journey(scope: Scope, journey_id: int, body: JourneyBody, version: in
         elif stored.changes_until is None:
             stored.changes_until = _changes_from(scope, body)
         if body.entry != before.entry:
-            stored.dates_at, stored.dates_after = next_dates(scope, body), -1
+            stored.dates_at, stored.dates_after = next_dates(scope, body), meeting.START
         session.add(_version(scope, stored, body))
         scope.audit(session, "update", f"journey {journey_id}", version=stored.version)
         publish(session, Topic.TRIGGERS, scope.tenant_id)

@@ -205,8 +205,9 @@ def add_journey_members(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> MembersAdded:
     """Customers who are in the journey, or may not come in again, are left out."""
-    entered = definitions.add_members(principal.scope, journey_id, body.customer_ids, body.key)
+    # First, so that a warehouse that is away leaves nobody half brought in.
     unknown = lists.unknown_customers(principal.scope, body.customer_ids, MOST_UNKNOWN)
+    entered = definitions.add_members(principal.scope, journey_id, body.customer_ids, body.key)
     return MembersAdded(customers=entered, unknown=unknown)
 
 
