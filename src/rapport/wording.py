@@ -187,7 +187,8 @@ def sentence(faults: Sequence[Fault], body: Any, within: str = "", kind: Any = N
     words = " or ".join(reasons).replace(" or must be ", " or ")
     where = ".".join(filter(None, [within, where]))
     if not where and chosen["type"] == "value_error":
-        begins_with_a_member = isinstance(body, dict) and words.partition(" ")[0] in body
+        called = {*(body if isinstance(body, dict) else ()), *_members(kind, ())}
+        begins_with_a_member = words.partition(" ")[0] in called
         return f"{words}." if begins_with_a_member else f"{words[0].upper()}{words[1:]}."
     if chosen["type"] == "extra_forbidden" and (names := _members(kind, chosen["loc"][:-1])):
         words = f"{words}; {_there_are(names)}"

@@ -44,10 +44,10 @@ def test_a_journey_is_built_walked_and_read(scope: Scope, api: httpx.Client) -> 
         "name": "Hello",
         "trigger": {"kind": "journey"},
         "groups": [{"action_id": 2, "channels": [{"channel_id": 505, "template_id": 1}]}],
-        "control_share": 0,
         "re_entry": "unlimited",
     }
     campaign = api.post("/manage/v1/triggers", json=trigger).raise_for_status().json()
+    assert campaign["control_share"] == 0
     hello = {"id": "hello", "kind": "message", "campaign_id": campaign["id"], "next": "pause"}
     journey = made(api, steps=[hello, *steps()])
     assert (journey["status"], journey["version"], journey["warnings"]) == ("active", 1, [])

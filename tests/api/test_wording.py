@@ -116,6 +116,16 @@ def with_channel(**more: Any) -> dict[str, Any]:
             SERIES | {"groups": [GROUP] * 3, "campaign_type": "A/B"},
             "A/B needs two groups: choose A/B/n for 3 groups.",
         ),
+        (
+            "series",
+            SERIES | {"groups": [{**GROUP, "share": 1 / 25}] * 25, "campaign_type": "A/B/n", "split": "thompson"},
+            "min_share is too large for so many groups.",
+        ),
+        (
+            "triggers",
+            TRIGGER | {"trigger": {"kind": "journey"}, "control_share": 0.1},
+            "control_share must be 0 for a campaign of a journey: hold_out_share of the journey keeps customers out.",
+        ),
         ("triggers", TRIGGER | {"groups": [GROUP] * 2}, "Test/Control needs one group: choose A/B for 2 groups."),
         ("series", [], "The body: must be an object."),
         (

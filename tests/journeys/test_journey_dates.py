@@ -41,7 +41,7 @@ def test_each_birthday_brings_its_customers_in_at_the_time_of_the_tenant(world: 
             "B5": tomorrow,  # born on that day: no anniversary
         },
     )
-    entry = {"kind": "date", "attribute": "date_of_birth", "time": "09:30"}
+    entry = {"kind": "date", "attribute": " date_of_birth ", "time": "09:30"}
     made = journey(world, STAYING, entry=entry, re_entry="unlimited")
     process(world, minutes_until(tomorrow, 9, 29))
     assert members(world, made) == {}

@@ -209,9 +209,11 @@ def test_attributes_are_written_and_listeners_notified(world: Scope) -> None:
     welcomed = AttributeInfo("WELCOMED", "Welcomed", "", "Nvarchar", "batch", api_updatable=True)
     changes.create_attribute(world, welcomed)
     notifications.register_listener(world, notifications.JOURNEY_STEP, "http://127.0.0.1:9/steps")
+    with pytest.raises(Invalid, match=r"steps\.mark\.values names 'WELCOMED' twice"):
+        journey(world, {"id": "mark", "kind": "attribute", "values": {"WELCOMED": "Yes", "welcomed": "No"}})
     made = journey(
         world,
-        {"id": "mark", "kind": "attribute", "values": {"WELCOMED": "Yes"}, "next": "tell"},
+        {"id": "mark", "kind": "attribute", "values": {" welcomed ": "Yes"}, "next": "tell"},
         {"id": "tell", "kind": "notify", "next": "out"},
         {"id": "out", "kind": "exit", "reason": "done"},
     )
@@ -331,6 +333,10 @@ def test_a_wait_begins_when_its_event_happened(world: Scope) -> None:
         (
             [{"id": "a", "kind": "attribute", "values": {"SHOE": "42"}}],
             "steps.a.values names 'SHOE', which is not an attribute.",
+        ),
+        (
+            [{"id": "a", "kind": "attribute", "values": {"FIRST_NAME": "A"}}],
+            "steps.a.values names 'FIRST_NAME', which calls cannot update.",
         ),
         (
             [

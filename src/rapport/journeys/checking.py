@@ -30,7 +30,7 @@ from rapport.realtime.matching.catalogue import compiled
 
 
 def check_journey(scope: Scope, body: JourneyBody) -> JourneyBody:
-    """The body as it is kept: conditions have the IDs of the stages and segments that they name.
+    """The body as it is kept: attributes have their own names, conditions the IDs of the stages and segments they name.
 
     Raises Invalid, naming the step and what is wrong with it, and NotFound for a target group that is not there.
     """
@@ -40,12 +40,12 @@ def check_journey(scope: Scope, body: JourneyBody) -> JourneyBody:
             raise Invalid(f"steps.{step.id}.branches must have shares that add up to 1.")
         if isinstance(step, MessageStep):
             _check_campaign(scope, step)
-        if isinstance(step, AttributeStep):
-            _check_attributes(scope, step)
+    steps = [_checked_attributes(scope, step) if isinstance(step, AttributeStep) else step for step in body.steps]
+    body = body.model_copy(update={"steps": steps})
     if isinstance(body.entry, GroupEntry):
         audience_groups.target_group(scope, body.entry.target_group_id)
     if isinstance(body.entry, DateEntry):
-        _check_date(scope, body.entry)
+        body = body.model_copy(update={"entry": _checked_date(scope, body.entry)})
     compiled_journey(compiled(scope, []), 0, 0, JourneyStatus.ACTIVE, body)
     return with_conditions(body, partial(_as_kept, scope))
 
@@ -104,22 +104,27 @@ def _check_campaign(scope: Scope, step: MessageStep) -> None:
         raise Invalid(f"steps.{step.id}.campaign_id names an archived campaign.")
 
 
-def _check_date(scope: Scope, entry: DateEntry) -> None:
+def _checked_date(scope: Scope, entry: DateEntry) -> DateEntry:
     info = attributes.attributes(scope).get(entry.attribute.strip().upper())
     if info is None:
         raise Invalid(f"entry.attribute names {entry.attribute!r}, which is not an attribute.")
     if FIELD_KINDS[info.field_type] not in DATED:
         raise Invalid(f"entry.attribute names {entry.attribute!r}, which is {info.field_type}, not a date.")
+    return entry.model_copy(update={"attribute": info.real_field_name})
 
 
-def _check_attributes(scope: Scope, step: AttributeStep) -> None:
-    infos = attributes.attributes(scope)
-    for name in step.values:
+def _checked_attributes(scope: Scope, step: AttributeStep) -> AttributeStep:
+    infos, values = attributes.attributes(scope), dict[str, str | None]()
+    for name, value in step.values.items():
         info = infos.get(name.strip().upper())
         if info is None:
             raise Invalid(f"steps.{step.id}.values names {name!r}, which is not an attribute.")
+        if info.real_field_name in values:
+            raise Invalid(f"steps.{step.id}.values names {info.real_field_name!r} twice.")
         if info.source not in STORED_SOURCES or (info.source == AttributeSource.BATCH and not info.api_updatable):
             raise Invalid(f"steps.{step.id}.values names {name!r}, which calls cannot update.")
+        values[info.real_field_name] = value
+    return step.model_copy(update={"values": values})
 
 
 def warnings(scope: Scope, body: JourneyBody) -> list[str]:

@@ -171,7 +171,7 @@ class TriggeredBody(Strict):
     )
     visitors: bool = Field(False, description="Also for unidentified visitors, and customers who are not loaded yet")
     campaign_type: CampaignType = Field("Test/Control", description=TYPES)
-    control_share: float = Field(0.1, ge=0, lt=1, description=CONTROL)
+    control_share: float = Field(0.1, ge=0, lt=1, description=f"{CONTROL}; 0 with a trigger of the kind journey")
     goal: Goal = Field(default_factory=lambda: PlainGoal(kind="orders"), description=GOAL)
     groups: list[ImmediateGroup] = Field(
         min_length=1, max_length=26, description="In the order of their IDs; shares add up to 1"
@@ -196,8 +196,11 @@ class TriggeredBody(Strict):
             raise ValueError("groups must have shares that add up to 1")
         if self.starts and self.ends and self.ends < self.starts:
             raise ValueError("ends must not be before starts")
-        if isinstance(self.trigger, JourneyTrigger) and self.control_share:
-            raise ValueError(OF_JOURNEY)
+        if isinstance(self.trigger, JourneyTrigger):
+            if "control_share" not in self.model_fields_set:
+                self.control_share = 0.0
+            if self.control_share:
+                raise ValueError(OF_JOURNEY)
         return self
 
 
