@@ -137,18 +137,29 @@ def difference(strata: Sequence[Stratum], inflation: float = 1.0, *, is_watched:
     score = _score(group, control, theta, inflation=inflation)
     if score.variance <= 0:
         return None
-    estimate, error = score.score / score.weight, math.sqrt(score.variance) / score.weight
-    tail = _tail(score) if is_watched else ALPHA / 2
-    low, high = error * _quantile(score.skew, tail), -error * _quantile(-score.skew, tail)
+    tail = _tail(score, ALPHA) if is_watched else ALPHA / 2
     base = float((_parts(group, control) * control[:, 1, 0] / control[:, 0, 0]).sum()) / score.weight
+    estimate = score.score / score.weight
     return Difference(
         estimate=estimate,
-        interval=(estimate - high, estimate - low),
+        interval=_interval(score, tail),
         p_value=_p_value(score, is_watched),
         relative=estimate / base if base > 0 else None,
         relative_interval=_relative(group, control, theta, tail, inflation) if base > 0 else None,
         spread_left=left,
     )
+
+
+def watched_interval(stratum: Stratum, alpha: float) -> tuple[float, tuple[float, float]] | None:
+    """The difference of the means of two cells and its interval, which holds at all times together but for alpha.
+
+    None where nobody differs from anybody.
+    """
+    used = _used([stratum])
+    if used is None:
+        return None
+    score = _score(*used, _of_the_past(*used)[0])
+    return (score.score / score.weight, _interval(score, _tail(score, alpha))) if score.variance > 0 else None
 
 
 def slope_of_the_past(strata: Sequence[Stratum]) -> float:
@@ -267,12 +278,18 @@ def _information(score: _Score) -> float:
     return (USUAL_EFFECT * score.mean * score.weight) ** 2 / score.variance
 
 
-def _tail(score: _Score) -> float:
-    """The tail on each side of an interval that holds at all times."""
+def _interval(score: _Score, tail: float) -> tuple[float, float]:
+    """Around the estimate, by the tail on each side."""
+    estimate, error = score.score / score.weight, math.sqrt(score.variance) / score.weight
+    return estimate + error * _quantile(-score.skew, tail), estimate - error * _quantile(score.skew, tail)
+
+
+def _tail(score: _Score, alpha: float) -> float:
+    """The tail on each side of an interval that holds at all times together but for alpha."""
     information = _information(score)
     if information <= 0:
         return LEAST_TAIL
-    z = math.sqrt((1 + information) / information * (math.log(1 + information) - 2 * math.log(ALPHA)))
+    z = math.sqrt((1 + information) / information * (math.log(1 + information) - 2 * math.log(alpha)))
     return max(NormalDist().cdf(-z), LEAST_TAIL)
 
 

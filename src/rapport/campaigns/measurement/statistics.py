@@ -122,7 +122,7 @@ def compare(
     orders = _of_buyers(
         pairs, [Stratum(own.orders, held_back.orders) for own, held_back in pairs], is_sequence, inflation.orders
     )
-    is_enough = _expected(pairs, others=True) >= LEAST_EXPECTED and p_value is not None
+    is_enough = least_expected(pairs, others=True) >= LEAST_EXPECTED and p_value is not None
     better = probability_better(group, control) if is_enough and is_single else None
     raw = rate(group) - rate(control)
     comparison = Comparison(
@@ -192,10 +192,10 @@ def _of_buyers(
     pairs: Sequence[Pair], strata: Sequence[Stratum], is_sequence: bool, inflation: float
 ) -> Difference | None:
     """A difference of what buyers did; None where too few of them are to be expected in either group."""
-    return difference(strata, inflation, is_watched=is_sequence) if _expected(pairs) >= LEAST_BUYERS else None
+    return difference(strata, inflation, is_watched=is_sequence) if least_expected(pairs) >= LEAST_BUYERS else None
 
 
-def _expected(pairs: Sequence[Pair], others: bool = False) -> float:
+def least_expected(pairs: Sequence[Pair], *, others: bool = False) -> float:
     """How many responders the smaller side would have if both were alike; the fewer of responders and others."""
     expected = np.zeros((2, 2))
     for group, control in pairs:
