@@ -28,7 +28,7 @@ from rapport.stores import Stores
 from served_app import running
 
 # A large call may take the loop so many times what a small one does: its bytes come in pieces, each of which is little.
-TIMES = 14
+TIMES = 20
 MIB = 2**20
 JSON = {"Content-Type": "application/json"}
 Call = Callable[[httpx.Client, Scope], httpx.Response]

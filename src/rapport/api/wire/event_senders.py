@@ -80,10 +80,14 @@ def _unpacked(body: bytes) -> bytes:
 
 async def events_of(request: Request, body: bytes) -> RawEvent | list[RawEvent] | None:
     """The event of a body, or the events of an array; None when no event of it can be read. Raises TooLarge."""
+    raw_events = _read(body) if len(body) <= SHORT else await aside(request, _read, body)
+    return await aside(request, reading.read_roughly, body) if raw_events is None else raw_events
+
+
+def _read(body: bytes) -> RawEvent | list[RawEvent] | None:
     if body.count(b",") > MOST_COMMAS or body.count(b"{") + body.count(b"[") > MOST_OBJECTS:
         raise TooLarge(f"The body has more than {MOST_COMMAS} commas, or {MOST_OBJECTS} objects and lists.")
-    raw_events = reading.read(body) if len(body) <= SHORT else await aside(request, reading.read, body)
-    return await aside(request, reading.read_roughly, body) if raw_events is None else raw_events
+    return reading.read(body)
 
 
 async def app_of(request: Request, token: str) -> IntakeTenant:

@@ -33,12 +33,15 @@ class RawEvent:
 
 
 def read(body: bytes) -> RawEvent | list[RawEvent] | None:
-    """A body that is JSON as it should be, or None: see read_roughly."""
+    """A body that is JSON as it should be, or None: see read_roughly.
+
+    Of more events than a body may have, one too many is enough to refuse it: the event loop would free them all.
+    """
     try:
         parsed = orjson.loads(body)
     except orjson.JSONDecodeError:
         return None
-    return [RawEvent(value) for value in parsed] if isinstance(parsed, list) else RawEvent(parsed)
+    return [RawEvent(value) for value in parsed[: MOST + 1]] if isinstance(parsed, list) else RawEvent(parsed)
 
 
 def read_roughly(body: bytes) -> RawEvent | list[RawEvent] | None:
