@@ -42,6 +42,7 @@ demo: install
 
 # The house rules are in check, which needs them whether they were tested or not.
 test: install
+	$(BIN)/python -m compileall -qq -j 0 src # once, or each worker does
 	$(BIN)/python -m pytest --ignore tests/house --numprocesses $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 # What needs no engine, side by side: each part takes one core. What a part prints is shown when it has ended.

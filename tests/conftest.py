@@ -46,6 +46,9 @@ LONGEST = {
 
 warnings.simplefilter("ignore")
 
+# What is loaded and collected stays: to search it for garbage again and again takes a quarter of the time.
+gc.disable()
+
 import httpx  # noqa: E402
 import psutil  # noqa: E402
 import pytest  # noqa: E402
@@ -106,6 +109,7 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(OBJECTS_MADE)
+    gc.enable()
 
 
 IN_MEMORY = pytest.StashKey[Path]()

@@ -217,6 +217,7 @@ def _run(asked: dict[str, Any]) -> NoReturn:
 
 
 if __name__ == "__main__":
+    gc.disable()  # until everything is loaded: all of it stays
     # For those that are forked: what the first migration of a process would load, and its first insert.
     import alembic.command  # noqa: F401
     import pandas  # noqa: F401
@@ -227,5 +228,6 @@ if __name__ == "__main__":
 
     assert threading.active_count() == 1, "a fork has no thread but its own; libraries make theirs anew"
     gc.freeze()
+    gc.enable()
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # also where the tests are run by nohup, which ignores it
     _run(_forked(socket.socket(fileno=int(sys.argv[1]))))
