@@ -14,8 +14,11 @@ UNDECIDED = 0
 
 
 class Ground(StrEnum):
-    """Why a variant won: it had the best rate, a person chose it, or it won a tie or a test with too few messages."""
+    """Why a variant won: it was known to be the best before the end of the wait, had the best rate at its end, was
+    chosen by a person, or won a tie or a test with too few messages.
+    """
 
+    KNOWN = "known"
     BEST = "best"
     CHOSEN = "chosen"
     TIE = "tie"
@@ -40,12 +43,43 @@ class VariantFigures(RecordShape):
         int | None,
         Field(description="Recipients who met the goal of the series; null for tests that an earlier release decided"),
     ] = None
-    rate: Annotated[float, Field(description="opens, clicks or responders (see metric), divided by sent")]
+    orders: Annotated[
+        int | None, Field(description="Recipients who ordered; null if the metric is neither orders nor value")
+    ] = None
+    value: Annotated[
+        float | None, Field(description="What they spent, in the tenant's currency; null as orders is")
+    ] = None
+    rate: Annotated[
+        float,
+        Field(
+            description="opens, clicks, responders, orders or value (see metric), divided by sent; of value, the "
+            "amounts of the few customers who spent most are capped"
+        ),
+    ]
+    difference: Annotated[
+        float | None,
+        Field(
+            description="By how much the rate differs from that of the best variant, adjusted, for value, for what "
+            "customers had spent before; null for the best variant, and while there is too little to tell"
+        ),
+    ] = None
+    interval: Annotated[
+        tuple[float, float] | None,
+        Field(
+            description="The interval of the difference. With a probability of 95%, the intervals of all variants hold "
+            "at all times, however often you look"
+        ),
+    ] = None
 
 
 class KeptTest(RecordShape):
-    """How a test ended. A person may end it early (ended_at), with or without naming the winner (chosen)."""
+    """How a test ended. A person may end it early (ended_at), with or without naming the winner (chosen).
 
+    latest_at is when the winner is chosen at the latest, known the variant that was known to be the best before that.
+    """
+
+    latest_at: datetime | None = None
+    known: int | None = None
     ended_at: datetime | None = None
     chosen: int | None = None
     winner: int | None = None

@@ -22,9 +22,9 @@ from rapport.campaigns.models import (
     Action,
     Series,
 )
-from rapport.campaigns.plans import PlannedGroup, PlannedRules
+from rapport.campaigns.plans import PlannedGroup, PlannedRules, PlannedTest
 from rapport.campaigns.schedule import check_schedule, upcoming
-from rapport.campaigns.schemas import ABTest, ActionBody, Group, GroupChannel, Schedule, SeriesBody
+from rapport.campaigns.schemas import ABTest, ActionBody, Goal, Group, GroupChannel, Schedule, SeriesBody
 from rapport.campaigns.settings import CampaignSettings
 from rapport.campaigns.states import ABMetric, SeriesStatus
 from rapport.campaigns.triggered.schemas import ImmediateGroup
@@ -175,7 +175,7 @@ def _untracked(scope: Scope, series: Series) -> list[str]:
         channel.channel_id
         for group in series.groups
         for channel in group.channels
-        if channel.ab_test and (channel.ab_test.metric is not ABMetric.RESPONDERS or goals.is_click(series.goal))
+        if channel.ab_test and _goes_by_reactions(channel.ab_test, series.goal)
     }
     tested = [channels.channel(scope, channel_id) for channel_id in sorted(tested_ids)]
     return [
@@ -183,6 +183,13 @@ def _untracked(scope: Scope, series: Series) -> list[str]:
         for channel in tested
         if not channel.behaviour.learns_clicks(scope, channel.settings)
     ]
+
+
+def _goes_by_reactions(planned_test: PlannedTest, goal: Goal) -> bool:
+    """Whether a test is decided by what recipients do with the message."""
+    if planned_test.metric is ABMetric.RESPONDERS:
+        return goals.is_click(goal)
+    return planned_test.metric in (ABMetric.OPENS, ABMetric.CLICKS)
 
 
 def own_time_warnings(scope: Scope, groups: Sequence[PlannedGroup]) -> list[str]:

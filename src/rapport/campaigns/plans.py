@@ -40,6 +40,7 @@ class PlannedTest(RecordShape):
     wait_hours: float
     metric: ABMetric
     minimum_sent: int = 0
+    when_known: bool = False
 
     @property
     def template_ids(self) -> list[int]:

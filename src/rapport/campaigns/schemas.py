@@ -124,8 +124,8 @@ class ABTest(Strict):
     )
     metric: ABMetric = Field(
         ABMetric.OPENS,
-        description="The variant with the highest share of recipients who opened (opens), clicked (clicks) or met the "
-        "goal of the series (responders) wins; opens and clicks by machines do not count",
+        description="What decides: the share of recipients who opened, clicked, met the goal of the series "
+        "(responders) or ordered, or what they spent per message (value); opens and clicks by machines do not count",
     )
     minimum_sent: int = Field(
         0,
@@ -134,6 +134,7 @@ class ABTest(Strict):
         examples=[200],
         description="Messages that must have been sent of each variant; otherwise the template_id of the channel wins",
     )
+    when_known: bool = Field(False, description="Choose the winner once it is known, at the latest after wait_hours")
 
     @model_validator(mode="after")
     def _variants_differ(self) -> Self:

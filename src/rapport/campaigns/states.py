@@ -40,11 +40,15 @@ class PassedTime(StrEnum):
 
 
 class ABMetric(StrEnum):
-    """Which share of the recipients of a variant decides an A/B test: who opened, clicked, or met the goal."""
+    """What of the recipients of a variant decides an A/B test: the share of those who opened, clicked, met the goal or
+    ordered, or what they spent.
+    """
 
     OPENS = "opens"
     CLICKS = "clicks"
     RESPONDERS = "responders"
+    ORDERS = "orders"
+    VALUE = "value"
 
 
 class Portion(IntEnum):

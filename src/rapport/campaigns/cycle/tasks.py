@@ -13,7 +13,7 @@ import structlog
 
 from rapport.access.scope import Scope, current_scope
 from rapport.audiences import membership
-from rapport.campaigns.delivery import due_units, handing_over
+from rapport.campaigns.delivery import due_units, handing_over, winners
 from rapport.campaigns.delivery.round_tasks import send_round
 from rapport.campaigns.delivery.send_tasks import begin_unit, finish_unit, given_up, send_unit, unit_at
 from rapport.campaigns.faults import ATTEMPTS, FAULTS, PAUSE_SECONDS, told
@@ -73,7 +73,10 @@ def publish(tenant_id: int, campaign_id: int) -> None:
 
 
 def _due(scope: Scope) -> list[list[int]]:
-    """Units that are due by the clock, as arguments of send_unit; waits for approval that are over are ended."""
+    """Units that are due by the clock, as arguments of send_unit; waits for approval that are over are ended.
+
+    What waits for the winner of an A/B test is not due before somebody has looked whether it is known.
+    """
     for campaign_id in clearance_deadline.due_clearances(scope):
         try:
             clearance_deadline.clear(scope, campaign_id)
@@ -81,7 +84,8 @@ def _due(scope: Scope) -> list[list[int]]:
             raise
         except FAULTS:  # tried again at the next round; nothing else waits for it
             log.exception("clearance failed", tenant_id=scope.tenant_id, campaign_id=campaign_id)
-    return _arguments(due_units.due(scope))
+    due = [row for row in due_units.due(scope) if row.portion != Portion.REST or winners.is_to_be_chosen(scope, row)]
+    return _arguments(due)
 
 
 def _arguments(rows: list[OccurrenceChannel]) -> list[list[int]]:

@@ -1,9 +1,7 @@
 """The winners of A/B tests: which variant those get who were not in the test. Chosen once, when the rest is sent."""
 
-# ruff: noqa: S608 - statements are put together of constants and numbers
-
-from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, exists, or_
@@ -13,63 +11,22 @@ from rapport.access.scope import Scope
 from rapport.campaigns.ab_tests import UNDECIDED, Ground, KeptTest, VariantFigures, test_key
 from rapport.campaigns.delivery import rest_times
 from rapport.campaigns.delivery.units import Unit, row_of, rows_of_unit, unit_of
-from rapport.campaigns.goals import goal_of, is_click, sales, sales_parameters
-from rapport.campaigns.measurement.windows import window
+from rapport.campaigns.delivery.variant_figures import OF_GROUP, figures_of, known_winner
 from rapport.campaigns.models import Occurrence, OccurrenceChannel
-from rapport.campaigns.occurrences import locked
+from rapport.campaigns.occurrences import locked, occurrence
 from rapport.campaigns.plans import PlannedChannel, PlannedTest
-from rapport.campaigns.schemas import Goal
-from rapport.campaigns.states import ABMetric, Portion, RunState
-from rapport.conditions.interaction_codes import CLICKED, OPENED, SPAM_REPORT, UNSUBSCRIBED
-from rapport.conditions.outcomes import Outcome
-from rapport.conditions.purchases import ValueRule
-from rapport.customers.settings import value_rule
+from rapport.campaigns.states import Portion, RunState
 from rapport.messaging import templates
 from rapport.stores.clock import wall_time
 
-OF_GROUP = """
-    execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32} AND channel_id = {channel:UInt32}
-    AND recipient_group_id = {group:UInt16}
-"""
-OF_TEST = f"{OF_GROUP} AND portion = {int(Portion.TEST)}"
-SENT = f"""
-    SELECT recipient.template_id, count(), countIf(ended.outcome = '{Outcome.SENT}')
-    FROM (SELECT customer_id, template_id FROM campaign_recipients WHERE {OF_TEST}) AS recipient
-    LEFT JOIN (
-        SELECT customer_id, outcome FROM campaign_outcomes
-        WHERE execution_date = {{execution_date:Date}} AND campaign_id = {{campaign:UInt32}}
-            AND channel_id = {{channel:UInt32}}
-    ) AS ended ON ended.customer_id = recipient.customer_id
-    GROUP BY recipient.template_id
-"""
-REACTIONS = f"""
-    SELECT template_id, uniqExactIf(customer_id, event_id = {OPENED}), uniqExactIf(customer_id, event_id = {CLICKED}),
-        uniqExactIf(customer_id, event_id = {UNSUBSCRIBED}), uniqExactIf(customer_id, event_id = {SPAM_REPORT})
-    FROM campaign_interactions
-    WHERE delivery_date = {{execution_date:Date}} AND campaign_id = {{campaign:UInt32}}
-        AND channel_id = {{channel:UInt32}}
-        AND customer_id IN (SELECT customer_id FROM campaign_recipients WHERE {OF_TEST})
-    GROUP BY template_id
-"""
 GIVE = f"""
     ALTER TABLE campaign_recipients
     UPDATE template_id = {{template:UInt32}}, $TIMES
     WHERE {OF_GROUP} AND portion = {int(Portion.REST)} AND template_id = {UNDECIDED}
 """
+# How often somebody looks whether the winner of a test is known.
+LOOKS = timedelta(minutes=15)
 AT_ONCE = "scheduled_time = {time:DateTime('UTC')}"
-
-
-def responders_sql(values: ValueRule, goal: Goal) -> str:
-    """SQL of how many recipients of each variant met a goal within a time."""
-    since, until = "{since:DateTime('UTC')}", "{until:DateTime('UTC')}"
-    done = sales(values, goal, since, until, f"SELECT customer_id FROM campaign_recipients WHERE {OF_TEST}")
-    return f"""
-        SELECT recipient.template_id, uniqExact(recipient.customer_id)
-        FROM (SELECT customer_id, template_id FROM campaign_recipients WHERE {OF_TEST}) AS recipient
-        INNER JOIN (SELECT DISTINCT customer_id FROM ({done}) WHERE counts) AS met
-            ON met.customer_id = recipient.customer_id
-        GROUP BY recipient.template_id
-    """
 
 
 def is_test_over() -> ColumnElement[bool]:
@@ -109,7 +66,7 @@ def await_decision(scope: Scope, session: Session, unit: Unit) -> None:
     planned_test = None if unit.has_own_times else campaign.plan.ab_test(unit.group, unit.channel_id)
     if planned_test is not None and kept_test(campaign, unit.group, unit.channel_id).ended_at is None:
         rest = row_of(scope, session, rest_of(scope, campaign, unit.channel_id, unit.group))
-        rest.scheduled_time = wall_time(scope.clock.now() + planned_test.wait, scope.time_zone)
+        _wait(scope, campaign, rest, planned_test, scope.clock.now() + planned_test.wait)
 
 
 def let_rest_follow(scope: Scope, session: Session, unit: Unit) -> None:
@@ -118,12 +75,62 @@ def let_rest_follow(scope: Scope, session: Session, unit: Unit) -> None:
     Where customers have times of their own, the wait begins now, unless a person has ended the test.
     """
     rest = row_of(scope, session, rest_of(scope, unit.campaign, unit.channel_id, unit.group))
-    earliest = scope.clock.now()
     campaign = locked(scope, session, unit.campaign.id)
     planned_test = campaign.plan.ab_test(unit.group, unit.channel_id)
+    planned_at, now = scope.instant(rest.scheduled_time), scope.clock.now()
     if unit.has_own_times and planned_test and kept_test(campaign, unit.group, unit.channel_id).ended_at is None:
-        earliest += planned_test.wait
-    rest.scheduled_time = max(rest.scheduled_time, wall_time(earliest, scope.time_zone))
+        _wait(scope, campaign, rest, planned_test, max(planned_at, now + planned_test.wait))
+    elif planned_at < now:
+        rest.scheduled_time = wall_time(now, scope.time_zone)
+
+
+def _wait(
+    scope: Scope, campaign: Occurrence, rest: OccurrenceChannel, planned_test: PlannedTest, latest_at: datetime
+) -> None:
+    """Let a rest wait until its winner is chosen, or until somebody first looks whether it is known."""
+    keep(campaign, rest.recipient_group_id, rest.channel_id, latest_at=latest_at)
+    _look_again(scope, rest, planned_test, latest_at)
+
+
+def _look_again(scope: Scope, rest: OccurrenceChannel, planned_test: PlannedTest, latest_at: datetime) -> None:
+    next_look = scope.clock.now() + LOOKS if planned_test.when_known else latest_at
+    rest.scheduled_time = wall_time(min(next_look, latest_at), scope.time_zone)
+
+
+def is_to_be_chosen(scope: Scope, due: OccurrenceChannel) -> bool:
+    """Whether the winner for a rest whose time has come is to be chosen now; one that may be known before the end of
+    its wait waits on while it is not. May be repeated.
+    """
+    campaign = occurrence(scope, due.campaign_id)
+    kept, planned_test = _test(campaign, due)
+    if not _may_be_known(scope, kept, planned_test):
+        return True
+    channel = campaign.plan.group(due.recipient_group_id).channel(due.channel_id)
+    winner = known_winner(scope, campaign, due.recipient_group_id, channel)
+    with scope.records() as session:
+        campaign = locked(scope, session, due.campaign_id)
+        kept, planned_test = _test(campaign, due)
+        if planned_test is None or kept.latest_at is None or not _may_be_known(scope, kept, planned_test):
+            return True
+        rest = row_of(scope, session, rest_of(scope, campaign, due.channel_id, due.recipient_group_id))
+        if winner is None:
+            _look_again(scope, rest, planned_test, kept.latest_at)
+        else:
+            keep(campaign, due.recipient_group_id, due.channel_id, known=winner)
+    return winner is not None
+
+
+def _test(campaign: Occurrence, row: OccurrenceChannel) -> tuple[KeptTest, PlannedTest | None]:
+    group, channel_id = row.recipient_group_id, row.channel_id
+    return kept_test(campaign, group, channel_id), campaign.plan.ab_test(group, channel_id)
+
+
+def _may_be_known(scope: Scope, kept: KeptTest, planned_test: PlannedTest | None) -> bool:
+    """Whether a test may still end before the end of its wait because its winner is known."""
+    if planned_test is None or not planned_test.when_known or kept.latest_at is None:
+        return False
+    is_open = kept.winner is None and kept.known is None and kept.ended_at is None
+    return is_open and scope.clock.now() < kept.latest_at
 
 
 def is_rest_sent(scope: Scope, unit: Unit) -> bool:
@@ -156,6 +163,8 @@ def decide(scope: Scope, unit: Unit) -> None:
         if winner is None:
             present = {template.id for template in templates.listed_templates(scope, unit.channel_id)}
             winner, ground = best(channel, figures, present)
+            if kept.known in present:
+                winner, ground = kept.known, Ground.KNOWN
             if kept.chosen in present:
                 winner, ground = kept.chosen, Ground.CHOSEN
             values = {"winner": winner, "ground": ground, "decided_at": scope.clock.now(), "figures": figures}
@@ -198,56 +207,3 @@ def best(channel: PlannedChannel, figures: Sequence[VariantFigures], present: Co
     if len(leaders) == 1:
         return leaders[0], Ground.BEST
     return fallback if fallback in leaders else leaders[0], Ground.TIE
-
-
-def figures_of(scope: Scope, campaign: Occurrence, group: int, channel: PlannedChannel) -> tuple[VariantFigures, ...]:
-    """What became of the variants of a test so far, in their order."""
-    if channel.ab_test is None:
-        return ()
-    of_group = {
-        "execution_date": campaign.execution_date,
-        "campaign": campaign.id,
-        "channel": channel.channel_id,
-        "group": group,
-    }
-    sent = {int(template): row for template, *row in scope.warehouse.rows(SENT, **of_group)}
-    reacted = {int(template): row for template, *row in scope.warehouse.rows(REACTIONS, **of_group)}
-    responders = _responders(scope, campaign, of_group, {template: int(row[1]) for template, row in reacted.items()})
-    return tuple(
-        _figures(channel.ab_test, n, sent.get(template, [0, 0]), reacted.get(template, [0] * 4), responders)
-        for n, template in enumerate(channel.template_ids)
-    )
-
-
-def _responders(
-    scope: Scope, campaign: Occurrence, of_group: Mapping[str, Any], clicked: dict[int, int]
-) -> dict[int, int]:
-    """How many recipients of each variant have met the goal of a run since its window began."""
-    goal = goal_of(campaign.plan)
-    if is_click(goal):
-        return clicked
-    since, now = window(scope, campaign)[0], scope.clock.local(scope.time_zone)
-    bound = {"since": since, "until": now, **sales_parameters(scope, goal), **of_group}
-    rows = scope.warehouse.rows(responders_sql(value_rule(scope), goal), **bound)
-    return {int(template): int(customers) for template, customers in rows}
-
-
-def _figures(
-    planned_test: PlannedTest, n: int, sent: Sequence[Any], reacted: Sequence[Any], met_goal: Mapping[int, int]
-) -> VariantFigures:
-    variant, (recipients, messages) = planned_test.variants[n], map(int, sent)
-    responders = met_goal.get(variant.template_id, 0)
-    opens, clicks, unsubscribes, complaints = map(int, reacted)
-    measured = {ABMetric.OPENS: opens, ABMetric.CLICKS: clicks, ABMetric.RESPONDERS: responders}[planned_test.metric]
-    return VariantFigures(
-        template_id=variant.template_id,
-        name=variant.name,
-        recipients=recipients,
-        sent=messages,
-        opens=opens,
-        clicks=clicks,
-        unsubscribes=unsubscribes,
-        complaints=complaints,
-        responders=responders,
-        rate=measured / messages if messages else 0.0,
-    )

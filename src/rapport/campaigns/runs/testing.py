@@ -7,13 +7,14 @@ from enum import StrEnum
 from pydantic import BaseModel, Field
 
 from rapport.access.scope import Scope
-from rapport.campaigns.ab_tests import Ground, VariantFigures
+from rapport.campaigns.ab_tests import Ground, KeptTest, VariantFigures
 from rapport.campaigns.cycle import tasks
 from rapport.campaigns.delivery import winners
 from rapport.campaigns.delivery.units import row_of
+from rapport.campaigns.delivery.variant_figures import figures_of
 from rapport.campaigns.models import Occurrence, OccurrenceChannel
 from rapport.campaigns.occurrences import channel_rows, locked, occurrence
-from rapport.campaigns.plans import PlannedChannel
+from rapport.campaigns.plans import PlannedChannel, PlannedTest
 from rapport.campaigns.schemas import Id, Strict, TemplateId
 from rapport.campaigns.states import FINAL_STATES, ABMetric, Portion, RunState
 from rapport.errors import Conflict, Invalid, NotFound
@@ -46,6 +47,7 @@ class TestStatus(BaseModel):
     share: float
     wait_hours: float
     minimum_sent: int
+    when_known: bool = Field(description="Whether the winner is chosen as soon as it is known")
     fallback_template_id: int = Field(
         description="The variant that wins if too few messages were sent, or if it shares the best rate"
     )
@@ -54,13 +56,15 @@ class TestStatus(BaseModel):
     )
     rest: int = Field(description="Recipients who get the winner")
     decision_at: datetime | None = Field(
-        description="When the winner is to be chosen, or was chosen; null before the campaign is processed"
+        description="When the winner is to be chosen at the latest, or was chosen; null before the campaign is "
+        "processed"
     )
     ended_at: datetime | None = Field(description="When a person ended the test")
     decided_at: datetime | None = Field(description="When the winner was chosen")
     winner_template_id: int | None = Field(description="The variant that the rest gets")
     ground: Ground | None = Field(
-        description="Why it won. best: it had the best rate; tie: several variants had the best rate; chosen: a person "
+        description="Why it won. known: it was known to be the best before wait_hours were over; best: it had the best "
+        "rate; tie: several variants had the best rate; chosen: a person "
         "chose it; too few messages: fewer than minimum_sent were sent of a variant"
     )
 
@@ -103,15 +107,27 @@ def _status(
         share=planned_test.share,
         wait_hours=planned_test.wait_hours,
         minimum_sent=planned_test.minimum_sent,
+        when_known=planned_test.when_known,
         fallback_template_id=channel.template_id,
-        variants=list(kept.figures or winners.figures_of(scope, campaign, group, channel)),
+        variants=list(kept.figures or figures_of(scope, campaign, group, channel)),
         rest=rest.recipients if rest else 0,
-        decision_at=kept.decided_at or (scope.instant(rest.scheduled_time) if rest else None),
+        decision_at=kept.decided_at or _decision_at(scope, planned_test, kept, rest),
         ended_at=kept.ended_at,
         decided_at=kept.decided_at,
         winner_template_id=kept.winner,
         ground=kept.ground,
     )
+
+
+def _decision_at(
+    scope: Scope, planned_test: PlannedTest, kept: KeptTest, rest: OccurrenceChannel | None
+) -> datetime | None:
+    """When the winner is to be chosen at the latest; its rest is looked at before that where it may be known."""
+    if rest is None:
+        return None
+    if planned_test.when_known and kept.ended_at is None and kept.latest_at is not None:
+        return kept.latest_at
+    return scope.instant(rest.scheduled_time)
 
 
 def _state(
