@@ -1,5 +1,6 @@
 """Warnings: what an import tells of ids, numbers and quantities that may not be meant."""
 
+import csv
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -123,20 +124,26 @@ def test_negative_quantities(company: Scope, tmp_path: Path) -> None:
     assert (result.loaded, codes(result), result.warnings[0]["examples"]) == (2, {"negative_quantity": 1}, ("O1",))
 
 
-@pytest.mark.parametrize("nobody", ["undefined", "NULL", "null", "None", "NaN", "0", "[object Object]", "", " \u00a0"])
+NOBODY = ["undefined", "NULL", "null", "None", "NaN", "0", "[object Object]", "", " \u00a0"]
+
+
 @pytest.mark.parametrize(
-    ("kind", "text"),
+    ("kind", "head", "row"),
     [
-        ("customers", "CustomerID,Registration_Date\n{id},2025-01-02\nC1,2025-01-02\n"),
-        ("transactions", "Order_ID,Customer_ID,Order_Date,Amount\nO1,{id},2025-01-02,1\nO2,C1,2025-01-02,1\n"),
-        ("activity", "Event_ID,Event,Customer_ID,Event_Date\nE1,page,{id},2025-01-02\nE2,page,C1,2025-01-02\n"),
+        ("customers", "CustomerID,Registration_Date", "{id},2025-01-02"),
+        ("transactions", "Order_ID,Customer_ID,Order_Date,Amount", "O{n},{id},2025-01-02,1"),
+        ("activity", "Event_ID,Event,Customer_ID,Event_Date", "E{n},page,{id},2025-01-02"),
     ],
 )
-def test_an_id_that_says_nobody_is_refused(company: Scope, tmp_path: Path, kind: str, text: str, nobody: str) -> None:
-    result = load(company, tmp_path, kind, text.format(id=nobody), allow_rejects=True)
-    assert (result.loaded, result.rejected) == (1, 1) and result.rejects_path is not None
-    reason = result.rejects_path.read_text()
-    assert "identifies nobody" in reason or "is required and empty" in reason
+def test_an_id_that_says_nobody_is_refused(company: Scope, tmp_path: Path, kind: str, head: str, row: str) -> None:
+    rows = [row.format(n=n, id=customer_id) for n, customer_id in enumerate([*NOBODY, "C1"])]
+    result = load(company, tmp_path, kind, "\n".join([head, *rows, ""]), allow_rejects=True)
+    assert (result.loaded, result.rejected) == (1, len(NOBODY)) and result.rejects_path is not None
+    with result.rejects_path.open(newline="", encoding="utf-8") as file:
+        reasons = {int(reject["line"]): reject["reason"] for reject in csv.DictReader(file)}
+    assert list(reasons) == [2 + n for n in range(len(NOBODY))]
+    for reason in reasons.values():
+        assert "identifies nobody" in reason or "is required and empty" in reason
 
 
 def test_a_refused_file_is_told_its_suspicions_too_and_they_are_kept(company: Scope, tmp_path: Path) -> None:

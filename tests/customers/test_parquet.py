@@ -41,8 +41,10 @@ def load(scope: Scope, tmp_path: Path) -> Load:
 UNITS = [(unit, zone) for unit in ("s", "ms", "us", "ns") for zone in (None, "UTC", "America/New_York")]
 
 
-@pytest.mark.parametrize(("unit", "zone"), UNITS)
-@pytest.mark.parametrize("embedded", [True, False])
+# A server of its own reads the file as the embedded engine does.
+@pytest.mark.parametrize(
+    ("unit", "zone", "embedded"), [*((*unit, True) for unit in UNITS), (*UNITS[0], False), (*UNITS[-1], False)]
+)
 def test_times_of_every_unit_and_zone(
     scope: Scope, load: Load, monkeypatch: pytest.MonkeyPatch, unit: str, zone: str | None, embedded: bool
 ) -> None:

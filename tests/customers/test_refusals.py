@@ -112,6 +112,11 @@ OTHERS = [
 
 
 @pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, names in NAMED.items() for name in names])
+def test_a_name_says_what_a_column_is_about(kind: str, name: str) -> None:
+    assert named_consent(name) == kind
+
+
+@pytest.mark.parametrize(("kind", "name"), [("permission", "Einwilligung"), ("blocked", "Do not call")])
 def test_columns_that_look_like_consent_and_are_not_read_as_such_are_told(
     company: Scope, tmp_path: Path, kind: str, name: str
 ) -> None:
