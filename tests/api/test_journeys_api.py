@@ -136,3 +136,19 @@ def test_what_is_not_there_is_not_found(api: httpx.Client) -> None:
     journey = made(api)
     for path in ("999", "999/results", "999/effect", "999/members", f"{journey['id']}/members/999999"):
         assert api.get(f"{PATH}/{path}").status_code == 404
+
+
+def test_results_show_the_figures_of_a_test(api: httpx.Client) -> None:
+    branches = [{"share": 0.5, "next": "pause"}, {"share": 0.5, "next": "out"}]
+    test = {"id": "which", "kind": "test", "metric": "orders", "window_minutes": 60, "branches": branches}
+    journey = made(api, steps=[test, *steps()])
+    assert (journey["steps"][0]["when_known"], journey["steps"][0]["minimum_customers"]) == (True, 100)
+    results = api.get(f"{PATH}/{journey['id']}/results").raise_for_status().json()
+    shown = results["steps"][0]["test"]
+    assert (shown["version"], shown["metric"], shown["winner"], shown["decision_at"]) == (1, "orders", None, None)
+    assert [(branch["branch"], branch["measured"]) for branch in shown["branches"]] == [(1, 0), (2, 0)]
+    assert results["steps"][1]["test"] is None
+    refused = api.post(
+        PATH, json={"name": "Other", "entry": {"kind": "list"}, "steps": [{**test, "when_known": False}]}
+    )
+    assert refused.status_code == 400 and "decide_after_minutes" in refused.text

@@ -90,7 +90,7 @@ RECORDS = {
     "placements": ("placements",),
     "promotions": ("promotion_tenants", "promotion_versions", "promotions", "registered_promotions"),
     "redemptions": ("budget_counters", "code_pools", "pool_codes", "promotion_budgets", "redemptions"),
-    "journeys": ("journey_members", "journey_steps_taken", "journey_versions", "journeys"),
+    "journeys": ("journey_members", "journey_steps_taken", "journey_tests", "journey_versions", "journeys"),
     "realtime": (
         "accepted_events",
         "event_counts",

@@ -2,7 +2,7 @@
 
 import json
 import re
-from datetime import timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -76,6 +76,26 @@ def test_a_cart_is_rescued_after_an_hour_and_in_the_evening(world: Scope, messag
     process(world, 70)
     process(world, 70 + 24 * 60)
     assert customers(world, messages[1]) == ["C2"]
+
+
+def test_the_better_win_back_message_wins(world: Scope, messages: list[Series]) -> None:
+    """A week after 250 customers came in it is known that more of them order after the second message."""
+    people = [f"W{number}" for number in range(270)]
+    add_customers(world, [{"customer_id": who} for who in people])
+    world.clock.set(NOW - timedelta(days=30))
+    by_call = {**BODIES["Win-back"], "entry": {"kind": "list"}, "hold_out_share": 0}
+    made = definitions.create_journey(world, JourneyBody.model_validate(by_call))
+    definitions.add_members(world, made.id, people[:250])
+    process(world, -30 * 24 * 60)
+    of_a, of_b = (customers(world, campaign) for campaign in messages)
+    assert len(of_a) + len(of_b) == 250
+    at = (NOW - timedelta(days=28)).astimezone(BERLIN).replace(tzinfo=UTC)
+    rows = [[f"T{who}", who, at, 20.0] for who in (*of_a[:5], *of_b[:50])]
+    world.warehouse.insert("transactions", ["transaction_id", "customer_id", "transaction_time", "amount"], rows)
+    process(world, -22 * 24 * 60)  # those who did not buy go on, and have not spent enough for the other message
+    definitions.add_members(world, made.id, people[250:])
+    process(world, -22 * 24 * 60 + 1)
+    assert set(people[250:]) <= set(customers(world, messages[1])) and customers(world, messages[0]) == of_a
 
 
 def test_whoever_signs_up_gets_a_welcome_and_a_reminder_unless_held_out(world: Scope, messages: list[Series]) -> None:

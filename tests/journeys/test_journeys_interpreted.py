@@ -1,5 +1,8 @@
 """Journeys agree with a plain interpreter, on drawn journeys and streams of events: who stands where, since when, and
 which messages each customer gets.
+
+Steps that divide by chance are not drawn: the interpreter would have to repeat the hash that divides, and whether a
+test has a winner depends on orders. test_journeys.py and test_journey_tests.py have them.
 """
 
 import itertools

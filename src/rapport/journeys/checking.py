@@ -7,9 +7,11 @@ from typing import Any
 from rapport.access.scope import Scope
 from rapport.audiences import groups as audience_groups
 from rapport.campaigns.models import Series
+from rapport.campaigns.plans import channels_in
 from rapport.campaigns.states import SeriesStatus
 from rapport.campaigns.triggered import definitions as triggers
 from rapport.campaigns.triggered.schemas import JourneyTrigger
+from rapport.channels import service as channels
 from rapport.conditions import FIELD_KINDS
 from rapport.conditions.schema import DATED
 from rapport.customers import attributes
@@ -24,8 +26,9 @@ from rapport.journeys.schemas import (
     JourneyBody,
     MessageStep,
     ShareStep,
+    TestStep,
 )
-from rapport.journeys.states import JourneyStatus
+from rapport.journeys.states import JourneyStatus, TestMetric
 from rapport.realtime.matching.catalogue import compiled
 
 
@@ -36,7 +39,7 @@ def check_journey(scope: Scope, body: JourneyBody) -> JourneyBody:
     """
     _check_way(body)
     for step in body.steps:
-        if isinstance(step, ShareStep) and abs(sum(branch.share for branch in step.branches) - 1) > 1e-6:
+        if isinstance(step, ShareStep | TestStep) and abs(sum(branch.share for branch in step.branches) - 1) > 1e-6:
             raise Invalid(f"steps.{step.id}.branches must have shares that add up to 1.")
         if isinstance(step, MessageStep):
             _check_campaign(scope, step)
@@ -46,7 +49,7 @@ def check_journey(scope: Scope, body: JourneyBody) -> JourneyBody:
         audience_groups.target_group(scope, body.entry.target_group_id)
     if isinstance(body.entry, DateEntry):
         body = body.model_copy(update={"entry": _checked_date(scope, body.entry)})
-    compiled_journey(compiled(scope, []), 0, 0, JourneyStatus.ACTIVE, body)
+    compiled_journey(compiled(scope, []), 0, 0, JourneyStatus.ACTIVE, body, {})
     return with_conditions(body, partial(_as_kept, scope))
 
 
@@ -130,10 +133,23 @@ def _checked_attributes(scope: Scope, step: AttributeStep) -> AttributeStep:
 def warnings(scope: Scope, body: JourneyBody) -> list[str]:
     """What may not be meant about a journey, in sentences."""
     sentences = list(_warnings({series.id: series for series in triggers.triggered(scope)}, body))
+    sentences += _uncounted(scope, body)
     zone_attribute = own_zone_attribute(scope, body)
     if zone_attribute and zone_attribute not in attributes.attributes(scope):
         sentences.append(f"There is no attribute {zone_attribute}: waits in the customer's time zone use the tenant's.")
     return sentences
+
+
+def _uncounted(scope: Scope, body: JourneyBody) -> Iterator[str]:
+    """That a test goes by clicks in messages whose clicks nobody counts."""
+    series = {campaign.id: campaign for campaign in triggers.triggered(scope)}
+    sent = [series[step.campaign_id] for step in body.steps if isinstance(step, MessageStep)]
+    channel_ids = {channel_id for campaign in sent for channel_id in channels_in(campaign.groups)}
+    used = [channel for channel in channels.channels(scope) if channel.id in channel_ids]
+    uncounted = [channel.id for channel in used if not channel.behaviour.learns_clicks(scope, channel.settings)]
+    for step in body.steps:
+        if isinstance(step, TestStep) and step.metric is TestMetric.CLICKS and uncounted:
+            yield f"Step {step.id} goes by clicks, which Rapport does not count on channel {min(uncounted)}."
 
 
 def _warnings(campaigns: dict[int, Series], body: JourneyBody) -> Iterator[str]:

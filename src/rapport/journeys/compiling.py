@@ -23,7 +23,8 @@ class CompiledJourney:
     """A version of a journey. admits and leaves are its conditions to come in and to leave, None for none.
 
     branches are those of its splits, by step; matches the tests of the events that it names, by where they stand.
-    zone_attribute, in upper case, says in which time zone a customer is; empty when no step asks.
+    zone_attribute, in upper case, says in which time zone a customer is; empty when no step asks. winners are the
+    numbers of the branches that have won its tests, by step.
     """
 
     id: int
@@ -36,6 +37,7 @@ class CompiledJourney:
     branches: Mapping[str, tuple[Predicate, ...]]
     matches: Mapping[str, Predicate | None]
     zone_attribute: str = ""
+    winners: Mapping[str, int] = field(default_factory=dict)
     needs: Needs = field(default_factory=Needs)
 
     def is_met(self, where: str, match: EventMatch, event: str, facts: Facts) -> bool:
@@ -102,9 +104,16 @@ def own_zone_attribute(scope: Scope, body: JourneyBody) -> str:
 
 
 def compiled_journey(
-    catalogue: Catalogue, number: int, version: int, status: JourneyStatus, body: JourneyBody, *, is_newest: bool = True
+    catalogue: Catalogue,
+    number: int,
+    version: int,
+    status: JourneyStatus,
+    body: JourneyBody,
+    winners: Mapping[str, int],
+    *,
+    is_newest: bool = True,
 ) -> CompiledJourney:
-    """A version of a journey as it stands among the tenant's attributes and events.
+    """A version of a journey as it stands among the tenant's attributes and events, with the winners of its tests.
 
     Raises Invalid, with where the fault stands, for what cannot be evaluated.
     """
@@ -136,6 +145,7 @@ def compiled_journey(
         branches=branches,
         matches=matches,
         zone_attribute=zone_attribute,
+        winners=winners,
         needs=needs,
     )
 

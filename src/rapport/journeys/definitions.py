@@ -15,6 +15,7 @@ from rapport.errors import Conflict, Invalid, NotFound
 from rapport.journeys.checking import check_journey
 from rapport.journeys.compiling import customer_conditions
 from rapport.journeys.dates import next_dates
+from rapport.journeys.deciding import next_look
 from rapport.journeys.entering import Entrant, enter, key_of
 from rapport.journeys.models import UNIQUE_JOURNEY, Journey, JourneyMember, JourneyVersion
 from rapport.journeys.schemas import WAITS, GroupEntry, JourneyBody
@@ -93,6 +94,7 @@ def create_journey(scope: Scope, body: JourneyBody, status: JourneyStatus = Jour
             version=1,
             changes_until=_changes_from(scope, body),
             dates_at=next_dates(scope, body),
+            tests_at=next_look(scope, body),
             created_at=scope.clock.now(),
         )
         session.add(stored)
@@ -122,6 +124,7 @@ def update_journey(scope: Scope, journey_id: int, body: JourneyBody, version: in
             stored.changes_until = _changes_from(scope, body)
         if body.entry != before.entry:
             stored.dates_at, stored.dates_after = next_dates(scope, body), meeting.START
+        stored.tests_at = next_look(scope, body) or stored.tests_at
         session.add(_version(scope, stored, body))
         scope.audit(session, "update", f"journey {journey_id}", version=stored.version)
         publish(session, Topic.TRIGGERS, scope.tenant_id)

@@ -8,15 +8,12 @@ from typing import Any
 from sqlalchemy import Row, text
 
 from rapport.access.scope import Scope
-from rapport.campaigns.goals import VALUE, sales, sales_parameters
-from rapport.campaigns.measurement.responses import PAST_DAYS, Lot, Response, Responses, summed
+from rapport.campaigns.measurement.responses import Lot, Response, Responses, summed
 from rapport.campaigns.measurement.statistics import NO_CONTROL, OPEN, Comparison, Pair, compare, mean_value, rate
-from rapport.conditions.purchases import ValueRule
-from rapport.customers.settings import value_rule
+from rapport.journeys.purchases import AT_ONCE, Begun, lot_of
 from rapport.journeys.states import MemberState
 
-# Customers whose orders a statement looks at.
-AT_ONCE = 10_000
+DAY_MINUTES = 24 * 60
 # Points of the curve, in days after coming in; those up to the asked number of days, which is the last one.
 CURVE = (1, 2, 3, 5, 7, 10, 14, 21, 30, 45, 60, 90, 120, 180, 270, 365)
 # Everybody counts once, from the first time that the customer came in; of versions without a hold-out nobody does.
@@ -83,7 +80,9 @@ def journey_effect(scope: Scope, journey_id: int, days: int) -> JourneyEffect:
         entries = session.execute(FIRST_ENTRIES, of_journey).all()
     lots, versions = list[Lot](), dict[int, int]()
     for number, (version, part) in enumerate(_parts(entries)):
-        lots.append(_lot(scope, number * len(points), part, points, until))
+        entered = [Begun(entry.customer_id, entry.entered_at, 0 if entry.is_held_out else 1) for entry in part]
+        spans = [point * DAY_MINUTES for point in points]
+        lots.append(lot_of(scope, number * len(points), entered, spans, until))
         versions[number] = version
     done = summed(scope, lots)
     pairs = [_pairs(done, versions, len(points), place) for place in range(len(points))]
@@ -113,48 +112,6 @@ def _parts(entries: Sequence[Row[Any]]) -> Iterator[tuple[int, Sequence[Row[Any]
             end += 1
         yield version, entries[begin:end]
         begin = end
-
-
-def people(values: ValueRule) -> str:
-    """SQL of a row a customer and point of the curve: what it did until then, and had spent before it came in."""
-    since, until = "{since:DateTime('UTC')} - toIntervalDay({past:UInt32})", "{until:DateTime('UTC')}"
-    return f"""
-    WITH
-        sale.transaction_time >= entry.begin AND sale.transaction_time < entry.begin + toIntervalDay(entry.days)
-            AS within,
-        sale.transaction_time >= entry.begin - toIntervalDay({{past:UInt32}}) AND sale.transaction_time < entry.begin
-            AS earlier
-    SELECT {{draw:UInt32}} + entry.point - 1 AS campaign, entry.customer_id AS customer, any(entry.grp) AS grp,
-        1 AS drawn, countIf(within AND sale.counts) AS orders, sumIf(sale.money, within) AS value,
-        sumIf(sale.money, earlier) AS past
-    FROM (
-        SELECT
-            arrayJoin(arrayZip(
-                {{ids:Array(String)}}, {{begins:Array(DateTime('UTC'))}}, {{groups:Array(UInt16)}}
-            )) AS member,
-            arrayJoin(arrayEnumerate({{points:Array(UInt16)}})) AS point,
-            member.1 AS customer_id, member.2 AS begin, member.3 AS grp, {{points:Array(UInt16)}}[point] AS days
-        WHERE begin + toIntervalDay(days) <= {until}
-    ) AS entry
-    LEFT JOIN ({sales(values, VALUE, since, until, "SELECT arrayJoin({ids:Array(String)})")}) AS sale
-        ON sale.customer_id = entry.customer_id
-    GROUP BY campaign, customer
-    """  # noqa: S608 - of constants
-
-
-def _lot(scope: Scope, draw: int, entries: Sequence[Row[Any]], points: Sequence[int], until: datetime) -> Lot:
-    begins = [entry.entered_at.astimezone(scope.time_zone).replace(tzinfo=None, microsecond=0) for entry in entries]
-    parameters: dict[str, Any] = {
-        "draw": draw,
-        "ids": [entry.customer_id for entry in entries],
-        "begins": begins,
-        "groups": [0 if entry.is_held_out else 1 for entry in entries],
-        "points": list(points),
-        "since": min(begins),
-        "until": until,
-        "past": PAST_DAYS,
-    }
-    return people(value_rule(scope)), parameters | sales_parameters(scope, VALUE)
 
 
 def _pairs(done: Responses, versions: dict[int, int], points: int, place: int) -> list[Pair]:

@@ -49,8 +49,11 @@ DUE = text(f"""
     ORDER BY due.due_at, due.id LIMIT :most
 """)  # noqa: S608 - ours
 STAMP = text(f"""
-    SELECT coalesce(string_agg(concat_ws('/', id, version, status), ',' ORDER BY id), '') FROM journeys
-    WHERE tenant_id = :tenant_id AND status IN {MOVES}
+    SELECT coalesce(string_agg(concat_ws('/', id, version, status, (
+        SELECT count(*) FROM journey_tests AS test
+        WHERE test.tenant_id = journeys.tenant_id AND test.journey_id = journeys.id
+    )), ',' ORDER BY id), '')
+    FROM journeys WHERE tenant_id = :tenant_id AND status IN {MOVES}
 """)  # noqa: S608 - ours
 
 
@@ -130,6 +133,7 @@ def _compiled(catalogue: Catalogue, version: VersionInUse) -> CompiledJourney | 
             version.version,
             version.status,
             version.body,
+            version.winners,
             is_newest=version.is_newest,
         )
     except RapportError as error:

@@ -7,7 +7,7 @@ from sqlalchemy import BigInteger, Date, DateTime, Index, Integer, String, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from rapport.journeys.states import JourneyStatus, MemberState
+from rapport.journeys.states import DecisionGround, JourneyStatus, MemberState
 from rapport.stores.records import Base
 from rapport.stores.records.shapes import Member
 
@@ -20,6 +20,7 @@ class Journey(Base):
     version is the newest of its versions. changes_until is the newest data date whose changes of its target group have
     come in, None for one that customers do not come into by a group. dates_at is when those come in next whose date it
     is, None for other journeys; dates_after is the place, see audiences.meeting, up to which they have come in then.
+    tests_at is when somebody looks next whether its tests have winners, None while it has none that is open.
     """
 
     __tablename__ = "journeys"
@@ -32,6 +33,7 @@ class Journey(Base):
     changes_until: Mapped[date | None] = mapped_column(Date)
     dates_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     dates_after: Mapped[int] = mapped_column(BigInteger, default=-1)
+    tests_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
     __table_args__ = (
@@ -55,6 +57,21 @@ class JourneyVersion(Base):
     version: Mapped[int] = mapped_column(Integer, primary_key=True)
     body: Mapped[dict[str, Any]] = mapped_column(JSONB)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class JourneyTest(Base):
+    """A test of a version whose winner was chosen: the number of its branch, and on which figures of all of them."""
+
+    __tablename__ = "journey_tests"
+
+    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    journey_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    version: Mapped[int] = mapped_column(Integer, primary_key=True)
+    step: Mapped[str] = mapped_column(String(40), primary_key=True)
+    winner: Mapped[int] = mapped_column(Integer)
+    ground: Mapped[DecisionGround] = mapped_column(Member(DecisionGround, 10))
+    decided_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    branches: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)  # testing.BranchFigures
 
 
 class JourneyMember(Base):

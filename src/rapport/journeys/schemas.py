@@ -1,17 +1,18 @@
 """Shapes of journeys: who comes in, the steps, and when somebody leaves."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from rapport.campaigns.schemas import Id, Strict
 from rapport.campaigns.triggered.schemas import EventMatch, ReEntry, ReEntryRule
 from rapport.conditions.language.json_schema import ConditionJson
-from rapport.journeys.states import JourneyStatus
+from rapport.journeys.states import JourneyStatus, TestMetric
 
 MOST_STEPS = 100
 LONGEST_WAIT = 365 * 24 * 60
+LONGEST_WINDOW = 90 * 24 * 60
 StepId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$", examples=["welcome"])]
 Next = Annotated[StepId | None, Field(description="The ID of the next step; null: the journey ends here")]
 TimeOfDay = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
@@ -112,6 +113,47 @@ class ShareStep(Strict):
         return tuple(branch.next for branch in self.branches)
 
 
+class TestStep(Strict):
+    """Divides customers by chance, as share does, until a winner is chosen; from then on, all take its branch."""
+
+    id: StepId
+    kind: Literal["test"]
+    branches: list[Share] = Field(min_length=2, max_length=10, description="Shares add up to 1")
+    metric: TestMetric = Field(
+        description="What decides: the share of customers who clicked in a message of the journey (clicks) or ordered "
+        "(orders), or what customers spent (value)"
+    )
+    window_minutes: int = Field(
+        ge=1,
+        le=LONGEST_WINDOW,
+        examples=[10080],
+        description="How long after the step each customer is measured; customers count once this time is over",
+    )
+    when_known: bool = Field(True, description="Choose the winner as soon as it is known which branch is best")
+    decide_after_minutes: Minutes | None = Field(
+        None,
+        examples=[43200],
+        description="Choose the best branch so long after the first customer took the step, known or not",
+    )
+    minimum_customers: int = Field(
+        100, ge=1, le=1_000_000, description="Customers of each branch who must count before a winner is chosen"
+    )
+
+    @property
+    def targets(self) -> tuple[str | None, ...]:
+        """Where it can lead to."""
+        return tuple(branch.next for branch in self.branches)
+
+    @model_validator(mode="after")
+    def _ends(self) -> Self:
+        if self.decide_after_minutes is None:
+            if not self.when_known:
+                raise ValueError("decide_after_minutes must be set if when_known is false")
+        elif self.decide_after_minutes <= self.window_minutes:
+            raise ValueError("decide_after_minutes must be greater than window_minutes")
+        return self
+
+
 class AttributeStep(Step):
     """Writes attributes of the customer."""
 
@@ -145,6 +187,7 @@ AnyStep = Annotated[
     | WaitForStep
     | SplitStep
     | ShareStep
+    | TestStep
     | AttributeStep
     | NotifyStep
     | ExitStep,

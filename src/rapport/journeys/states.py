@@ -22,6 +22,24 @@ class MemberState(StrEnum):
     ENDED = "ended"
 
 
+class TestMetric(StrEnum):
+    """What decides a test: the share of customers who clicked or ordered, or what customers spent."""
+
+    CLICKS = "clicks"
+    ORDERS = "orders"
+    VALUE = "value"
+
+
+class DecisionGround(StrEnum):
+    """Why a branch won: it was known to be the best, was the best when the time was over, or is the first of those that
+    were equally good then.
+    """
+
+    KNOWN = "known"
+    BEST = "best"
+    TIE = "tie"
+
+
 class Ending(StrEnum):
     """Why a customer's journey ended."""
 

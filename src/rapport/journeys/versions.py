@@ -1,6 +1,6 @@
 """The versions of journeys that are in use: in which somebody is, or may come in."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, select, text
@@ -13,7 +13,12 @@ from rapport.journeys.states import JourneyStatus, MemberState
 
 IN_USE = text(f"""
     SELECT journey.id, journey.name, journey.status, journey.version = version.version AS is_newest, version.version,
-        version.body
+        version.body,
+        (
+            SELECT json_object_agg(test.step, test.winner) FROM journey_tests AS test
+            WHERE test.tenant_id = journey.tenant_id AND test.journey_id = journey.id
+                AND test.version = version.version
+        ) AS winners
     FROM journeys AS journey
     JOIN journey_versions AS version ON version.tenant_id = journey.tenant_id AND version.journey_id = journey.id
     WHERE journey.tenant_id = :tenant_id AND journey.status <> '{JourneyStatus.ARCHIVED}'
@@ -28,7 +33,10 @@ IN_USE = text(f"""
 
 @dataclass(frozen=True)
 class VersionInUse:
-    """A version of a journey that is not archived, with the name and status of the journey."""
+    """A version of a journey that is not archived, with the name and status of the journey.
+
+    winners are the numbers of the branches that have won its tests, by step.
+    """
 
     journey_id: int
     name: str
@@ -36,6 +44,7 @@ class VersionInUse:
     version: int
     is_newest: bool
     body: JourneyBody
+    winners: Mapping[str, int]
 
 
 def newest_bodies(scope: Scope, session: Session, journeys: Sequence[Journey]) -> dict[int, JourneyBody]:
@@ -61,6 +70,7 @@ def versions_in_use(connection: Connection, tenant_id: int) -> list[VersionInUse
             version=row.version,
             is_newest=row.is_newest,
             body=JourneyBody.model_validate(row.body),
+            winners=row.winners or {},
         )
         for row in connection.execute(IN_USE, {"tenant_id": tenant_id})
     ]

@@ -21,6 +21,7 @@ from rapport.journeys.schemas import (
     NotifyStep,
     ShareStep,
     SplitStep,
+    TestStep,
     WaitForStep,
     WaitStep,
     WaitUntilStep,
@@ -29,6 +30,8 @@ from rapport.journeys.states import Ending
 from rapport.stores.clock import instant_of
 
 HOLD_OUT = "journey hold-out"
+# How the result of a step begins that divides by chance: whether the branch was drawn, or had won the test.
+DRAWN, WON = "branch", "winner"
 BY_CONDITIONS = "exit conditions"
 # A journey whose steps were checked waits before it comes to a step again; this many at once means that it was not.
 MOST_AT_ONCE = 200
@@ -153,12 +156,11 @@ def _passed(journey: CompiledJourney, walker: Walker, step: AnyStep, way: Way) -
         place = next((place for place, test in enumerate(tests) if test(walker.facts)), None)
         result = "else" if place is None else f"branch {place + 1}"
         following = step.next if place is None else step.branches[place].next
-    elif isinstance(step, ShareStep):
-        place = splits.group_at(
-            splits.trigger_part(journey.id, f"journey step {step.id}", walker.person),
-            splits.cuts([branch.share for branch in step.branches]),
-        )
-        result, following = f"branch {place}", step.branches[place - 1].next
+    elif isinstance(step, ShareStep | TestStep):
+        winner = journey.winners.get(step.id)
+        place = _drawn(journey, step, walker.person) if winner is None else winner
+        result = f"{DRAWN if winner is None else WON} {place}"
+        following = step.branches[place - 1].next
     elif isinstance(step, MessageStep | AttributeStep | NotifyStep):
         following = step.next
         if isinstance(step, MessageStep):
@@ -169,6 +171,12 @@ def _passed(journey: CompiledJourney, walker: Walker, step: AnyStep, way: Way) -
             way.notified[way.taken] = step.id
     way.steps.append(TakenStep(way.taken, step.id, result))
     return following
+
+
+def _drawn(journey: CompiledJourney, step: ShareStep | TestStep, person: str) -> int:
+    """The number of the branch that a person draws, the same for ever."""
+    part = splits.trigger_part(journey.id, f"journey step {step.id}", person)
+    return splits.group_at(part, splits.cuts([branch.share for branch in step.branches]))
 
 
 def next_time(time_of_day: str, weekdays: Collection[int], now: datetime, time_zone: tzinfo) -> datetime:

@@ -13,11 +13,12 @@ from rapport.api.http.known import Body
 from rapport.api.http.managed import JsonRoute
 from rapport.api.sections import SectionRouter
 from rapport.audiences import lists
-from rapport.journeys import checking, definitions, effect, reading
+from rapport.journeys import checking, definitions, effect, reading, testing
 from rapport.journeys.effect import JourneyEffect
 from rapport.journeys.models import Journey, JourneyMember
 from rapport.journeys.schemas import JourneyBody, JourneyOut, StepId
 from rapport.journeys.states import JourneyStatus, MemberState
+from rapport.journeys.testing import TestStatus
 
 router = SectionRouter("Management: journeys", "/manage/v1/journeys", JsonRoute)
 JourneyId = Annotated[int, Path(ge=1, le=2**31 - 1)]
@@ -123,6 +124,7 @@ class StepNumbersOut(BaseModel):
     standing: int
     ended: int
     results: dict[str, int]
+    test: TestStatus | None = Field(None, description="Of a step of the kind test: that of the newest version")
 
 
 class JourneyNumbersOut(BaseModel):
@@ -229,9 +231,12 @@ def get_journey_results(
     """How many customers came in, reached each step, stand there, and how they ended. The steps are in the order of the
     newest version; those that only older versions have come last.
     """
-    _, body = definitions.journey(principal.scope, journey_id)
-    step_ids = [step.id for step in body.steps]
-    return JourneyNumbersOut.model_validate(reading.numbers(principal.scope, journey_id, step_ids))
+    scope = principal.scope
+    stored, body = definitions.journey(scope, journey_id)
+    numbers = JourneyNumbersOut.model_validate(reading.numbers(scope, journey_id, [step.id for step in body.steps]))
+    tests = testing.statuses(scope, journey_id, stored.version, body)
+    steps = [step.model_copy(update={"test": tests.get(step.step)}) for step in numbers.steps]
+    return numbers.model_copy(update={"steps": steps})
 
 
 @router.get("/{journey_id}/effect", summary="Compare a journey with its hold-out")
