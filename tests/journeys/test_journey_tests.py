@@ -61,7 +61,7 @@ def order(scope: Scope, bought: list[tuple[str, float, float]]) -> None:
     scope.warehouse.insert("transactions", ["transaction_id", "customer_id", "transaction_time", "amount"], rows)
 
 
-def status_of(scope: Scope, made: Journey) -> testing.TestStatus:
+def status_of(scope: Scope, made: Journey) -> testing.JourneyTestStatus:
     stored, body = definitions.journey(scope, made.id)
     return testing.statuses(scope, made.id, stored.version, body)["offer"]
 

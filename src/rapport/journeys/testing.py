@@ -57,7 +57,7 @@ class BranchFigures:
 
 
 @dataclass(frozen=True)
-class TestStatus:
+class JourneyTestStatus:
     """A test of a version: winner is the number of the branch that all take from decided_at on.
 
     decision_at is when the winner is chosen at the latest; None where that has no end, or nobody has taken the step.
@@ -171,7 +171,7 @@ def _decided(scope: Scope, session: Session, journey_id: int, version: int) -> d
     return {test.step: test for test in session.scalars(query)}
 
 
-def statuses(scope: Scope, journey_id: int, version: int, body: JourneyBody) -> dict[str, TestStatus]:
+def statuses(scope: Scope, journey_id: int, version: int, body: JourneyBody) -> dict[str, JourneyTestStatus]:
     """The tests of a version, by step; the figures no longer change once a winner was chosen."""
     steps = [step for step in body.steps if isinstance(step, TestStep)]
     if not steps:
@@ -183,13 +183,13 @@ def statuses(scope: Scope, journey_id: int, version: int, body: JourneyBody) -> 
 
 def _status(
     scope: Scope, journey_id: int, version: int, body: JourneyBody, step: TestStep, test: JourneyTest | None
-) -> TestStatus:
+) -> JourneyTestStatus:
     if test is not None:
         branches = [BranchFigures(**figures) for figures in test.branches]
-        return TestStatus(version, step.metric, test.winner, test.ground, test.decided_at, None, branches)
+        return JourneyTestStatus(version, step.metric, test.winner, test.ground, test.decided_at, None, branches)
     figures = measured(scope, journey_id, version, body, step)
     decision_at = _decision_at(step, figures.began_at)
-    return TestStatus(version, step.metric, None, None, None, decision_at, figures.branches)
+    return JourneyTestStatus(version, step.metric, None, None, None, decision_at, figures.branches)
 
 
 def kept(branches: Sequence[BranchFigures]) -> list[dict[str, Any]]:

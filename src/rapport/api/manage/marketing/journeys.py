@@ -18,7 +18,7 @@ from rapport.journeys.effect import JourneyEffect
 from rapport.journeys.models import Journey, JourneyMember
 from rapport.journeys.schemas import JourneyBody, JourneyOut, StepId
 from rapport.journeys.states import JourneyStatus, MemberState
-from rapport.journeys.testing import TestStatus
+from rapport.journeys.testing import JourneyTestStatus
 
 router = SectionRouter("Management: journeys", "/manage/v1/journeys", JsonRoute)
 JourneyId = Annotated[int, Path(ge=1, le=2**31 - 1)]
@@ -124,7 +124,7 @@ class StepNumbersOut(BaseModel):
     standing: int
     ended: int
     results: dict[str, int]
-    test: TestStatus | None = Field(None, description="Of a step of the kind test: that of the newest version")
+    test: JourneyTestStatus | None = Field(None, description="Of a step of the kind test: that of the newest version")
 
 
 class JourneyNumbersOut(BaseModel):
