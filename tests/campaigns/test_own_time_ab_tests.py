@@ -319,3 +319,25 @@ def test_the_first_time_after_the_choice(planned: datetime, earliest: datetime, 
         day: date = local.date() + timedelta(days=local.hour >= 22)
         first = datetime(day.year, day.month, day.day, 7, tzinfo=zone).astimezone(UTC)
     assert following == first
+
+
+def test_a_winner_that_may_be_known_early_is_looked_for_and_chosen_when_the_wait_is_over(
+    tenant: Scope, box: Mailbox, api: httpx.Client
+) -> None:
+    """Looks between the end of the test and of its wait choose nobody, who is not known, and move no time."""
+    number = run(tenant, when_known=True)
+    tests = variants_of(tenant, number)
+    for due in FIRST.values():
+        at(tenant, due)
+    buy(tenant, [(min(who for who, template in tests.items() if template == B), datetime(2026, 3, 10, 12), 5.0)])
+    path = f"/manage/v1/campaigns/{number}"
+    for minutes in (90, 60, 30, 1):
+        at(tenant, (instant(CHOICE) - timedelta(minutes=minutes)).isoformat()[:16])
+        (waiting,) = api.get(path).raise_for_status().json()["ab_tests"]
+        assert (waiting["state"], waiting["decision_at"]) == ("waiting", f"{CHOICE}:00Z")
+    at(tenant, CHOICE)
+    (decided,) = api.get(path).raise_for_status().json()["ab_tests"]
+    assert (decided["winner_template_id"], decided["ground"]) == (B, "best") and left(box) == tests
+    for place, zone in ZONES.items():
+        at(tenant, next_ten(zone, instant(CHOICE)).isoformat()[:16])
+        assert {template for who, template in left(box).items() if who.startswith(place) and who not in tests} == {B}
