@@ -31,7 +31,8 @@ from hypothesis import strategies as st
 
 from rapport.access.scope import Scope
 from rapport.campaigns.measurement import series_results
-from rapport.campaigns.measurement.programme import compared, programme_results
+from rapport.campaigns.measurement.programme import compared, effect_of_period, programme_results
+from rapport.campaigns.measurement.summary import summary
 from rapport.campaigns.occurrences import plan_next_run
 from rapport.campaigns.runs import by_hand, dry_runs, processing
 from rapport.campaigns.runs.hold_out import held_out_sql, hold_out_parameters, is_held_out
@@ -171,6 +172,23 @@ def test_the_report_counts_as_by_hand(tenant: Scope, bought: list[tuple[str, dat
             assert side.value == pytest.approx(sum(amount for _, amount in orders))
             assert side.value_per_customer == pytest.approx(side.value / len(mine))
     assert found.check is not None and found.check.may_be_read
+
+
+def test_a_period_is_compared_as_a_month_is(tenant: Scope, bought: list[tuple[str, datetime, float]]) -> None:
+    scope = with_hold_out(tenant, 0.2, BEGAN)
+    february, march = (date(2026, 2, 1), date(2026, 2, 28)), (date(2026, 3, 1), date(2026, 3, 31))
+    months = programme_results(scope).months
+    for (first, last), month in ((february, months[1]), (march, months[2])):
+        period = effect_of_period(scope, first, last)
+        assert period is not None and (period.first_date, period.last_date) == (month.first_date, month.last_date)
+        assert (period.written_to, period.hold_out) == (month.written_to, month.hold_out)
+    assert period.verdict == "The period is not over." and not period.is_complete
+    assert effect_of_period(scope, BEGAN - timedelta(days=1), LAST) is None, "the hold-out began later"
+    assert effect_of_period(scope, LAST + timedelta(days=1), LAST + timedelta(days=2)) is None, "there are no data"
+    whole = summary(scope, *february)
+    assert whole.effect and whole.effect.against_hold_out and whole.effect.against_hold_out.money
+    total = whole.effect.against_hold_out.money.total
+    assert whole.sentences[-1].startswith(f"Compared with the hold-out, campaigns brought {total:,.2f} EUR (95% interv")
 
 
 def test_without_an_effect_few_are_seen(tenant: Scope, bought: list[tuple[str, datetime, float]]) -> None:

@@ -41,6 +41,8 @@ RESULTS: dict[int, tuple[tuple[int, int] | None, tuple[int, int] | None]] = {
     5: ((5, 4), None),
 }
 ORDERS = [(2, "2026-03-03 00:00:00", 10.0), (2, "2026-03-09 23:59:59", 20.5), (3, "2026-03-05 12:00:00", 5.0)]
+# A year before, on the same weekdays.
+YEAR_BEFORE = [(3, "2025-03-04 00:00:00", 30.0), (3, "2025-03-10 23:59:59", 41.0), (3, "2025-03-11 00:00:00", 99.0)]
 ORDERS_BEFORE = [(3, "2026-03-02 23:59:59", 7.0), (3, "2026-02-23 23:59:59", 99.0), (3, "2026-03-10 00:00:00", 99.0)]
 
 
@@ -61,14 +63,14 @@ def tenant(scope: Scope) -> Iterator[Scope]:
     )
     bought = [
         (f"T{n}", f"C{who:05d}", datetime.fromisoformat(at).replace(tzinfo=UTC), amount)
-        for n, (who, at, amount) in enumerate([*ORDERS, *ORDERS_BEFORE])
+        for n, (who, at, amount) in enumerate([*ORDERS, *ORDERS_BEFORE, *YEAR_BEFORE])
     ]
     scope.warehouse.insert("transactions", ["transaction_id", "customer_id", "transaction_time", "amount"], bought)
     publish(scope)
     add_channels(scope)
     add_group(scope, "Dutch", "NL")
     add_action(scope)
-    series = add_series(scope, 1, [group(2, (EXTERNAL, 4))], control_share=0, name="Spring")
+    series = add_series(scope, 1, [group(2, (EXTERNAL, 4))], control_share=0, name="Spring", tags=["spring"])
     number = plan_next_run(scope, series.id, TODAY)
     processing.prepare_members(scope, number, DATA_DATE)
     processing.process(scope, number, DATA_DATE)
@@ -106,6 +108,7 @@ def test_orders_are_those_of_the_days_beside_those_before(api: httpx.Client) -> 
     found = told(api)
     assert found["orders"] == {"orders": 3, "customers": 2, "value": 35.5} and found["currency"] == "EUR"
     assert found["orders_before"] == {"orders": 1, "customers": 1, "value": 7.0}
+    assert found["orders_year_before"] == {"orders": 2, "customers": 1, "value": 71.0} and found["effect"] is None
     assert told(api, first="2026-03-09", last="2026-03-10")["orders"]["orders"] == 2
 
 
@@ -139,6 +142,31 @@ def test_campaigns_and_what_came_of_them(api: httpx.Client) -> None:
     assert told(api, last="2026-03-08")["campaigns"] == told(api, last="2026-03-08")["outcomes"] == {}
     changed = {(one["action"], one["kind"]): one["times"] for one in found["changes"]}
     assert changed["create", "channel"] == 2 and changed["create", "series"] == 1
+
+
+def test_the_main_points_are_told_in_sentences(api: httpx.Client) -> None:
+    assert told(api)["sentences"] == [
+        "2 customers placed 3 orders worth 35.50 EUR: 407% more than in the 7 days before and 50% less than "
+        "a year before.",
+        "1 customer came and 1 left.",
+        "Campaigns sent 0 messages.",
+    ]
+    day = told(api, first=str(TODAY), last=str(TODAY))["sentences"]
+    assert "Campaigns sent 5 messages: 1 opened, 1 clicked." in day
+
+
+def test_some_channels_and_campaigns(api: httpx.Client) -> None:
+    of_all = told(api, first=str(TODAY))
+    chosen = ("campaigns", "outcomes", "sent_by_channel", "interactions")
+    tagged = told(api, first=str(TODAY), tag="spring")
+    assert [tagged[name] for name in chosen] == [of_all[name] for name in chosen]
+    on_channel = told(api, first=str(TODAY), channel_id=str(EXTERNAL))
+    assert on_channel["outcomes"] == {"sent": 5}, "whoever is excluded is so on every channel"
+    assert on_channel["interactions"] == of_all["interactions"]
+    other = told(api, first=str(TODAY), channel_id="9")
+    assert (other["campaigns"], other["outcomes"], other["interactions"]) == (of_all["campaigns"], {}, {})
+    untagged = told(api, first=str(TODAY), tag="autumn")
+    assert [untagged[name] for name in chosen] == [{}] * 4 and untagged["orders"] == of_all["orders"]
 
 
 def test_without_two_days_of_results_customers_are_not_compared(api: httpx.Client) -> None:

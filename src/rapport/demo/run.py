@@ -21,7 +21,7 @@ from rapport.campaigns.cycle import daily, tasks
 from rapport.campaigns.runs import by_hand
 from rapport.campaigns.schemas import GroupChannel, OneTimeBody
 from rapport.customers.importing import imports
-from rapport.demo import betting, files, offers, story
+from rapport.demo import betting, files, journeys, offers, story
 from rapport.demo.live import Live
 from rapport.demo.mail_readers import MailReaders
 from rapport.demo.mailbox import Mailbox, caught_mail
@@ -184,12 +184,14 @@ class Retailer:
     def live(self, day: int) -> None:
         """A day's orders and their codes, the morning after with its cycle and sends, and how people react to them."""
         stores, morning = self.scope.stores, self.world.date_of(day + 1)
+        in_real_time = day >= self.world.days - REAL_TIME_DAYS
+        if day == self.world.days - REAL_TIME_DAYS:
+            journeys.set_up(self.scope, self.demo_channels)
         orders = self.world.orders_of_day(day, self.caused)
         self.till.redeem(orders, self.placed + 1)
         _be(self.scope, stores, morning, time(5))
         self._deliver(day, orders)
         daily.run_cycle(self.scope, self.world.date_of(day))
-        in_real_time = day >= self.world.days - REAL_TIME_DAYS
         for hour in (time(10, 30), time(12), time(17)):
             _be(self.scope, stores, morning, hour)
             if hour == time(12):

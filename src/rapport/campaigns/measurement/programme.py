@@ -135,6 +135,23 @@ def programme_results(scope: Scope) -> ProgrammeResults:
     )
 
 
+def effect_of_period(scope: Scope, first: date, last: date) -> ProgrammePeriod | None:
+    """Everybody against the hold-out in some days of the tenant, both included, as far as there are data.
+
+    None without a global hold-out, where it began later, or before there are data of these days.
+    """
+    hold_out, newest = tenant_settings(scope, CampaignSettings).hold_out, scope.data_date()
+    if hold_out is None or newest is None or first < hold_out.start_date or newest < first:
+        return None
+    until = min(last, newest)
+    done = summed(scope, [_lot(scope, hold_out, first, first, until)])
+    pair = _pair(done, first)
+    is_open, has_both = newest < last, all(side.customers for side in pair)
+    comparison = compare([pair], is_open=is_open, by_money=True) if has_both else None
+    period = _period(first, until, not is_open, pair, comparison, done.cap)
+    return replace(period, verdict="The period is not over.") if is_open and comparison else period
+
+
 def compared(
     scope: Scope, hold_out: HoldOut, last: date
 ) -> tuple[ProgrammePeriod, BalanceCheck | None, list[ProgrammePeriod]]:
