@@ -300,11 +300,26 @@ def _with_consent(field: Field, attributes_by_name: dict[str, AttributeInfo]) ->
     return replace(field, consent=info.consent) if info is not None and info.field_type in WORDS else field
 
 
+# How systems call the number of something, in the languages of our users.
+NUMBER = re.compile(r"(?:^|[^a-z])(?:id|ids|no|nr|num|number|nummer|numero|número|numéro|key|code|ref)(?:$|[^a-z])")
+IN_CAMEL_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
+
 def _most_alike(name: str, plan: Plan, file: File) -> str:
-    """Of the columns of a file that are not known, the one whose name is the most like one that is missing."""
+    """Of the columns of a file that are not known, the one whose name is the most like one that is missing.
+
+    For an ID, columns that are called a number come before all others.
+    """
     known = {column.index for column in plan.columns if column.field in plan.kind.fields}
     unknown = [header for index, header in enumerate(file.names) if index not in known] or file.names
-    return most_alike(name, unknown)
+    numbers = [header for header in unknown if _is_number(header)] if _is_number(name) else []
+    return most_alike(name, numbers or unknown)
+
+
+def _is_number(header: str) -> bool:
+    """Whether a column is called an ID, such as Kunden-Nr or clientNumber."""
+    words = IN_CAMEL_CASE.sub(" ", header).casefold()
+    return NUMBER.search(words) is not None or words.endswith(("nummer", "number"))
 
 
 def _check_complete(plan: Plan, mode: str, file: File) -> None:
