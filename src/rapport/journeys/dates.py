@@ -6,7 +6,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import TextClause, select, text, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from rapport import conditions
@@ -14,6 +14,7 @@ from rapport.access.scope import Scope
 from rapport.audiences import meeting
 from rapport.conditions import Condition
 from rapport.conditions.language.operators import Operator
+from rapport.journeys.by_clock import FollowerByClock, put_off
 from rapport.journeys.entering import Entrant, enter, key_of
 from rapport.journeys.models import Journey
 from rapport.journeys.schemas import DateEntry, JourneyBody
@@ -22,14 +23,10 @@ from rapport.journeys.versions import newest_bodies
 from rapport.journeys.walking import next_time
 from rapport.realtime.matching.candidates import Candidate
 from rapport.realtime.matching.catalogue import Catalogue
-from rapport.realtime.matching.evaluating import Arrival
 from rapport.realtime.matching.followers import register_follower
 
 log = structlog.get_logger("rapport.journeys")
 AT_ONCE = 5_000
-IS_DUE = f"dates_at <= :now AND status = '{JourneyStatus.ACTIVE}'"
-TENANTS_DUE = text(f"SELECT DISTINCT tenant_id AS id FROM journeys WHERE {IS_DUE}")  # noqa: S608 - ours
-DUE = text(f"SELECT id FROM journeys WHERE tenant_id = :tenant_id AND {IS_DUE} ORDER BY id")  # noqa: S608 - ours
 
 
 def entry_condition(entry: DateEntry, day: date | None = None) -> Condition:
@@ -50,25 +47,14 @@ def _next_dates(scope: Scope, body: JourneyBody, after: datetime) -> datetime | 
     return next_time(body.entry.time, (), after, scope.time_zone) if isinstance(body.entry, DateEntry) else None
 
 
-class DateFollower:
+class DateFollower(FollowerByClock):
     """Brings customers into the journeys of all tenants on their dates.
 
     A day that is over is not made up for: whoever's birthday it was gets no wishes on the day after.
     """
 
-    tenants_due: TextClause = TENANTS_DUE
-
-    def events(self, catalogue: Catalogue) -> frozenset[str]:
-        """None: the clock moves it."""
-        return frozenset()
-
-    def follow(self, session: Session, catalogue: Catalogue, arrivals: Sequence[Arrival]) -> list[Candidate]:
-        """Nothing comes of events."""
-        return []
-
-    def due(self, scope: Scope, session: Session) -> list[int]:
-        """Journeys into which customers come now."""
-        return list(session.scalars(DUE, {"tenant_id": scope.tenant_id, "now": scope.clock.now()}))
+    def __init__(self) -> None:
+        super().__init__(Journey.dates_at, (JourneyStatus.ACTIVE,))
 
     def carry_out(self, session: Session, catalogue: Catalogue, numbers: Sequence[int]) -> list[Candidate]:
         """Let the next of those come in whose date it is; they take their first step as all who come in."""
@@ -84,12 +70,7 @@ class DateFollower:
     def give_up(self, scope: Scope, number: int, error: Exception) -> None:
         """Leave out the day of a journey that cannot be carried out."""
         log.error("nobody came in by date", tenant_id=scope.tenant_id, journey_id=number, error=str(error)[:300])
-        with scope.records() as session:
-            session.execute(
-                update(Journey)
-                .where(Journey.tenant_id == scope.tenant_id, Journey.id == number)
-                .values(dates_at=scope.clock.now() + timedelta(days=1), dates_after=meeting.START)
-            )
+        put_off(scope, number, dates_at=scope.clock.now() + timedelta(days=1), dates_after=meeting.START)
 
 
 def _bring_in(session: Session, catalogue: Catalogue, journey: Journey, body: JourneyBody) -> None:

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import TextClause, select, text, update
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
+from rapport.journeys.by_clock import FollowerByClock, put_off
 from rapport.journeys.models import Journey, JourneyTest
 from rapport.journeys.schemas import JourneyBody, TestStep
 from rapport.journeys.states import JourneyStatus
@@ -16,15 +17,11 @@ from rapport.journeys.testing import kept, measured
 from rapport.journeys.versions import VersionInUse, versions_in_use
 from rapport.realtime.matching.candidates import Candidate
 from rapport.realtime.matching.catalogue import Catalogue
-from rapport.realtime.matching.evaluating import Arrival
 from rapport.realtime.matching.followers import register_follower
 
 log = structlog.get_logger("rapport.journeys")
 # Between two looks.
 LOOKS = timedelta(hours=1)
-IS_DUE = f"tests_at <= :now AND status IN ('{JourneyStatus.ACTIVE}', '{JourneyStatus.DRAINING}')"
-TENANTS_DUE = text(f"SELECT DISTINCT tenant_id AS id FROM journeys WHERE {IS_DUE}")  # noqa: S608 - ours
-DUE = text(f"SELECT id FROM journeys WHERE tenant_id = :tenant_id AND {IS_DUE} ORDER BY id")  # noqa: S608 - ours
 
 
 def next_look(scope: Scope, body: JourneyBody) -> datetime | None:
@@ -32,22 +29,11 @@ def next_look(scope: Scope, body: JourneyBody) -> datetime | None:
     return scope.clock.now() + LOOKS if any(isinstance(step, TestStep) for step in body.steps) else None
 
 
-class TestFollower:
+class TestFollower(FollowerByClock):
     """Chooses the winners of the tests in the journeys of all tenants."""
 
-    tenants_due: TextClause = TENANTS_DUE
-
-    def events(self, catalogue: Catalogue) -> frozenset[str]:
-        """None: the clock moves it."""
-        return frozenset()
-
-    def follow(self, session: Session, catalogue: Catalogue, arrivals: Sequence[Arrival]) -> list[Candidate]:
-        """Nothing comes of events."""
-        return []
-
-    def due(self, scope: Scope, session: Session) -> list[int]:
-        """Journeys at whose tests somebody is to look now."""
-        return list(session.scalars(DUE, {"tenant_id": scope.tenant_id, "now": scope.clock.now()}))
+    def __init__(self) -> None:
+        super().__init__(Journey.tests_at, (JourneyStatus.ACTIVE, JourneyStatus.DRAINING))
 
     def carry_out(self, session: Session, catalogue: Catalogue, numbers: Sequence[int]) -> list[Candidate]:
         """Choose the winners that there are; whoever comes to the steps from then on follows them."""
@@ -63,12 +49,7 @@ class TestFollower:
     def give_up(self, scope: Scope, number: int, error: Exception) -> None:
         """Look again later at the tests of a journey that cannot be measured."""
         log.error("a test has no figures", tenant_id=scope.tenant_id, journey_id=number, error=str(error)[:300])
-        with scope.records() as session:
-            session.execute(
-                update(Journey)
-                .where(Journey.tenant_id == scope.tenant_id, Journey.id == number)
-                .values(tests_at=scope.clock.now() + LOOKS)
-            )
+        put_off(scope, number, tests_at=scope.clock.now() + LOOKS)
 
 
 def _is_open(scope: Scope, session: Session, version: VersionInUse) -> bool:

@@ -35,7 +35,7 @@ class RawEvent:
 def read(body: bytes) -> RawEvent | list[RawEvent] | None:
     """A body that is JSON as it should be, or None: see read_roughly.
 
-    Of more events than a body may have, one too many is enough to refuse it: the event loop would free them all.
+    Of an array with too many events, only one too many is read: the event loop would have to free all of them.
     """
     try:
         parsed = orjson.loads(body)
