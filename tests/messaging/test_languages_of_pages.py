@@ -11,7 +11,7 @@ from rapport.access.service import update_tenant
 from rapport.channels import service as channels
 from rapport.channels.messages import Origin
 from rapport.messaging.contactability import page_words, suppressions
-from rapport.messaging.contactability.page_words import accepted, language_code
+from rapport.messaging.languages import accepted, language_code
 
 PEOPLE = [["Gerda", "Deutsch"], ["Paul", "fr_CA"], ["Rita", "xx"], ["Nora", None]]
 FINNISH = {

@@ -14,6 +14,7 @@ from rapport.messaging.plain_texts import text_of
 from rapport.messaging.tags.addresses import defused
 from rapport.messaging.tags.compiling import Compiled, Values
 from rapport.messaging.tags.dates import text_of_date
+from rapport.messaging.tags.formats import USUAL_FORMATS, Formats
 from rapport.messaging.tags.language import EXTRAS, PRODUCTS, TRANSACTIONAL, key_of
 from rapport.messaging.tags.scanning import TextKind
 
@@ -36,10 +37,10 @@ class CompiledTemplate:
         self.fields = frozenset().union(*(part.fields for part in parts))
         self._dates = sorted(field.key for field in self.fields if field.date_tag)
 
-    def fill(self, texts: Mapping[str, str], products: list[str], now: datetime) -> Content:
+    def fill(self, texts: Mapping[str, str], products: list[str], now: datetime, formats: Formats) -> Content:
         """A message with values by key and the names of products, at a wall-clock time. Raises Invalid if too long."""
         dates = {key: _date(key, now) for key in self._dates}
-        values = Values({**texts, PRODUCTS: ", ".join(products), **_places(products), **dates}, products)
+        values = Values({**texts, PRODUCTS: ", ".join(products), **_places(products), **dates}, products, formats)
         subject = " ".join(self._subject.fill(values).split())
         return Content(subject, self._text.fill(values), self._page.fill(values), self._filled(self._details, values))
 
@@ -92,7 +93,12 @@ def transactional_used(template: Template) -> list[str]:
 
 
 def render(
-    template: Template, customer_id: str, values: Mapping[str, str | None], extra: Mapping[str, Any], now: datetime
+    template: Template,
+    customer_id: str,
+    values: Mapping[str, str | None],
+    extra: Mapping[str, Any],
+    now: datetime,
+    formats: Formats = USUAL_FORMATS,
 ) -> Content:
     """One message, as it is written at a wall-clock time of the tenant.
 
@@ -105,7 +111,7 @@ def render(
     texts = {name: value for name, value in values.items() if value}
     texts["CUSTOMER_ID"] = customer_id
     texts |= {key_of(name): str(value) for name, value in extra.items() if name != "products" and value}
-    return compiled(template).fill(texts, _names_of(extra.get("products")), now)
+    return compiled(template).fill(texts, _names_of(extra.get("products")), now, formats)
 
 
 def _names_of(products: Any) -> list[str]:

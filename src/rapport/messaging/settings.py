@@ -9,7 +9,8 @@ from rapport.access.scope import Scope
 from rapport.access.tenant_settings import TenantSettings, tenant_settings
 from rapport.channels.addresses import is_email_address
 from rapport.errors import Invalid
-from rapport.messaging.contactability.page_words import BUILT_IN, ENGLISH, PageWords
+from rapport.messaging.contactability.page_words import BUILT_IN, PageWords
+from rapport.messaging.languages import ENGLISH
 from rapport.messaging.topics.page_words import PreferenceWords
 
 MOST_TEST_ADDRESSES = 20

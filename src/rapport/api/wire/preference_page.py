@@ -17,8 +17,9 @@ from rapport.api.sections import SectionRouter
 from rapport.api.wire.unsubscribe import HEADERS, UNKNOWN
 from rapport.delivery import preference_mail
 from rapport.errors import Invalid, NotFound, TooManyRequests
+from rapport.messaging import languages
 from rapport.messaging.contactability import page_words
-from rapport.messaging.contactability.page_words import ENGLISH
+from rapport.messaging.languages import ENGLISH
 from rapport.messaging.models import BrandGroup
 from rapport.messaging.topics import brand_groups, pages, requested_links
 from rapport.messaging.topics.brand_groups import WIRE_CHANNELS
@@ -54,7 +55,7 @@ def _page(title: str, body: str, status: int = 200, language: str = ENGLISH) -> 
         '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<style>{STYLE}</style><title>{escape(title)}</title>"
     )
-    tongue = f'lang="{escape(language)}" dir="{page_words.direction(language)}"'
+    tongue = f'lang="{escape(language)}" dir="{languages.direction(language)}"'
     content = f"<main><h1>{escape(title)}</h1>{body}</main>"
     page = f"<!doctype html><html {tongue}><head>{head}</head><body>{content}</body></html>"
     return HTMLResponse(page, status, HEADERS)

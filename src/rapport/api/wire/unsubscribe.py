@@ -19,8 +19,9 @@ from rapport.api.sections import SectionRouter
 from rapport.campaigns.delivery import unsubscribing
 from rapport.channels import service as channels
 from rapport.errors import NotFound, TooManyRequests
+from rapport.messaging import languages
 from rapport.messaging.contactability import page_words, suppressions, unsubscribe_pages
-from rapport.messaging.contactability.page_words import ENGLISH
+from rapport.messaging.languages import ENGLISH
 
 router = SectionRouter("Unsubscribe")
 # A wish that was carried out so often within so many seconds is not carried out again within them.
@@ -49,7 +50,7 @@ FORM = """<form method="post"><input type="hidden" name="language" value="{langu
 def page(title: str, body: str, status: int = 200, language: str = ENGLISH) -> HTMLResponse:
     """A plain page of a title and a body, both HTML."""
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><style>{STYLE}</style>'
-    tongue = f'lang="{language}" dir="{page_words.direction(language)}"'
+    tongue = f'lang="{language}" dir="{languages.direction(language)}"'
     content = f"<!doctype html><html {tongue}><head>{head}<title>{title}</title></head><body><h1>{title}</h1>{body}"
     return HTMLResponse(content + "</body></html>", status, HEADERS)
 

@@ -1,10 +1,11 @@
 """The words of the page on which people unsubscribe, in the language of whoever opens it."""
 
 from collections.abc import Iterable, Mapping
-from operator import itemgetter
 from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from rapport.messaging.languages import ENGLISH, accepted
 
 LONGEST = 500
 Words = TypeVar("Words", bound=BaseModel)
@@ -24,7 +25,6 @@ class PageWords(BaseModel):
     done_text: str = Field(min_length=1, max_length=LONGEST)
 
 
-ENGLISH = "en"
 # By language (ISO 639-1), in the order of PageWords.
 TEXTS = {
     ENGLISH: (
@@ -97,43 +97,6 @@ GONE = {
     "sv": ("Meddelandet är inte längre tillgängligt", "Det kan inte längre visas i en webbläsare."),
     "da": ("Beskeden er ikke længere tilgængelig", "Den kan ikke længere vises i en browser."),
 }
-# How else languages are called in attributes of customers.
-NAMES = {
-    ENGLISH: "english eng",
-    "de": "german deutsch ger deu",
-    "fr": "french français francais fre fra",
-    "es": "spanish español espanol castellano spa",
-    "it": "italian italiano ita",
-    "nl": "dutch nederlands dut nld",
-    "pt": "portuguese português portugues por",
-    "pl": "polish polski pol",
-    "sv": "swedish svenska swe",
-    "da": "danish dansk dan",
-}
-CODE_OF = {name: language for language, names in NAMES.items() for name in names.split()}
-RIGHT_TO_LEFT = frozenset({"ar", "fa", "he", "ur"})
-
-
-def language_code(text: str) -> str:
-    """The language that a text names (de, de-AT, de_DE, German, Deutsch) as the first part of a code, in lower case."""
-    first = text.strip().lower().replace("_", "-").partition("-")[0].strip()
-    return CODE_OF.get(first, first)
-
-
-def accepted(header: str) -> list[str]:
-    """The languages of an Accept-Language header (RFC 9110), the preferred first, without what cannot be read."""
-    languages: list[tuple[float, str]] = []
-    for part in header.split(",")[:50]:
-        tag, _, more = part.partition(";")
-        quality = more.strip().removeprefix("q=") or "1"
-        if tag.strip() and quality.replace(".", "", 1).isdecimal() and float(quality) > 0:
-            languages.append((-float(quality), language_code(tag)))
-    return [language for _, language in sorted(languages, key=itemgetter(0))]
-
-
-def direction(language: str) -> str:
-    """How a language is written, as HTML has it."""
-    return "rtl" if language in RIGHT_TO_LEFT else "ltr"
 
 
 def invalid_in(header: str) -> tuple[str, str, str]:

@@ -8,7 +8,8 @@ from rapport.access.scope import Scope
 from rapport.access.tenant_settings import settings_or_defaults
 from rapport.errors import RapportError
 from rapport.messaging import queries
-from rapport.messaging.contactability.page_words import BUILT_IN, PageWords, accepted, chosen, language_code
+from rapport.messaging.contactability.page_words import BUILT_IN, PageWords, chosen
+from rapport.messaging.languages import accepted, language_code
 from rapport.messaging.settings import MessagingSettings
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from urllib.parse import quote, urlsplit
 
 from rapport.messaging.places import Map, Place
+from rapport.messaging.tags.formats import NO_BREAK
 from rapport.messaging.tags.language import Branching, Insertion, Opening
 from rapport.messaging.tags.scanning import TAG, Tag, TextKind, branches, meaning_of, tags
 
@@ -30,6 +31,11 @@ Write = Callable[[str], str]
 def as_is(value: str) -> str:
     """A value in plain text."""
     return value
+
+
+def with_plain_spaces(value: str) -> str:
+    """A formatted value in plain text, where spaces that never break a line are of no use."""
+    return value.translate(NO_BREAK)
 
 
 def escaped(value: str) -> str:

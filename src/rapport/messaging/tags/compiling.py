@@ -14,8 +14,10 @@ from rapport.messaging.tags.addresses import (
     html_writer,
     is_safe,
     whole_address,
+    with_plain_spaces,
 )
 from rapport.messaging.tags.conditions import Condition, read_condition
+from rapport.messaging.tags.formats import USUAL_FORMATS, Formats
 from rapport.messaging.tags.language import PRODUCTS, Branching, Field, Insertion, Opening
 from rapport.messaging.tags.scanning import Tag, TextKind, branches, tags
 
@@ -26,10 +28,13 @@ NEVER = Condition(Field(""), None, lambda value: False)
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """What is known when a message is written: texts by key (see language.Field), and the names of products."""
+    """What is known when a message is written: texts by key (see language.Field), the names of products, and how its
+    reader writes numbers and dates.
+    """
 
     texts: Mapping[str, str]
     products: Sequence[str] = ()
+    formats: Formats = USUAL_FORMATS
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +50,7 @@ class Slot:
         value = values.texts.get(self.field.key)
         if not value or value.isspace():
             return self.default
-        return self.field.formed(value) if self.field.forms else value
+        return self.field.formed(value, values.formats) if self.field.forms else value
 
     def text(self, values: Values) -> str:
         """What is put in."""
@@ -63,7 +68,7 @@ class ProductList:
         """The list, or the default where there are no products."""
         if not values.products:
             return self.slot.write(self.slot.default)
-        return self.listed(map(self.slot.field.formed, values.products))
+        return self.listed(self.slot.field.formed(name, values.formats) for name in values.products)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +219,7 @@ class _Compiler:
     def _slot(self, tag: Tag, insertion: Insertion, number: int) -> Slot | ProductList:
         field, default = insertion.field, insertion.default
         if self._kind is not TextKind.HTML:
-            slot = Slot(field, default, as_is)
+            slot = Slot(field, default, with_plain_spaces if field.is_of_language else as_is)
             return ProductList(slot, _lines) if field.key == PRODUCTS and self._kind is TextKind.TEXT else slot
         before = self._tags[number - 1] if number else None
         is_first = before is None or before.place is not tag.place

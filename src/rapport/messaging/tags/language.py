@@ -8,16 +8,19 @@
     [%TRANS:NAME%]                        a value that came with a transactional message
     [%CURRENT_DATE:dd/MM/yyyy%]           the day or the time at which the message is written (see dates)
     [%UPPER:NAME%]                        a value in another form; prefixes can be combined with each other
+    [%AS_MONEY:NAME%]                     the same, as readers of the message's language write it (see formats)
     [%IF:...%] [%ELSEIF:...%] [%ELSE%]    the beginning of a branch (see conditions); [%END:IF%] its end
 
 A default stands in for a value that is missing or blank; it runs up to the closing %].
 """
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from rapport.messaging.tags.dates import DATE_TAGS, date_format
+from rapport.messaging.tags.formats import Formats
 
 # Values that a sender adds to those of the customer.
 EXTRAS = frozenset(
@@ -40,7 +43,6 @@ PRODUCTS = "PRODUCTS"
 EVENT, TRANSACTIONAL, REWARD = "EVENT:", "TRANS:", "REWARD:"
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 EVENT_NAME = re.compile(r"EVENT[.]([A-Za-z_][A-Za-z0-9_]*)", re.IGNORECASE)
-PREFIX = re.compile(r"\s*(TITLE_CASE|LOWER|UPPER)\s*:", re.IGNORECASE)
 PLACE_OF_PRODUCT = re.compile(r"\s*0*([1-9][0-9]{0,2})\s*(?::(.*))?", re.DOTALL)
 CONTROL = re.compile(
     r"\s*(?:(?P<asks>IF|ELSEIF)\s*:(?P<condition>.*)|(?P<otherwise>ELSE)|(?P<ends>END\s*:\s*IF))\s*",
@@ -56,12 +58,20 @@ class Form(StrEnum):
     TITLE_CASE = "TITLE_CASE"
     LOWER = "LOWER"
     UPPER = "UPPER"
+    NUMBER = "AS_NUMBER"
+    MONEY = "AS_MONEY"
+    DATE = "AS_DATE"
+    SHORT_DATE = "AS_SHORT_DATE"
+    TIME = "AS_TIME"
 
-    def of(self, value: str) -> str:
+    def of(self, value: str, formats: Formats) -> str:
         """A value in this form."""
-        if self is Form.UPPER:
-            return value.upper()
-        return value.lower() if self is Form.LOWER else re.sub(r"[^\s-]+", _titled, value)
+        return FORMED[self](value, formats)
+
+
+# Forms that depend on the language of the message.
+OF_LANGUAGE = frozenset({Form.NUMBER, Form.MONEY, Form.DATE, Form.SHORT_DATE, Form.TIME})
+PREFIX = re.compile(rf"\s*({'|'.join(Form)})\s*:", re.IGNORECASE)
 
 
 def _titled(word: re.Match[str]) -> str:
@@ -69,6 +79,18 @@ def _titled(word: re.Match[str]) -> str:
     sign = re.match(r"[\W_]*", word[0])
     begins = sign.end() if sign else 0
     return word[0][:begins] + word[0][begins:].capitalize()
+
+
+FORMED: Mapping[Form, Callable[[str, Formats], str]] = {
+    Form.TITLE_CASE: lambda value, _: re.sub(r"[^\s-]+", _titled, value),
+    Form.LOWER: lambda value, _: value.lower(),
+    Form.UPPER: lambda value, _: value.upper(),
+    Form.NUMBER: lambda value, formats: formats.number(value),
+    Form.MONEY: lambda value, formats: formats.money(value),
+    Form.DATE: lambda value, formats: formats.long_date(value),
+    Form.SHORT_DATE: lambda value, formats: formats.short_date(value),
+    Form.TIME: lambda value, formats: formats.time_of_day(value),
+}
 
 
 @dataclass(frozen=True)
@@ -82,11 +104,16 @@ class Field:
     forms: tuple[Form, ...] = ()
     wrong_format: str = ""
 
-    def formed(self, value: str) -> str:
+    def formed(self, value: str, formats: Formats) -> str:
         """A value in the forms of the field."""
         for form in self.forms:
-            value = form.of(value)
+            value = form.of(value, formats)
         return value
+
+    @property
+    def is_of_language(self) -> bool:
+        """Whether it is written as readers of the message's language do."""
+        return not OF_LANGUAGE.isdisjoint(self.forms)
 
     @property
     def date_tag(self) -> str:

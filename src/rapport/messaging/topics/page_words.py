@@ -2,7 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from rapport.messaging.contactability.page_words import ENGLISH, LONGEST
+from rapport.messaging.contactability.page_words import LONGEST
+from rapport.messaging.languages import ENGLISH
 
 
 class PreferenceWords(BaseModel):

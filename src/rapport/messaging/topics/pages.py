@@ -10,7 +10,8 @@ from rapport.customers.privacy import persons as customer_persons
 from rapport.errors import NotFound
 from rapport.messaging import queries
 from rapport.messaging.contactability import suppressed_addresses, suppressions, unsubscribe_pages
-from rapport.messaging.contactability.page_words import accepted, chosen, language_code
+from rapport.messaging.contactability.page_words import chosen
+from rapport.messaging.languages import accepted, language_code
 from rapport.messaging.models import EVERY_CHANNEL, WishSource
 from rapport.messaging.settings import MessagingSettings
 from rapport.messaging.topics import subscriptions
