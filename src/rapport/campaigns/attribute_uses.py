@@ -20,7 +20,8 @@ from rapport.customers import event_types, retyping
 from rapport.customers.attributes import AttributeInfo
 from rapport.customers.privacy import anonymisation
 from rapport.errors import Conflict, Invalid
-from rapport.messaging import rendering, templates
+from rapport.messaging import templates
+from rapport.messaging.editions import Editions
 
 LISTED = 5
 TEXTS = ("Nvarchar", "Varchar")
@@ -68,7 +69,7 @@ def uses(scope: Scope, name: str) -> Iterator[str]:
     yield from _channels(scope, key)
     yield from _send_times(scope, key)
     for template in templates.templates(scope):
-        if key in rendering.attributes_used(template):
+        if key in Editions(scope, template).attributes:
             yield f"template {template.id} of channel {template.channel_id}"
     for channel in channels.channels(scope):
         hook = webhooks.webhook(scope, channel.id)

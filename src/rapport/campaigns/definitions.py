@@ -34,8 +34,8 @@ from rapport.customers import attributes
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.messaging import templates
 from rapport.messaging.contactability.purposes import ANYTHING, purposes_of_templates
+from rapport.messaging.editions import Editions
 from rapport.messaging.models import Template
-from rapport.messaging.rendering import transactional_used
 from rapport.stores.records import next_id, taken, unique_name
 
 OF_THE_SPLIT = ("min_share", "keeps_groups")
@@ -327,7 +327,7 @@ def check_groups(scope: Scope, groups: Sequence[Group | ImmediateGroup]) -> None
 def check_template(scope: Scope, channel_id: int, template_id: int) -> Template:
     """A template of which a campaign knows all that it puts in. Raises NotFound, Invalid."""
     template = templates.template(scope, channel_id, template_id)
-    if brought := transactional_used(template):
+    if brought := Editions(scope, template).transactional:
         raise Invalid(
             f"Template {template_id} of channel {channel_id} has [%TRANS:{brought[0]}%], which only transactional "
             "messages bring."

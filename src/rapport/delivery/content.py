@@ -19,7 +19,7 @@ from rapport.channels.models import Channel
 from rapport.customers.person_ids import person_of
 from rapport.delivery import once
 from rapport.delivery.values import Values, attribute_values
-from rapport.messaging import rendering, templates
+from rapport.messaging import templates
 from rapport.messaging.contactability import preferences, purposes, suppressed_addresses
 from rapport.messaging.message_writer import MessageWriter
 from rapport.messaging.models import Template
@@ -58,12 +58,12 @@ def write(
     The addresses of the others are taken for them in records. Raises NotFound and Invalid for the template.
     """
     template = templates.template(scope, channel.id, origin.template_id)
-    names = {*rendering.attributes_used(template), channel.address_attribute} - {OWN_ID}
+    letters = MessageWriter(scope, channel, template, origin)
+    names = {*letters.attributes, channel.address_attribute} - {OWN_ID}
     ids = sorted({draft.customer_id for draft in drafts if draft.customer_id})
     values = attribute_values(scope, ids, names)
     addresses = _addresses(scope, channel, values)
     refused = _refused(scope, records, channel, template, origin.campaign_id, ids, addresses)
-    letters = MessageWriter(scope, channel, template, origin)
     codes = allocation.allocate(
         scope,
         records,

@@ -9,6 +9,7 @@ from rapport.channels.models import Channel
 from rapport.errors import Invalid, NotFound
 from rapport.messaging import templates, versions
 from rapport.messaging.models import Template
+from rapport.messaging.translations import as_given
 
 MJML = "<mjml"
 
@@ -35,6 +36,7 @@ def update_template(scope: Scope, brand_id: int, template_id: int, changes: dict
     present = _template(scope, brand_id, template_id)
     content = {column: getattr(present, column) for column in versions.CONTENT}
     content |= _told_apart(changes)
+    content["translations"] = as_given(present.translations)
     if content["mjml"]:
         content["html"] = ""
     return templates.save_template(scope, present.channel_id, id=template_id, **content)

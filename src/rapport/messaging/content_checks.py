@@ -17,8 +17,8 @@ from rapport.hosts import is_public
 from rapport.messaging.inlining import inlined
 from rapport.messaging.places import places
 from rapport.messaging.plain_texts import text_of
-from rapport.messaging.tags.language import Insertion
-from rapport.messaging.tags.scanning import TextKind, tags
+from rapport.messaging.tags.language import BRAND
+from rapport.messaging.tags.scanning import TextKind, insertions
 
 # Gmail cuts HTML off behind 102 kB, and with it what stands at the end, such as the link to unsubscribe.
 LARGEST_HTML = 100_000  # bytes
@@ -90,15 +90,23 @@ def _of_marketing(content: Content, postal_address: str) -> Iterator[Remark]:
         )
         return
     for part, written in parts.items():
-        if written and _plain(postal_address) not in _plain(text_of(written) if part is TextKind.HTML else written):
+        if (
+            written
+            and f"{BRAND}POSTAL_ADDRESS" not in _keys(part, written)
+            and _plain(postal_address) not in _plain(text_of(written) if part is TextKind.HTML else written)
+        ):
             yield Remark(ContentCheck.POSTAL_ADDRESS, part, "The postal address of the brand is missing.")
 
 
 def _without_way_out(part: TextKind, written: str) -> Iterator[Remark]:
-    fields = {tag.meaning.field.key for tag in tags(written, part) if isinstance(tag.meaning, Insertion)}
-    if not fields & WAYS_OUT:
+    if not _keys(part, written) & WAYS_OUT:
         message = "There is no link to unsubscribe: use [%UNSUB%] as the address of one."
         yield Remark(ContentCheck.UNSUBSCRIBE_LINK, part, message)
+
+
+def _keys(part: TextKind, written: str) -> set[str]:
+    """The keys of the values that a text puts in."""
+    return {insertion.field.key for insertion in insertions(written, part)}
 
 
 def _length(channel: Channel, text: str, size: TextSize) -> Iterator[Remark]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
@@ -12,14 +12,16 @@ from rapport.access.scope import Scope
 from rapport.channels.messages import Content, Message, Origin
 from rapport.channels.models import Channel
 from rapport.messaging.contactability.suppressions import unsubscribe_links
+from rapport.messaging.editions import Edition, Editions
 from rapport.messaging.models import Template
-from rapport.messaging.rendering import render
 from rapport.messaging.template_senders import sender_of
 from rapport.messaging.topics.preference_links import preference_links
 from rapport.messaging.tracking.short_links import Shortener
 from rapport.messaging.tracking.tokens import SentFor, TokenWriter
 from rapport.messaging.tracking.tracking import Tracking, view_link
 
+# Instants at which messages were written are kept without the fraction of the second.
+A_SECOND = timedelta(seconds=1)
 # Tags of links that are made only for templates that have them.
 PREFERENCE_CENTER, VIEW_IN_BROWSER = "PREFERENCE_CENTER", "VIEW_IN_BROWSER"
 
@@ -41,19 +43,24 @@ class MessageWriter:
         *,
         tracks: bool = True,
     ) -> None:
-        self._kind, self._template, self._origin = channel.behaviour, template, origin
+        self._kind, self._origin = channel.behaviour, origin
+        self._editions = Editions(scope, template, written_at and written_at + A_SECOND)
         self._scope, self._link = scope, unsubscribe_links(scope)
         self._sender = sender_of(scope, channel, template)
         self._written_at = written_at
         self._tokens = _tokens(scope, channel, origin, written_at)
-        self._tracking = None
-        if tracks and self._tokens and self._kind.tracks(scope, channel.settings):
-            self._tracking = Tracking(scope, template, self._tokens, with_pixel=written_at is None)
+        self._tracks = tracks and self._tokens is not None and self._kind.tracks(scope, channel.settings)
+        self._tracking: dict[str, Tracking] = {}
         self._preferences = (
-            preference_links(scope, channel.id, template.topic_id) if _has(template, PREFERENCE_CENTER) else None
+            preference_links(scope, channel.id, template.topic_id) if self._editions.has(PREFERENCE_CENTER) else None
         )
         self._shortener = Shortener(scope) if self._kind.has_short_links else None
-        self._shows = origin.campaign_id > 0 and _has(template, VIEW_IN_BROWSER)
+        self._shows = origin.campaign_id > 0 and self._editions.has(VIEW_IN_BROWSER)
+
+    @property
+    def attributes(self) -> list[str]:
+        """The customer attributes that its messages need, see Editions."""
+        return self._editions.attributes
 
     def write(
         self, message_id: str, customer_id: str, to: str, values: Mapping[str, str | None], extra: Mapping[str, Any]
@@ -93,22 +100,30 @@ class MessageWriter:
         }
         written_at = self._written_at or self._scope.clock.now()
         now = written_at.astimezone(self._scope.time_zone).replace(tzinfo=None, microsecond=0)
-        if self._tracking is None:
-            return render(self._template, customer_id, values, {**extra, **own}, now)
-        link_token = self._tracking.token(message_id, customer_id)
-        tracked = {**extra, **own, **self._tracking.values(link_token)}
-        content = render(self._tracking.template, customer_id, values, tracked, now)
-        return self._tracking.signed(content, link_token)
+        edition = self._editions.of(values)
+        tracking = self._tracking_of(edition)
+        if tracking is None:
+            return edition.render(customer_id, values, {**extra, **own}, now)
+        link_token = tracking.token(message_id, customer_id)
+        tracked = {**extra, **own, **tracking.values(link_token)}
+        content = edition.render(customer_id, values, tracked, now, tracking.template)
+        return tracking.signed(content, link_token)
+
+    def _tracking_of(self, edition: Edition) -> Tracking | None:
+        """The tracking of an edition's messages; None where it is not known who opens and clicks."""
+        if not self._tracks or self._tokens is None:
+            return None
+        if edition.language not in self._tracking:
+            shows_again = self._written_at is not None
+            tracking = Tracking(self._scope, edition.template, self._tokens, with_pixel=not shows_again)
+            self._tracking[edition.language] = tracking
+        return self._tracking[edition.language]
 
     def _view(self, message_id: str, customer_id: str) -> str:
         """The link that shows the message; empty of one that cannot be shown, or does not ask for it."""
         if not (self._shows and self._tokens and customer_id):
             return ""
         return view_link(self._scope, self._tokens, message_id, customer_id)
-
-
-def _has(template: Template, tag: str) -> bool:
-    return any(tag in text.upper() for text in (template.subject, template.html, template.text))
 
 
 def _tokens(scope: Scope, channel: Channel, origin: Origin, written_at: datetime | None) -> TokenWriter | None:

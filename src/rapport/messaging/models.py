@@ -35,7 +35,8 @@ class Template(Base):
     """The content of a message on one channel; external channels have templates of a name only.
 
     from_name and the ids of addresses, which are those of the channel's brand, say as whom it is sent; what is empty is
-    as the channel has it. version is the number of the present content, see TemplateVersion.
+    as the channel has it. version is the number of the present content, see TemplateVersion. translations are its
+    content in other languages, see translations.
     """
 
     __tablename__ = "templates"
@@ -56,6 +57,7 @@ class Template(Base):
     version: Mapped[int] = mapped_column(Integer, default=0, server_default="0")  # 0: nothing was ever saved
     topic_id: Mapped[str] = mapped_column(String(36), default="", server_default="")  # what it is about; empty: none
     details: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict, server_default="{}")  # see ChannelKind.details
+    translations: Mapped[dict[str, dict[str, Any]]] = mapped_column(JSONB, default=dict, server_default="{}")
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
@@ -78,6 +80,24 @@ class TemplateVersion(Base):
     from_address_id: Mapped[int | None] = mapped_column(Integer)
     reply_to_address_id: Mapped[int | None] = mapped_column(Integer)
     details: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict, server_default="{}")
+    translations: Mapped[dict[str, dict[str, Any]]] = mapped_column(JSONB, default=dict, server_default="{}")
+    saved_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class Snippet(Base):
+    """A piece of content that templates share, as it was from saved_at until its next version, or is.
+
+    name is in upper case, as tags are read. translations are its html and text by language.
+    """
+
+    __tablename__ = "snippets"
+
+    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    name: Mapped[str] = mapped_column(String(100), primary_key=True)
+    version: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    html: Mapped[str] = mapped_column(Text)
+    text: Mapped[str] = mapped_column(Text)
+    translations: Mapped[dict[str, dict[str, str]]] = mapped_column(JSONB, default=dict, server_default="{}")
     saved_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
 

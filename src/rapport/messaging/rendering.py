@@ -15,7 +15,7 @@ from rapport.messaging.tags.addresses import defused
 from rapport.messaging.tags.compiling import Compiled, Values
 from rapport.messaging.tags.dates import text_of_date
 from rapport.messaging.tags.formats import USUAL_FORMATS, Formats
-from rapport.messaging.tags.language import EXTRAS, PRODUCTS, TRANSACTIONAL, key_of
+from rapport.messaging.tags.language import PRODUCTS, key_of
 from rapport.messaging.tags.scanning import TextKind
 
 
@@ -81,17 +81,6 @@ def compiled(template: Template) -> CompiledTemplate:
     return _compiled(template.subject, template.html, template.text, details)
 
 
-def attributes_used(template: Template) -> list[str]:
-    """The customer attributes that a template puts in or asks about: RealFieldNames in upper case, sorted."""
-    return sorted({field.key for field in compiled(template).fields if field.is_attribute} - EXTRAS)
-
-
-def transactional_used(template: Template) -> list[str]:
-    """The names of the values that a transactional message brings, in upper case, sorted: of [%TRANS:A%] it is A."""
-    keys = {field.key for field in compiled(template).fields}
-    return sorted(key.removeprefix(TRANSACTIONAL) for key in keys if key.startswith(TRANSACTIONAL))
-
-
 def render(
     template: Template,
     customer_id: str,
@@ -105,8 +94,8 @@ def render(
     values are attribute values by RealFieldName, upper case; extra holds the sender's. extra may hold promo_code,
     unsubscribe_url, view_in_browser, preference_center, campaign_id, template_id (text) and products (names, or objects
     with a name), of which a list is made; event:<parameter> (text) is what an event said, trans:<name> what came with a
-    transactional message. What is missing or blank becomes the tag's default. Raises Invalid for a message that gets
-    too long.
+    transactional message, brand:<field> what is known of the brand. What is missing or blank becomes the tag's default.
+    Raises Invalid for a message that gets too long.
     """
     texts = {name: value for name, value in values.items() if value}
     texts["CUSTOMER_ID"] = customer_id

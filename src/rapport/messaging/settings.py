@@ -45,6 +45,12 @@ class MessagingSettings(TenantSettings):
     usual_language: Language = Field(
         ENGLISH, description="The language if neither the customer nor the browser names one that has texts"
     )
+    usual_region: str = Field(
+        "",
+        pattern=r"^([A-Z]{2})?$",
+        description="The region, such as GB, as whose readers of the usual language numbers and dates are written; "
+        "empty: that of the language itself",
+    )
     test_addresses: list[TestAddress] = Field(
         [], max_length=MOST_TEST_ADDRESSES, description="Where test sends of templates may go"
     )

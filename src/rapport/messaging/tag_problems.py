@@ -1,10 +1,15 @@
 """What is wrong with the tags of a template, for whoever writes or saves it."""
 
+from collections.abc import Mapping
+
 from rapport.access.scope import Scope
 from rapport.access.tenant_settings import settings_or_defaults
+from rapport.channels.brands.looks import look_of
 from rapport.channels.messages import Content
 from rapport.customers import attributes
+from rapport.messaging.composing import Composer, misnamed, snippets_at, snippets_named
 from rapport.messaging.content import sanitised
+from rapport.messaging.models import Snippet
 from rapport.messaging.rendering import texts_of
 from rapport.messaging.settings import MessagingSettings
 from rapport.messaging.tags.checking import Problem, Rules, misplacement, problems
@@ -12,15 +17,27 @@ from rapport.messaging.tags.scanning import TextKind
 
 
 def tag_problems(
-    scope: Scope, content: Content, *, transactional: bool = False, may_bring: bool = False
+    scope: Scope,
+    content: Content,
+    *,
+    language: str = "",
+    transactional: bool = False,
+    may_bring: bool = False,
+    snippets: Mapping[str, Snippet] | None = None,
 ) -> list[Problem]:
     """Everything that is wrong with the tags of a template's subject, HTML, text and details, in this order.
 
     A transactional template may hold [%TRANS:name%], and names of any attributes, which its messages bring. may_bring:
-    of a channel of campaigns on which applications send, too, so that it may hold [%TRANS:name%]. Raises Invalid for
-    HTML that would take long to sanitise.
+    of a channel of campaigns on which applications send, too, so that it may hold [%TRANS:name%]. language: of the
+    content, which is the usual one by default. snippets are put in as they are stored, unless some are given otherwise.
+    Raises Invalid for HTML that would take long to sanitise.
     """
     settings = settings_or_defaults(scope, MessagingSettings)
+    known_snippets = {**snippets_at(scope, snippets_named(content)), **(snippets or {})}
+    if wrong := [Problem(part, None, None, "", sentence) for part, sentence in misnamed(content, known_snippets)]:
+        return wrong
+    composer = Composer(known_snippets, look_of(scope, None), settings.usual_language)
+    content = composer.composed(content, language or settings.usual_language)
     known = None if transactional else attributes.attributes(scope).keys()
     rules = Rules(known, transactional or may_bring, settings.condition_blocks, settings.condition_branches)
     of_subject = problems(content.subject, TextKind.SUBJECT, rules)

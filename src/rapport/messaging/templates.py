@@ -1,6 +1,7 @@
 """Rules of templates."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Select, delete, func, select
@@ -14,16 +15,18 @@ from rapport.channels.models import Channel
 from rapport.channels.transactional import is_transactional
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.messaging import numbering, versions
+from rapport.messaging.composing import content_of
 from rapport.messaging.content import sanitised
 from rapport.messaging.folders import require_folder
 from rapport.messaging.mjml_sources import html_of
-from rapport.messaging.models import Template
+from rapport.messaging.models import Snippet, Template
 from rapport.messaging.tag_problems import tag_problems
 from rapport.messaging.template_senders import require_sender
+from rapport.messaging.translations import OWN, as_given, check_size, contents_of, of_language, prepared
 from rapport.stores.records import hold, taken
 
 MAX_ID = 2**31 - 1
-MAX_CONTENT = 100_000  # characters
+LARGE = (Template.html, Template.text, Template.mjml, Template.translations)
 
 
 def templates(scope: Scope) -> list[Template]:
@@ -33,8 +36,10 @@ def templates(scope: Scope) -> list[Template]:
 
 
 def listed_templates(scope: Scope, channel_id: int | None = None) -> list[Template]:
-    """The same without their html and text, of one channel when asked for."""
-    statement = _in_order(scope).options(defer(Template.html), defer(Template.text), defer(Template.mjml))
+    """The same without their html, text and translations, of one channel when asked for."""
+    statement = _in_order(scope).options(
+        defer(Template.html), defer(Template.text), defer(Template.mjml), defer(Template.translations)
+    )
     if channel_id is not None:
         statement = statement.where(Template.channel_id == channel_id)
     with scope.reads() as session:
@@ -88,11 +93,13 @@ def save_template(
     reply_to_address_id: int | None = None,
     folder_id: int | None = None,
     details: Mapping[str, Any] | None = None,
+    translations: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Template:
     """Create a template, or replace the one of this id. Without an id it gets the channel's next.
 
     The content that it had stays as a version. HTML may come as mjml instead. Without a folder it stays where it is.
-    HTML is stored sanitised. details are members of the kind's model of them. Raises NotFound for the channel; Invalid
+    HTML is stored sanitised. details are members of the kind's model of them, translations the content in other
+    languages (see translations). Raises NotFound for the channel; Invalid
     for an empty name, the first problem of its tags (see tag_problems), e-mail without a subject or content, and
     another folder or address than the channel's brand has; Conflict for a name that another template of the channel
     has, and for an id that a template of another transactional channel has.
@@ -101,7 +108,7 @@ def save_template(
     kind = channel.behaviour
     if mjml.strip():
         html = html_of(mjml, html)
-    _check_size(html, text)
+    check_size(html, text)
     now = scope.clock.now()
     new = Template(
         tenant_id=scope.tenant_id,
@@ -117,6 +124,7 @@ def save_template(
         reply_to_address_id=reply_to_address_id,
         details=kind.checked_details(details or {}),
     )
+    new.translations = prepared(kind, translations or {}, new.details)
     _check(scope, channel, new, html)
     with scope.records() as session:
         _check_name(scope, session, new)
@@ -143,13 +151,30 @@ def _check(scope: Scope, channel: Channel, new: Template, html: str) -> None:
     """Whether a template can be saved, of which html is as it was given. Raises Invalid."""
     if not new.name:
         raise Invalid("name must not be empty.")
+    for language, content in contents_of(new).items():
+        given = html if language == OWN else content.html
+        try:
+            check_content(scope, channel, replace(content_of(content), html=given), language)
+            channel.behaviour.check_content(content_of(content))
+        except Invalid as error:
+            raise of_language(language, error) from error
+    require_sender(scope, channel, new)
+
+
+def check_content(
+    scope: Scope, channel: Channel, content: Content, language: str, snippets: Mapping[str, Snippet] | None = None
+) -> None:
+    """Raise Invalid for the first problem of the tags of a content in a language of a template of a channel.
+
+    snippets are such as are about to be stored.
+    """
     transactional = is_transactional(scope, channel.id)
     may_bring = not (channel.behaviour.is_pulled or channel.behaviour.own_call)
-    content = Content(new.subject, new.text, html, new.details)
-    if wrong := tag_problems(scope, content, transactional=transactional, may_bring=may_bring):
+    wrong = tag_problems(
+        scope, content, language=language, transactional=transactional, may_bring=may_bring, snippets=snippets
+    )
+    if wrong:
         raise Invalid(wrong[0].sentence)
-    channel.behaviour.check_content(Content(new.subject, new.text, new.html, new.details))
-    require_sender(scope, channel, new)
 
 
 def _check_name(scope: Scope, session: Session, new: Template) -> None:
@@ -162,11 +187,6 @@ def _check_name(scope: Scope, session: Session, new: Template) -> None:
         raise taken(f"a template of channel {new.channel_id}", new.name)
 
 
-def _check_size(html: str, text: str) -> None:
-    if max(len(html), len(text)) > MAX_CONTENT:
-        raise Invalid(f"html and text may have at most {MAX_CONTENT} characters.")
-
-
 def restore_template(scope: Scope, channel_id: int, template_id: int, version: int) -> Template:
     """Save a former content of a template once more, under its present name. Raises as save_template, and NotFound."""
     present = template(scope, channel_id, template_id)
@@ -174,6 +194,7 @@ def restore_template(scope: Scope, channel_id: int, template_id: int, version: i
     content = {column: getattr(former, column) for column in versions.CONTENT}
     if former.mjml:
         content["html"] = ""
+    content["translations"] = as_given(former.translations)
     return save_template(scope, channel_id, id=template_id, **{**content, "name": present.name})
 
 

@@ -12,14 +12,17 @@ from rapport.errors import NotFound
 from rapport.messaging.models import Template, TemplateVersion
 
 # Of which a version is; where a template lies is no content.
-CONTENT = ("name", "subject", "html", "text", "mjml", "from_name", "from_address_id", "reply_to_address_id", "details")
+CONTENT = (
+    "name", "subject", "html", "text", "mjml", "from_name", "from_address_id", "reply_to_address_id", "details",
+    "translations",
+)  # fmt: skip
 # Older versions of a template go, so that a program that saves one every minute does not fill the disk.
 MOST_KEPT = 100
-LARGE = (TemplateVersion.html, TemplateVersion.text, TemplateVersion.mjml)
+LARGE = (TemplateVersion.html, TemplateVersion.text, TemplateVersion.mjml, TemplateVersion.translations)
 
 
 def versions(scope: Scope, channel_id: int, template_id: int) -> list[TemplateVersion]:
-    """The versions of a template without their html, text and mjml, the newest first."""
+    """The versions of a template without their html, text, mjml and translations, the newest first."""
     statement = select(TemplateVersion).where(*_of(scope, channel_id, template_id))
     statement = statement.options(*(defer(column) for column in LARGE)).order_by(TemplateVersion.version.desc())
     with scope.reads() as session:

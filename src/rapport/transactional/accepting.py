@@ -31,7 +31,7 @@ def send_template(scope: Scope, template_id: int, order: Order) -> Accepted:
     """
     known = known_template(scope, template_id)
     for _ in range(TRIES):
-        missing = missing_tags(known.template, (addressee.values for addressee in order.addressees))
+        missing = missing_tags(known.expected, (addressee.values for addressee in order.addressees))
         try:
             return _accept(scope, known.stream, order, known, missing=missing)
         except Outdated:

@@ -18,6 +18,7 @@ from rapport.delivery.values import attribute_values
 from rapport.errors import Invalid
 from rapport.messaging import templates
 from rapport.messaging.contactability import suppressed_addresses
+from rapport.messaging.editions import Editions
 from rapport.messaging.models import Template
 from rapport.messaging.tag_problems import tag_problems
 from rapport.notifications.deliverer import OUTSIDE_CLOCK
@@ -85,7 +86,7 @@ def _channel(scope: Scope, channel_id: int) -> Channel:
 
 def _accept(scope: Scope, channel: Channel, template: Template, content: str, order: Order) -> Sent:
     now = OUTSIDE_CLOCK.now()
-    reached = _reached(scope, channel, template, order.addressees)
+    reached = _reached(scope, channel, Editions(scope, template).transactional, order.addressees)
     if all(recipient.fault for recipient in reached):
         raise Invalid(f"recipients[0]: {reached[0].fault}.")
     marks = suppressed_addresses.marks_of(scope, [recipient.address for recipient in reached])
@@ -109,9 +110,10 @@ def _accept(scope: Scope, channel: Channel, template: Template, content: str, or
     return Sent(enter(scope, request, faults.count(""), at_once=request.due_at <= now), reached)
 
 
-def _reached(scope: Scope, channel: Channel, template: Template, addressees: Sequence[Addressee]) -> list[Reached]:
-    """Recipients with their addresses as they are written to. Raises Invalid for an address on a channel that reaches
-    customers by their id.
+def _reached(scope: Scope, channel: Channel, expected: Sequence[str], addressees: Sequence[Addressee]) -> list[Reached]:
+    """Recipients with their addresses as they are written to, and the expected tags that have no value.
+
+    Raises Invalid for an address on a channel that reaches customers by their id.
     """
     by_id = channel.address_attribute == OWN_ID
     for place, addressee in enumerate(addressees):
@@ -133,7 +135,7 @@ def _reached(scope: Scope, channel: Channel, template: Template, addressees: Seq
         else:
             address = written_to(addressee.address or addresses.get(customer_id, ""))
             fault = "" if form.passes(address) else form.fault if address else NO_ADDRESS
-        missing = missing_tags(template, [addressee.values])
+        missing = missing_tags(expected, [addressee.values])
         reached.append(Reached(customer_id or addressee.customer_id, address, fault, missing))
     return reached
 

@@ -38,6 +38,7 @@ def own_template(scope: Scope, channel_id: int, written: OwnText) -> Template:
         mjml="",
         from_name="",
         topic_id="",
+        translations={},
     )
 
 

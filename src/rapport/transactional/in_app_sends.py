@@ -20,11 +20,13 @@ from rapport.delivery.content import Written
 from rapport.delivery.models import OPEN, OutboxMessage, Source, State
 from rapport.delivery.outbox import Claim, Entry, Settled
 from rapport.delivery.sources import MessageSource
+from rapport.delivery.values import attribute_values
 from rapport.delivery.worker import Sender
 from rapport.errors import Invalid, NotFound
 from rapport.in_app.contents import InAppContent
-from rapport.messaging import rendering, templates
+from rapport.messaging import templates
 from rapport.messaging.contactability import preferences, purposes
+from rapport.messaging.editions import Editions
 from rapport.messaging.models import Template
 from rapport.stores import Stores
 from rapport.stores.records import hold, next_id
@@ -117,11 +119,14 @@ class InAppMessages(MessageSource):
         purpose = purposes.purpose_of(scope, channel.id, template.id)
         refusals = preferences.unreachable(scope, channel.id, [claim.customer_id for claim in claims], purpose)
         origin = Origin(channel.id, template_id=template.id, send_id=send.id)
+        editions = Editions(scope, template)
+        languages = attribute_values(scope, [claim.customer_id for claim in claims], editions.of_language)
         for claim in claims:
             if claim.customer_id in refusals:
                 yield claim, Receipt(claim.message_id, "suppressed", refusals[claim.customer_id], permanent=True)
                 continue
-            filled = rendering.render(template, claim.customer_id, {}, {}, scope.now_local())
+            edition = editions.of(languages.get(claim.customer_id, {}))
+            filled = edition.render(claim.customer_id, {}, {}, scope.now_local())
             content = Content(details={**filled.details, **send.details})
             message = channel.behaviour.write(claim.message_id, claim.customer_id, claim.customer_id, content)
             yield claim, replace(message, origin=origin)

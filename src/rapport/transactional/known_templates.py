@@ -14,6 +14,7 @@ from rapport.channels import service as channels
 from rapport.channels.brands.models import BrandKind
 from rapport.errors import NotFound
 from rapport.messaging import templates
+from rapport.messaging.editions import Editions
 from rapport.messaging.models import Template
 from rapport.stores.records import Records
 from rapport.transactional.streams import Stream
@@ -21,7 +22,10 @@ from rapport.transactional.streams import Stream
 # xmin names the transaction that wrote a row, so it is another one after each change.
 STATE = f"""
     SELECT brands.id AS brand_id, channels.id AS channel_id,
-        concat_ws(' ', brands.xmin, channels.id, channels.xmin, templates.xmin) AS state
+        concat_ws(
+            ' ', brands.xmin, channels.id, channels.xmin, templates.xmin,
+            (SELECT max(CAST(CAST(xmin AS text) AS bigint)) FROM snippets WHERE tenant_id = :tenant_id)
+        ) AS state
     FROM templates
     JOIN channels ON channels.tenant_id = templates.tenant_id AND channels.id = templates.channel_id
     JOIN brands ON brands.tenant_id = channels.tenant_id
@@ -36,10 +40,13 @@ _KEPT: "WeakKeyDictionary[Records, dict[tuple[int, int], KnownTemplate]]" = Weak
 
 @dataclass(frozen=True)
 class KnownTemplate:
-    """A template and where its mail leaves; state is that of their rows when they were read, or before."""
+    """A template, where its mail leaves, and the names of its TRANS tags; state is that of their rows when they were
+    read, or before.
+    """
 
     template: Template
     stream: Stream
+    expected: tuple[str, ...]
     state: str
 
 
@@ -59,7 +66,8 @@ def read_again(scope: Scope, template_id: int) -> KnownTemplate:
     if row is None:
         raise NotFound(f"There is no transactional template {template_id}.")
     stream = Stream(row.brand_id, channels.channel(scope, row.channel_id))
-    known = KnownTemplate(templates.template(scope, row.channel_id, template_id), stream, row.state)
+    template = templates.template(scope, row.channel_id, template_id)
+    known = KnownTemplate(template, stream, tuple(Editions(scope, template).transactional), row.state)
     if len(kept) >= MOST_KEPT:
         kept.clear()
     kept[scope.tenant_id, template_id] = known

@@ -13,6 +13,7 @@ from rapport.delivery.models import Source
 from rapport.errors import NotFound
 from rapport.messaging.contactability import suppressed_addresses
 from rapport.messaging.content import sanitised
+from rapport.messaging.editions import Editions
 from rapport.stores.parts import Part, part
 from rapport.transactional.channel_writing import template_of
 from rapport.transactional.models import Recipient, Send
@@ -88,7 +89,8 @@ def preview(scope: Scope, recipient_id: int) -> Preview:
     if logged.send.brand_id is not None and (final := final_content(logged.send)) is not None:
         return Preview(Content(final.subject, final.text, sanitised(final.html)), as_sent=True)
     template = template_of(scope, logged.send)
-    content = filled(scope, template, values_of(logged.recipient), customer_id=logged.recipient.customer_id)
-    left_at = logged.recipient.ended_at
+    left_at, values = logged.recipient.ended_at, values_of(logged.recipient)
+    edition = Editions(scope, template, left_at).of(values)
+    content = filled(scope, edition, values, customer_id=logged.recipient.customer_id)
     is_stored = logged.send.template_id is not None
     return Preview(content, as_sent=not is_stored or left_at is None or template.updated_at <= left_at)

@@ -3,9 +3,6 @@
 import re
 from collections.abc import Iterable, Mapping
 
-from rapport.messaging import rendering
-from rapport.messaging.models import Template
-
 # A tag as requests name it: with or without brackets, and the prefix, in any case and with blanks.
 TAG = re.compile(r"\s*(?:\[%)?\s*(?:TRANS\s*:)?\s*(?P<name>.*?)\s*(?:%\])?\s*", re.IGNORECASE | re.DOTALL)
 
@@ -16,8 +13,7 @@ def tag_name(tag: str) -> str:
     return match["name"].upper() if match else tag.upper()
 
 
-def missing_tags(template: Template, recipients: Iterable[Mapping[str, str]]) -> list[str]:
-    """The names of a template's TRANS tags to which some recipient has no value, sorted."""
-    expected = rendering.transactional_used(template)
+def missing_tags(expected: Iterable[str], recipients: Iterable[Mapping[str, str]]) -> list[str]:
+    """Those of the names of a template's TRANS tags to which some recipient has no value."""
     present = [values.keys() for values in recipients]
     return [name for name in expected if any(name not in names for names in present)]

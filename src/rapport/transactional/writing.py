@@ -11,7 +11,8 @@ from rapport.channels.messages import AttachedFile, Content, Origin, Receipt, Se
 from rapport.channels.models import Channel
 from rapport.delivery.content import Written
 from rapport.errors import RapportError
-from rapport.messaging import rendering, templates
+from rapport.messaging import templates
+from rapport.messaging.editions import Edition, Editions
 from rapport.messaging.models import Template
 from rapport.messaging.tags.language import TRANSACTIONAL
 from rapport.messaging.template_senders import sender_of
@@ -37,18 +38,20 @@ def final_content(send: Send) -> FinalContent | None:
 
 def filled(
     scope: Scope,
-    template: Template,
+    edition: Edition,
     values: Mapping[str, str],
     tracked: Mapping[str, str] | None = None,
+    template: Template | None = None,
     customer_id: str = "",
 ) -> Content:
-    """A template with the values of a recipient, of tags with or without the prefix; what has none is empty.
+    """An edition of a template with the values of a recipient, of tags with or without the prefix; what has none is
+    empty.
 
-    tracked: what the placeholders of tracking stand for.
+    tracked: what the placeholders of tracking stand for, which template has.
     """
     prefixed = {f"{TRANSACTIONAL}{name}": value for name, value in values.items()}
-    own = {"template_id": str(template.id), **(tracked or {})}
-    return rendering.render(template, customer_id, values, {**prefixed, **own}, scope.now_local())
+    own = {"template_id": str(edition.template.id), **(tracked or {})}
+    return edition.render(customer_id, values, {**prefixed, **own}, scope.now_local(), template)
 
 
 class Writer:
@@ -61,7 +64,7 @@ class Writer:
     def __init__(self, scope: Scope, channel: Channel, known: Iterable[Template] = ()) -> None:
         self._scope, self._channel = scope, channel
         self._known = {template.id: template for template in known}
-        self._templates: dict[int, tuple[Template, Sender]] = {}
+        self._templates: dict[int, tuple[Editions, Sender]] = {}
         self._secret = newest_secret(scope)
         self._tracks = channel.behaviour.tracks(scope, channel.settings)
 
@@ -90,18 +93,20 @@ class Writer:
             return (
                 tracking.with_pixel(self._scope, content, tokens, recipient.message_id, "") if self._tracks else content
             ), sender
-        template, sender = self._template(send.template_id or 0)
+        editions, sender = self._editions(send.template_id or 0)
         values = values_of(recipient)
+        edition = editions.of(values)
         if not self._tracks:
-            return filled(self._scope, template, values), sender
-        tracked = tracking.Tracking(self._scope, template, tokens)
+            return filled(self._scope, edition, values), sender
+        tracked = tracking.Tracking(self._scope, edition.template, tokens)
         link_token = tracked.token(recipient.message_id, "")
-        content = filled(self._scope, tracked.template, values, tracked.values(link_token))
+        content = filled(self._scope, edition, values, tracked.values(link_token), tracked.template)
         return tracked.signed(content, link_token), sender
 
-    def _template(self, template_id: int) -> tuple[Template, Sender]:
+    def _editions(self, template_id: int) -> tuple[Editions, Sender]:
         if template_id not in self._templates:
             known = self._known.get(template_id)
             template = known or templates.template(self._scope, self._channel.id, template_id)
-            self._templates[template_id] = template, sender_of(self._scope, self._channel, template)
+            sender = sender_of(self._scope, self._channel, template)
+            self._templates[template_id] = Editions(self._scope, template), sender
         return self._templates[template_id]

@@ -22,7 +22,7 @@ from rapport.errors import Conflict, Invalid, NotFound
 from rapport.messaging import brand_templates
 from rapport.messaging.folders import GENERAL, GENERAL_NAME
 from rapport.messaging.models import Template
-from rapport.messaging.templates import MAX_CONTENT
+from rapport.messaging.translations import MAX_CONTENT
 
 router = SectionRouter("Optimail")
 

@@ -7,7 +7,6 @@ present ones after that.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import select
@@ -26,14 +25,12 @@ from rapport.delivery.ids import message_id
 from rapport.delivery.models import Source
 from rapport.delivery.values import attribute_values
 from rapport.errors import NotFound
-from rapport.messaging import rendering, templates, versions
-from rapport.messaging.message_writer import MessageWriter
+from rapport.messaging import templates, versions
+from rapport.messaging.message_writer import A_SECOND, MessageWriter
 from rapport.messaging.tracking.tokens import MessageToken, SentFor
 from rapport.redemptions import allocation
 
 GONE = "This message is no longer available."
-# Tokens tell the second in which a message was written.
-A_SECOND = timedelta(seconds=1)
 
 
 @dataclass(frozen=True)
@@ -73,10 +70,10 @@ def shown(scope: Scope, message: MessageToken, fired_messages: FiredMessages) ->
     channel = channels.channel(scope, row.channel_id)
     present = templates.template(scope, row.channel_id, row.template_id)
     template = versions.template_at(scope, present, written_at + A_SECOND)
-    names = {*rendering.attributes_used(template), channel.address_attribute} - {OWN_ID}
+    writer = MessageWriter(scope, channel, template, origin, written_at)
+    names = {*writer.attributes, channel.address_attribute} - {OWN_ID}
     day = written_at.astimezone(scope.time_zone).date()
     values = {OWN_ID: customer_id, **attribute_values(scope, [customer_id], names, day).get(customer_id, {})}
-    writer = MessageWriter(scope, channel, template, origin, written_at)
     address = mended(values.get(channel.address_attribute) or "")
     codes = allocation.shown(scope, campaign.id, {sent.message_id: row.promo_code})
     extra = {"promo_code": codes[sent.message_id], **sent.extra}

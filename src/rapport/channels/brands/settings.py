@@ -12,6 +12,7 @@ from rapport.channels.settings import MAIL_PLACE, EmailSettings, MailSettings
 
 LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 DOMAIN = re.compile(rf"(?=.{{1,253}}\Z)(?:{LABEL}\.)+(?![0-9]+\Z){LABEL}\Z")
+WEB_ADDRESS = re.compile(r"https?://[^\s/\"'<>\\\[\]]+(?:/[^\s\"'<>\\\[\]]*)?", re.IGNORECASE)
 # A mail server with its login: taken whole, from the channel or from the brand.
 SERVER = ("host", "port", "security", "username", "password")
 
@@ -21,11 +22,16 @@ class BrandSettings(MailSettings):
 
     bounce_domain: where failures of its mail are reported to; empty: to the sender's address. tracking: whether opens
     and clicks are counted. postal_address: where the company is, which marketing mail has to say in many countries.
+    logo_url, website_url and the colours are what templates and the pages for recipients show of the brand.
     """
 
     bounce_domain: str = Field("", max_length=253)
     tracking: bool = True
     postal_address: str = Field("", max_length=1000)
+    logo_url: str = Field("", max_length=1000)
+    website_url: str = Field("", max_length=1000)
+    color: str = Field("#1f5fbf", pattern=r"^#[0-9a-fA-F]{6}$")
+    text_color: str = Field("#1f2933", pattern=r"^#[0-9a-fA-F]{6}$")
 
     @field_validator("bounce_domain")
     @classmethod
@@ -34,6 +40,14 @@ class BrandSettings(MailSettings):
         if domain and not DOMAIN.match(domain):
             raise ValueError("must be a domain such as bounces.shop.example")
         return domain
+
+    @field_validator("logo_url", "website_url")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        address = value.strip()
+        if address and not WEB_ADDRESS.fullmatch(address):
+            raise ValueError("must be an address that begins with https:// or http://")
+        return address
 
 
 @dataclass(frozen=True)

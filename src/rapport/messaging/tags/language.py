@@ -5,6 +5,8 @@
     [%EVENT:NAME%]  [%EVENT.NAME%]        a parameter of the event that a triggered campaign answers
     [%EVENT:EVENT_NAME:NAME%]             the same, of this event only
     [%REWARD:NAME%] [%REWARD:NAME:default%]  what the customer is given, by the key of the reward type
+    [%SNIPPET:NAME%]                      a snippet, which is put in before all else (see composing)
+    [%BRAND:LOGO_URL%]                    what is known of the brand (see BRAND_FIELDS)
     [%TRANS:NAME%]                        a value that came with a transactional message
     [%CURRENT_DATE:dd/MM/yyyy%]           the day or the time at which the message is written (see dates)
     [%UPPER:NAME%]                        a value in another form; prefixes can be combined with each other
@@ -40,7 +42,10 @@ ALIASES = {"UNSUB": "UNSUBSCRIBE_URL"}
 # Links hold signed texts, which another form would break.
 LINKS = frozenset({"UNSUBSCRIBE_URL", "VIEW_IN_BROWSER", "PREFERENCE_CENTER"})
 PRODUCTS = "PRODUCTS"
-EVENT, TRANSACTIONAL, REWARD = "EVENT:", "TRANS:", "REWARD:"
+EVENT, TRANSACTIONAL, REWARD, SNIPPET, BRAND = "EVENT:", "TRANS:", "REWARD:", "SNIPPET:", "BRAND:"
+# Colours may stand in styles, where no value may: they are put in before a text is compiled.
+BRAND_COLORS = frozenset({"COLOR", "TEXT_COLOR"})
+BRAND_FIELDS = frozenset({"NAME", "POSTAL_ADDRESS", "LOGO_URL", "WEBSITE_URL"}) | BRAND_COLORS
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 EVENT_NAME = re.compile(r"EVENT[.]([A-Za-z_][A-Za-z0-9_]*)", re.IGNORECASE)
 PLACE_OF_PRODUCT = re.compile(r"\s*0*([1-9][0-9]{0,2})\s*(?::(.*))?", re.DOTALL)
@@ -190,6 +195,11 @@ def _insertion(body: str) -> Insertion | None:
     if colon and f"{name}:" == REWARD:
         key, _, default = rest.partition(":")
         return Insertion(Field(f"{REWARD}{key.strip().upper()}", tuple(forms)), default) if key.strip() else None
+    if colon and f"{name}:" == SNIPPET:
+        snippet = rest.strip().upper()
+        return Insertion(Field(f"{SNIPPET}{snippet}", tuple(forms))) if NAME.fullmatch(snippet) else None
+    if colon and f"{name}:" == BRAND and (brand_field := rest.partition(":")[0].strip().upper()) in BRAND_FIELDS:
+        return Insertion(Field(f"{BRAND}{brand_field}", tuple(forms)), rest.partition(":")[2])
     if name in DATE_TAGS:
         return Insertion(_date_field(name, rest.strip(), tuple(forms)))
     if name == PRODUCTS and (place := PLACE_OF_PRODUCT.fullmatch(rest)):

@@ -18,10 +18,10 @@ from rapport.delivery.content import Written
 from rapport.delivery.models import IS_OPEN, Source, State
 from rapport.delivery.outbox import Claim, Settled
 from rapport.delivery.sources import MessageSource
+from rapport.delivery.values import Values, attribute_values
 from rapport.delivery.worker import CLOCK, Sender
 from rapport.errors import NotFound
-from rapport.messaging import rendering, templates
-from rapport.messaging.models import Template
+from rapport.messaging import templates
 from rapport.stores import Stores
 from rapport.transactional.models import PushNotification, PushRecipient
 from rapport.transactional.pushes import orders
@@ -46,17 +46,19 @@ class PushMessages(MessageSource):
         """What the request said; who unsubscribed gets it all the same, as transactional mail."""
         recipients = _recipients(scope, claims)
         notifications = _notifications(scope, {recipient.notification_id for recipient in recipients.values()})
-        templates_by_id = _templates(scope, notifications.values())
+        editions_by_id = _editions(scope, notifications.values())
+        languages = _languages(scope, recipients.values(), editions_by_id.values())
         for claim in claims:
             recipient = recipients.get(claim.source_id)
             if recipient is None:
                 continue
             notification = notifications[recipient.notification_id]
-            template = templates_by_id.get(notification.template_id)
-            if notification.template_id and template is None:
+            editions = editions_by_id.get(notification.template_id)
+            if notification.template_id and editions is None:
                 yield claim, Receipt(claim.message_id, "failed", GONE, permanent=True)
                 continue
-            content = _content(scope, notification, template, recipient.customer_id)
+            edition = editions.of(languages.get(recipient.customer_id, {})) if editions else None
+            content = _content(scope, notification, edition, recipient.customer_id)
             yield claim, _message(channel, notification, recipient, claim.message_id, content)
 
     def retry_delays(self, scope: Scope) -> Sequence[float]:
@@ -93,9 +95,9 @@ class PushSender(Sender):
         super().__init__(stores, Source.PUSH, PushMessages())
 
 
-def _content(scope: Scope, notification: PushNotification, template: Template | None, customer_id: str) -> Content:
+def _content(scope: Scope, notification: PushNotification, edition: Edition | None, customer_id: str) -> Content:
     """What a customer gets. No attributes are put in: tags have their defaults, as the reference has it."""
-    filled = rendering.render(template, customer_id, {}, {}, scope.now_local()) if template else Content()
+    filled = edition.render(customer_id, {}, {}, scope.now_local()) if edition else Content()
     return orders.read(notification.content).over(filled)
 
 
@@ -107,13 +109,22 @@ def _message(
     return replace(message, headers=to_app(notification.app_id, recipient.install_id), origin=origin)
 
 
-def _templates(scope: Scope, notifications: Iterable[PushNotification]) -> dict[int, Template]:
+def _editions(scope: Scope, notifications: Iterable[PushNotification]) -> dict[int, Editions]:
     """The templates of notifications by id; those that are gone are absent."""
-    templates_by_id: dict[int, Template] = {}
+    editions_by_id: dict[int, Editions] = {}
     for channel_id, template_id in {(each.channel_id, each.template_id) for each in notifications if each.template_id}:
         with suppress(NotFound):
-            templates_by_id[template_id] = templates.template(scope, channel_id, template_id)
-    return templates_by_id
+            editions_by_id[template_id] = Editions(scope, templates.template(scope, channel_id, template_id))
+    return editions_by_id
+
+
+def _languages(
+    scope: Scope, recipients: Iterable[PushRecipient], templates_used: Iterable[Editions]
+) -> dict[str, Values]:
+    """What says which language customers read, by CustomerID, if any of the templates asks for it."""
+    names: set[str] = set().union(*(editions.of_language for editions in templates_used))
+    customer_ids = sorted({recipient.customer_id for recipient in recipients if recipient.customer_id})
+    return attribute_values(scope, customer_ids, names)
 
 
 def _latest(notification: PushNotification) -> datetime:

@@ -9,7 +9,7 @@ from rapport.customers.writes import attribute_writes
 from rapport.delivery import values as delivery_values
 from rapport.errors import NotFound
 from rapport.insight import recommended
-from rapport.messaging import rendering
+from rapport.messaging.editions import Editions
 from rapport.messaging.models import Template
 from rapport.messaging.tags.language import key_of
 
@@ -49,15 +49,17 @@ def rendered(scope: Scope, template: Template, sample: Sample) -> Content:
     customer_id = SAMPLE
     values: dict[str, str | None] = {}
     products = sample.products
+    editions = Editions(scope, template)
     if sample.customer_id is not None:
         customer_id = _spelled(scope, sample.customer_id)
-        names = set(rendering.attributes_used(template))
+        names = set(editions.attributes)
         values = delivery_values.attribute_values(scope, [customer_id], names).get(customer_id, {})
         products = products or recommended.recommended(scope, customer_id, sample.recommended_products)
     sample_values = {key_of(name): value for name, value in sample.values.items()}
     extra = {"promo_code": sample.promo_code, "products": products, "template_id": str(template.id)}
     extra |= {name: f"{scope.stores.settings.links_url}{path}" for name, path in HARMLESS_LINKS.items()}
-    return rendering.render(template, customer_id, {**values, **sample_values}, extra, scope.now_local())
+    edition = editions.of({**values, **sample_values})
+    return edition.render(customer_id, {**values, **sample_values}, extra, scope.now_local())
 
 
 def _spelled(scope: Scope, customer_id: str) -> str:

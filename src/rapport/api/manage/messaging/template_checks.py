@@ -16,7 +16,7 @@ from rapport.messaging.content_checks import general_remarks, remarks_on
 from rapport.messaging.mjml_sources import MAX_SOURCE, html_of
 from rapport.messaging.tag_problems import tag_problems
 from rapport.messaging.tags.scanning import TextKind
-from rapport.messaging.templates import MAX_CONTENT
+from rapport.messaging.translations import MAX_CONTENT
 
 router = SectionRouter("Management: templates", "/manage/v1", JsonRoute)
 

@@ -15,17 +15,41 @@ from rapport.api.http.pages import Paged
 from rapport.api.manage.messaging.samples import Sample, rendered
 from rapport.api.sections import CHANGES_NOTHING, SectionRouter
 from rapport.channels import service as channels
-from rapport.channels.messages import Content
-from rapport.messaging import rendering, templates
+from rapport.messaging import templates
+from rapport.messaging.composing import content_of
 from rapport.messaging.content_checks import ContentCheck, remarks_on
+from rapport.messaging.editions import Editions
+from rapport.messaging.languages import LanguageTag
 from rapport.messaging.mjml_sources import MAX_SOURCE
 from rapport.messaging.models import Template
 from rapport.messaging.tags.scanning import TextKind
-from rapport.messaging.templates import MAX_CONTENT
+from rapport.messaging.translations import MAX_CONTENT, MOST_LANGUAGES
 
 router = SectionRouter("Management: templates", "/manage/v1", JsonRoute)
 Id = Annotated[int, Path(ge=1, le=2**31 - 1)]
 TemplateId = Annotated[int, Path(ge=0, le=2**31 - 1)]
+
+
+class TranslationIn(Body):
+    """The content in one language. What is empty is as in the template's own content; text is made from html."""
+
+    subject: str = Field("", max_length=1000)
+    html: str = Field("", max_length=MAX_CONTENT)
+    text: str = Field("", max_length=MAX_CONTENT)
+    mjml: str = Field("", max_length=MAX_SOURCE, description="MJML instead of html")
+    details: dict[str, Any] = Field(
+        default_factory=dict, description="Those of the details that differ from the template's own"
+    )
+
+
+class TranslationOut(BaseModel):
+    """The content of a template in one language, without what is as in its own content."""
+
+    subject: str = ""
+    html: str = ""
+    text: str = ""
+    mjml: str = ""
+    details: dict[str, Any] = {}
 
 
 class TemplateContent(Body):
@@ -53,6 +77,12 @@ class TemplateContent(Body):
     details: dict[str, Any] = Field(
         default_factory=dict,
         description="What else a message of the channel's kind contains, such as the buttons of a push message",
+    )
+    translations: dict[LanguageTag, TranslationIn] = Field(
+        default_factory=dict,
+        max_length=MOST_LANGUAGES,
+        examples=[{"de": {"subject": "Für Sie, [%FIRST_NAME%]", "text": "Bis [%AS_DATE:VALID_UNTIL%]"}}],
+        description="The content in other languages, such as de or de-AT; customers get that of their language",
     )
     folder_id: int | None = Field(
         None, ge=1, le=2**31 - 1, description="A folder of the channel's brand; if left out, the folder stays as it is"
@@ -86,6 +116,7 @@ class RemarkOut(BaseModel):
 
     check: ContentCheck = Field(examples=["unsubscribe_link"])
     part: TextKind = Field(examples=["html"])
+    language: str = Field("", examples=[""], description="Of the translation; empty for the template's own content")
     message: str = Field(examples=["There is no link to unsubscribe: use [%UNSUB%] as the address of one."])
 
 
@@ -99,7 +130,12 @@ class TemplateOut(TemplateListed):
     from_address_id: int | None
     reply_to_address_id: int | None
     details: dict[str, Any]
-    attributes_used: list[str] = Field(examples=[["FIRST_NAME"]])
+    translations: dict[str, TranslationOut] = Field(description="The content in other languages")
+    attributes_used: list[str] = Field(
+        examples=[["FIRST_NAME"]],
+        description="The customer attributes that the template inserts or tests in any of its languages, and the one "
+        "that chooses the language",
+    )
     warnings: list[RemarkOut] = Field(description="Warnings about content that can nevertheless be sent")
 
 
@@ -126,7 +162,12 @@ class PreviewOut(BaseModel):
 def shown(scope: Scope, template: Template) -> TemplateOut:
     """A template as it is answered."""
     channel = channels.channel(scope, template.channel_id)
-    remarks = remarks_on(scope, channel, Content(template.subject, template.text, template.html, template.details))
+    editions = Editions(scope, template)
+    warnings = [
+        RemarkOut(check=remark.check, part=remark.part, language=language, message=remark.message)
+        for language, content in editions.templates.items()
+        for remark in remarks_on(scope, channel, content_of(content))
+    ]
     return TemplateOut(
         channel_id=template.channel_id,
         id=template.id,
@@ -142,8 +183,9 @@ def shown(scope: Scope, template: Template) -> TemplateOut:
         from_address_id=template.from_address_id,
         reply_to_address_id=template.reply_to_address_id,
         details=template.details,
-        attributes_used=rendering.attributes_used(template),
-        warnings=[RemarkOut.model_validate(remark) for remark in remarks],
+        translations={language: TranslationOut(**content) for language, content in template.translations.items()},
+        attributes_used=editions.attributes,
+        warnings=warnings,
         created_at=template.created_at,
         updated_at=template.updated_at,
     )
