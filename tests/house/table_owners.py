@@ -34,6 +34,7 @@ RECORDS = {
         "keyword_replies",
         "preference_link_requests",
         "short_links",
+        "snippets",
         "soft_bounces",
         "suppressed_addresses",
         "suppressions",
@@ -242,6 +243,7 @@ READS = {
         "a request is entered if its template still is as it was read, in one statement": (
             "brands",
             "channels",
+            "snippets",
             "templates",
         ),
     },

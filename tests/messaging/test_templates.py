@@ -18,6 +18,7 @@ from rapport.channels.messages import Content
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.messaging import rendering, templates
 from rapport.messaging.content import sanitised
+from rapport.messaging.editions import Editions
 from rapport.messaging.models import Template
 from rapport.messaging.plain_texts import text_of
 from rapport.messaging.tags import addresses, checking, scanning
@@ -41,7 +42,7 @@ def test_texts_of_details_are_filled_however_deep() -> None:
     filled = {"url": "https://x.test/?c=Oslo", "buttons": [{"text": "Oslo", "id": "b"}], "n": 3}
     assert rendered(template, {"CITY": "Oslo"}, {}).details == filled
     assert rendered(template, {}, {}).details["buttons"][0]["text"] == "here"
-    assert rendering.attributes_used(template) == ["CITY"]
+    assert {field.key for field in rendering.compiled(template).fields} == {"CITY"}
 
 
 def rendered(template: Template, values: dict[str, str | None], extra: dict[str, Any]) -> Content:
@@ -236,7 +237,7 @@ def test_attributes_used_are_real_ones(scope: Scope) -> None:
         "<p>[%CITY:town%] [%PROMO_CODE%] [%UNSUB%]</p>",
         "[%FIRST_NAME%] [%COUNTRY%]",
     )
-    assert rendering.attributes_used(template) == ["CITY", "COUNTRY", "FIRST_NAME"]
+    assert Editions(scope, template).attributes == ["CITY", "COUNTRY", "FIRST_NAME"]
     for part in ({"subject": "[%NOPE%]"}, {"html": "<p>[%NOPE:x%]</p>"}, {"text": "[%NOPE%]"}):
         content = {"subject": "s", "html": "<p>a</p>", **part}
         with pytest.raises(Invalid, match=r"^\w+ contains '\[%NOPE.*': 'NOPE' is not a customer attribute, nor"):

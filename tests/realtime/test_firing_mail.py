@@ -28,8 +28,9 @@ from rapport.delivery import outbox
 from rapport.delivery.models import OutboxMessage, Source, State
 from rapport.delivery.outbox import Claim, Settled
 from rapport.delivery.transports import Transports
-from rapport.messaging import rendering, templates
+from rapport.messaging import templates
 from rapport.messaging.contactability import preferences, suppressions, unsubscribers
+from rapport.messaging.editions import Editions
 from rapport.realtime.matching import releasing
 from rapport.realtime.sending import Sender
 from rapport.stores import Stores
@@ -361,4 +362,4 @@ def test_a_renewal_that_comes_late_shortens_no_claim(world: Scope, of: Occurrenc
 
 def test_tags_of_events_are_no_attributes(world: Scope) -> None:
     template = templates.template(world, EMAIL, LETTER)
-    assert rendering.attributes_used(template) == ["FIRST_NAME"]
+    assert Editions(world, template).attributes == ["FIRST_NAME"]

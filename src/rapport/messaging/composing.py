@@ -19,6 +19,9 @@ from rapport.messaging.tags.language import BRAND, BRAND_COLORS, SNIPPET, Insert
 from rapport.messaging.tags.scanning import Tag, TextKind, tags
 from rapport.messaging.translations import contents_of, with_content
 
+# Held by whoever changes snippets, or saves a template that names some.
+SNIPPETS = "snippets"
+
 
 def newest(scope: Scope, *conditions: Any) -> Select[Snippet]:
     """The newest version of each snippet among those that meet the conditions."""

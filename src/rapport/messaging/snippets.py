@@ -1,4 +1,4 @@
-"""Rules of snippets: pieces of content that templates share, such as a footer. Each content that one has had is kept."""
+"""Rules of snippets: pieces of content that templates share, such as a footer. All their versions are kept."""
 
 import re
 from collections.abc import Mapping
@@ -11,10 +11,11 @@ from rapport.channels import service as channels
 from rapport.channels.messages import Content
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.messaging import templates
-from rapport.messaging.composing import content_of, newest, pieces_of, snippets_named
+from rapport.messaging.composing import SNIPPETS, content_of, newest, pieces_of, snippets_named
 from rapport.messaging.content import sanitised
 from rapport.messaging.languages import language_tag
 from rapport.messaging.models import Snippet, Template
+from rapport.messaging.tag_problems import tag_problems
 from rapport.messaging.translations import MOST_LANGUAGES, OWN, check_size, contents_of, of_language
 from rapport.stores.records import hold
 
@@ -72,7 +73,7 @@ def save_snippet(scope: Scope, name: str, own: Piece, translations: Mapping[str,
     pieces = {OWN: own, **(translations or {})}
     if len(pieces) > MOST_LANGUAGES:
         raise Invalid(f"translations may have at most {MOST_LANGUAGES} languages.")
-    kept = {language: _prepared(language, piece) for language, piece in pieces.items()}
+    kept = {language: _prepared(scope, language, piece) for language, piece in pieces.items()}
     new = Snippet(
         tenant_id=scope.tenant_id,
         name=name.upper(),
@@ -84,7 +85,7 @@ def save_snippet(scope: Scope, name: str, own: Piece, translations: Mapping[str,
         saved_at=scope.clock.now(),
     )
     with scope.records() as session:
-        hold(session, scope.tenant_id, "snippets")
+        hold(session, scope.tenant_id, SNIPPETS)
         _check_templates(scope, new)
         mine = (Snippet.tenant_id == scope.tenant_id, Snippet.name == new.name)
         present = session.scalar(select(Snippet).where(*mine).order_by(Snippet.version.desc()).limit(1))
@@ -103,7 +104,7 @@ def save_snippet(scope: Scope, name: str, own: Piece, translations: Mapping[str,
     return new
 
 
-def _prepared(language: str, piece: Piece) -> Piece:
+def _prepared(scope: Scope, language: str, piece: Piece) -> Piece:
     """A piece as it is stored. Raises Invalid, naming the translation."""
     if language and language_tag(language) != language:
         raise Invalid(f"translations has {language!r}: a language is written as de, or as de-AT with its region.")
@@ -114,13 +115,16 @@ def _prepared(language: str, piece: Piece) -> Piece:
             raise Invalid("html or text is required.")
         if named := snippets_named(Content(text=stored.text, html=stored.html)):
             raise Invalid(f"A snippet cannot contain another one, such as {min(named)}.")
+        # Which values its templates may put in is seen with them.
+        if wrong := tag_problems(scope, Content(text=piece.text, html=piece.html), transactional=True):
+            raise Invalid(wrong[0].sentence)
     except Invalid as error:
         raise of_language(language, error) from error
     return stored
 
 
 def _check_templates(scope: Scope, new: Snippet) -> None:
-    """Raise Invalid for a tag that the snippet brings into a template which may not have it, or for a tag of its own."""
+    """Raise Invalid for a tag that the snippet brings into a template which may not have it."""
     for template in users(scope, new.name):
         channel = channels.channel(scope, template.channel_id)
         for language, content in contents_of(template).items():
@@ -134,7 +138,7 @@ def delete_snippet(scope: Scope, name: str) -> None:
     """Remove a snippet with all its versions. Raises NotFound, and Conflict while templates use it."""
     snippet(scope, name)
     with scope.records() as session:
-        hold(session, scope.tenant_id, "snippets")
+        hold(session, scope.tenant_id, SNIPPETS)
         using = users(scope, name)
         if using:
             shown = ", ".join(f"template {each.id} of channel {each.channel_id}" for each in using[:MOST_NAMED])

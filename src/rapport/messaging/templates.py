@@ -15,7 +15,7 @@ from rapport.channels.models import Channel
 from rapport.channels.transactional import is_transactional
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.messaging import numbering, versions
-from rapport.messaging.composing import content_of
+from rapport.messaging.composing import SNIPPETS, content_of, snippets_at, snippets_named
 from rapport.messaging.content import sanitised
 from rapport.messaging.folders import require_folder
 from rapport.messaging.mjml_sources import html_of
@@ -37,9 +37,7 @@ def templates(scope: Scope) -> list[Template]:
 
 def listed_templates(scope: Scope, channel_id: int | None = None) -> list[Template]:
     """The same without their html, text and translations, of one channel when asked for."""
-    statement = _in_order(scope).options(
-        defer(Template.html), defer(Template.text), defer(Template.mjml), defer(Template.translations)
-    )
+    statement = _in_order(scope).options(*(defer(column) for column in LARGE))
     if channel_id is not None:
         statement = statement.where(Template.channel_id == channel_id)
     with scope.reads() as session:
@@ -128,6 +126,7 @@ def save_template(
     _check(scope, channel, new, html)
     with scope.records() as session:
         _check_name(scope, session, new)
+        _keep_snippets(scope, session, new)
         if new.id is None:
             new.id = numbering.free_id(scope, session, channel_id)
         else:
@@ -152,9 +151,9 @@ def _check(scope: Scope, channel: Channel, new: Template, html: str) -> None:
     if not new.name:
         raise Invalid("name must not be empty.")
     for language, content in contents_of(new).items():
-        given = html if language == OWN else content.html
+        written = html if language == OWN else content.html
         try:
-            check_content(scope, channel, replace(content_of(content), html=given), language)
+            check_content(scope, channel, replace(content_of(content), html=written), language)
             channel.behaviour.check_content(content_of(content))
         except Invalid as error:
             raise of_language(language, error) from error
@@ -185,6 +184,15 @@ def _check_name(scope: Scope, session: Session, new: Template) -> None:
     numbers = set(session.scalars(select(Template.id).where(*of_channel, same)))
     if numbers and new.id not in numbers:
         raise taken(f"a template of channel {new.channel_id}", new.name)
+
+
+def _keep_snippets(scope: Scope, session: Session, new: Template) -> None:
+    """Have the snippets that a template names stay until it is saved. Raises Invalid for one that is gone."""
+    named = set().union(*(snippets_named(content_of(content)) for content in contents_of(new).values()))
+    if named:
+        hold(session, scope.tenant_id, SNIPPETS)
+        if gone := named - snippets_at(scope, named).keys():
+            raise Invalid(f"There is no snippet {min(gone)}.")
 
 
 def restore_template(scope: Scope, channel_id: int, template_id: int, version: int) -> Template:

@@ -24,17 +24,17 @@ MEMBERS = ("subject", "html", "text", "mjml", "details")
 
 
 def prepared(
-    kind: ChannelKind, given: Mapping[str, Mapping[str, Any]], own_details: Mapping[str, Any]
+    kind: ChannelKind, translations: Mapping[str, Mapping[str, Any]], own_details: Mapping[str, Any]
 ) -> dict[str, dict[str, Any]]:
     """Translations as they are stored, by language: HTML made of their MJML and sanitised, members that are not empty.
 
     own_details are those of the template, whose other members hold for its translations. Raises Invalid, naming the
     translation.
     """
-    if len(given) > MOST_LANGUAGES:
+    if len(translations) > MOST_LANGUAGES:
         raise Invalid(f"translations may have at most {MOST_LANGUAGES} languages.")
     stored = {}
-    for language, content in given.items():
+    for language, content in translations.items():
         if language_tag(language) != language:
             raise Invalid(f"translations has {language!r}: a language is written as de, or as de-AT with its region.")
         try:

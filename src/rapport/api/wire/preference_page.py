@@ -14,12 +14,11 @@ from rapport.access.limits import RateLimiter, share, source
 from rapport.access.scope import Scope, scope_of
 from rapport.api.http.parameters import INT32_MAX
 from rapport.api.sections import SectionRouter
-from rapport.api.wire.unsubscribe import HEADERS, UNKNOWN
+from rapport.api.wire.hosted_pages import UNKNOWN, look_of_channel, page
+from rapport.channels.brands.looks import Look, look_of
 from rapport.delivery import preference_mail
 from rapport.errors import Invalid, NotFound, TooManyRequests
-from rapport.messaging import languages
 from rapport.messaging.contactability import page_words
-from rapport.messaging.languages import ENGLISH
 from rapport.messaging.models import BrandGroup
 from rapport.messaging.topics import brand_groups, pages, requested_links
 from rapport.messaging.topics.brand_groups import WIRE_CHANNELS
@@ -34,12 +33,6 @@ MOST_FIELDS = 5000
 LINKS, LINKS_OF_TENANT = 10, 500
 LINK_SECONDS = 600
 EVERYTHING = 0
-STYLE = (
-    "body{font:1.1rem/1.5 system-ui,sans-serif;max-width:38rem;margin:3rem auto;padding:0 1rem;color:#1b1b1b;"
-    "background:#fff}fieldset{margin:0 0 1.2rem;border:1px solid #767676;border-radius:.3rem}legend{font-weight:600}"
-    "label{display:inline-block;margin:.15rem 1.2rem .15rem 0}button,input{font:inherit}button{padding:.4rem 1.2rem}"
-    ".about{margin:.2rem 0 .5rem}"
-)
 
 
 async def _form(request: Request) -> dict[str, list[str]]:
@@ -50,24 +43,13 @@ async def _form(request: Request) -> dict[str, list[str]]:
         raise Invalid(f"The form has more than {MOST_FIELDS} fields.") from error
 
 
-def _page(title: str, body: str, status: int = 200, language: str = ENGLISH) -> HTMLResponse:
-    head = (
-        '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<style>{STYLE}</style><title>{escape(title)}</title>"
-    )
-    tongue = f'lang="{escape(language)}" dir="{languages.direction(language)}"'
-    content = f"<main><h1>{escape(title)}</h1>{body}</main>"
-    page = f"<!doctype html><html {tongue}><head>{head}</head><body>{content}</body></html>"
-    return HTMLResponse(page, status, HEADERS)
-
-
 def _header(request: Request) -> str:
     return request.headers.get("accept-language", "")
 
 
 def _invalid(request: Request) -> HTMLResponse:
     language, title, text = page_words.invalid_in(_header(request))
-    return _page(title, f"<p>{escape(text)}</p>", 404, language)
+    return page(title, f"<p>{escape(text)}</p>", 404, language)
 
 
 def _hit(request: Request) -> None:
@@ -91,11 +73,12 @@ def show_preferences(token: str, request: Request) -> HTMLResponse:
     _hit(request)
     try:
         scope, link = read_link(request.app.state.stores, token)
-        page = pages.page_of(scope, link)
+        preferences = pages.page_of(scope, link)
     except NotFound:
         return _invalid(request)
     language, words = pages.words_for(scope, link.customer_ids[0], _header(request))
-    return _page(words.title, _preference_form(page, words, language), language=language)
+    look = _look(scope, preferences.preferences.group)
+    return page(words.title, _preference_form(preferences, words, language), language=language, look=look)
 
 
 @router.post("/preferences/{token}", summary="Save preferences", response_class=HTMLResponse, responses=UNKNOWN)
@@ -112,7 +95,8 @@ def save_preferences(
         pages.save(scope, link, _chosen(form), _numbers(form.get("stopped", [])), words)
     except NotFound:
         return _invalid(request)
-    return _page(words.done, f"<p>{escape(words.done_text)}</p>", language=language)
+    look = _look(scope, brand_groups.brand_group(scope, link.group_id))
+    return page(words.done, f"<p>{escape(words.done_text)}</p>", language=language, look=look)
 
 
 def _chosen(form: dict[str, list[str]]) -> dict[str, set[int]]:
@@ -174,7 +158,7 @@ def show_link_page(tenantID: str, brandGroupID: str, request: Request) -> HTMLRe
     """A form with a field for an e-mail address. 404 for an unknown tenant or brand group, or one without e-mail."""
     _hit(request)
     try:
-        scope, _ = _group(request, tenantID, brandGroupID)
+        scope, group = _group(request, tenantID, brandGroupID)
     except NotFound:
         return _invalid(request)
     language, words = pages.words_in(scope, "", _header(request))
@@ -184,7 +168,7 @@ def show_link_page(tenantID: str, brandGroupID: str, request: Request) -> HTMLRe
         '<input id="address" type="email" name="address" required autocomplete="email" maxlength="320"></p>'
         f"<p><button>{escape(words.send)}</button></p></form>"
     )
-    return _page(words.ask, form, language=language)
+    return page(words.ask, form, language=language, look=_look(scope, group))
 
 
 @router.post(
@@ -216,7 +200,15 @@ def send_link(
             preference_mail.ask_for_link(scope, group, form.get("address", [""])[0][:320], language)
         except TooManyRequests:  # several at once
             pass
-    return _page(words.asked, f"<p>{escape(words.asked_text)}</p>", language=language)
+    return page(words.asked, f"<p>{escape(words.asked_text)}</p>", language=language, look=_look(scope, group))
+
+
+def _look(scope: Scope, group: BrandGroup) -> Look:
+    """The look of the brand that writes mail to the group."""
+    try:
+        return look_of_channel(scope, requested_links.mail_channel(group))
+    except NotFound:
+        return look_of(scope, None)
 
 
 def _group(request: Request, tenant: str, group_id: str) -> tuple[Scope, BrandGroup]:

@@ -7,7 +7,6 @@ carried out several times is in force.
 
 from contextlib import suppress
 from html import escape
-from typing import Any
 from urllib.parse import parse_qs
 
 from fastapi import Depends, Request
@@ -16,43 +15,20 @@ from starlette.responses import HTMLResponse
 from rapport.access.limits import RateLimiter
 from rapport.access.scope import Scope
 from rapport.api.sections import SectionRouter
+from rapport.api.wire.hosted_pages import UNKNOWN, look_of_channel, page
 from rapport.campaigns.delivery import unsubscribing
 from rapport.channels import service as channels
 from rapport.errors import NotFound, TooManyRequests
-from rapport.messaging import languages
 from rapport.messaging.contactability import page_words, suppressions, unsubscribe_pages
-from rapport.messaging.languages import ENGLISH
 
 router = SectionRouter("Unsubscribe")
 # A wish that was carried out so often within so many seconds is not carried out again within them.
 MOST_TIMES, WITHIN_SECONDS = 5, 10
-HEADERS = {
-    "Cache-Control": "no-store",
-    "Referrer-Policy": "no-referrer",
-    "X-Robots-Tag": "noindex",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'",
-    "X-Frame-Options": "DENY",
-}
-STYLE = "body{font:1.1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:4rem auto;padding:0 1rem}button{font:inherit}"
-UNKNOWN: dict[int | str, dict[str, Any]] = {
-    404: {
-        "description": "Rapport did not create this address",
-        "content": {"text/html": {"schema": {"type": "string"}}},
-    }
-}
 FORM = """<form method="post"><input type="hidden" name="language" value="{language}">
 <fieldset><legend>{question}</legend>
 <p><label><input type="radio" name="scope" value="channel" checked> {channel}</label></p>
 <p><label><input type="radio" name="scope" value="all"> {everything}</label></p>
 </fieldset><p><button>{button}</button></p></form>"""
-
-
-def page(title: str, body: str, status: int = 200, language: str = ENGLISH) -> HTMLResponse:
-    """A plain page of a title and a body, both HTML."""
-    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><style>{STYLE}</style>'
-    tongue = f'lang="{language}" dir="{languages.direction(language)}"'
-    content = f"<!doctype html><html {tongue}><head>{head}<title>{title}</title></head><body><h1>{title}</h1>{body}"
-    return HTMLResponse(content + "</body></html>", status, HEADERS)
 
 
 def _header(request: Request) -> str:
@@ -61,7 +37,7 @@ def _header(request: Request) -> str:
 
 def _invalid(request: Request) -> HTMLResponse:
     language, title, text = page_words.invalid_in(_header(request))
-    return page(escape(title), f"<p>{escape(text)}</p>", 404, language)
+    return page(title, f"<p>{escape(text)}</p>", 404, language)
 
 
 def _channel_name(scope: Scope, channel_id: int, similar: str) -> str:
@@ -92,7 +68,7 @@ def show(token: str, request: Request) -> HTMLResponse:
     channel = _channel_name(scope, origin.channel_id, words.similar)
     texts = {"channel": channel, "question": words.question, "everything": words.everything, "button": words.button}
     form = FORM.format(language=language, **{name: escape(text) for name, text in texts.items()})
-    return page(escape(words.title), form, language=language)
+    return page(words.title, form, language=language, look=look_of_channel(scope, origin.channel_id))
 
 
 @router.post("/unsubscribe/{token}", summary="Unsubscribe", response_class=HTMLResponse, responses=UNKNOWN)
@@ -119,4 +95,9 @@ def unsubscribe(
             carried_out.hit(wish)
     asked_in = form.get("language", [""])[0]
     language, words = unsubscribe_pages.words_in(scope, asked_in, _header(request))
-    return page(escape(words.done), f"<p>{escape(words.done_text)}</p>", language=language)
+    return page(
+        words.done,
+        f"<p>{escape(words.done_text)}</p>",
+        language=language,
+        look=look_of_channel(scope, origin.channel_id),
+    )

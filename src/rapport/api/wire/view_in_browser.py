@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, Response
 from rapport.access.limits import RateLimiter, share, source
 from rapport.access.scope import scope_of
 from rapport.api.sections import SectionRouter
-from rapport.api.wire.unsubscribe import HEADERS, page
+from rapport.api.wire.hosted_pages import HEADERS, page
 from rapport.campaigns.delivery.shown_messages import shown
 from rapport.channels.messages import Content
 from rapport.errors import Invalid, NotFound
@@ -67,7 +67,7 @@ def _languages(request: Request) -> str:
 
 def _plain(words: tuple[str, str, str], status: int) -> HTMLResponse:
     language, title, text = words
-    return page(escape(title), f"<p>{escape(text)}</p>", status, language)
+    return page(title, f"<p>{escape(text)}</p>", status, language)
 
 
 def _document(content: Content) -> str:

@@ -22,6 +22,7 @@ from rapport.delivery.values import Values, attribute_values
 from rapport.delivery.worker import CLOCK, Sender
 from rapport.errors import NotFound
 from rapport.messaging import templates
+from rapport.messaging.editions import Edition, Editions
 from rapport.stores import Stores
 from rapport.transactional.models import PushNotification, PushRecipient
 from rapport.transactional.pushes import orders
