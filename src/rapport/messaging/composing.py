@@ -9,12 +9,15 @@ from typing import Any
 from sqlalchemy import Select, select
 
 from rapport.access.scope import Scope
-from rapport.channels.brands.looks import Look
+from rapport.access.tenant_settings import settings_or_defaults
+from rapport.channels.brands.looks import NO_LOOK, Look, look_of
 from rapport.channels.messages import Content
+from rapport.channels.models import Channel
 from rapport.messaging.languages import nearest
 from rapport.messaging.models import Snippet, Template
 from rapport.messaging.plain_texts import text_of
 from rapport.messaging.rendering import texts_of
+from rapport.messaging.settings import MessagingSettings
 from rapport.messaging.tags.language import BRAND, BRAND_COLORS, SNIPPET, Insertion
 from rapport.messaging.tags.scanning import Tag, TextKind, tags
 from rapport.messaging.translations import contents_of, with_content
@@ -70,6 +73,23 @@ def misnamed(content: Content, known: Collection[str]) -> Iterator[tuple[TextKin
                 yield kind, f"{tag.source!r}: there is no snippet {name}."
             elif kind is TextKind.HTML and not tag.place.is_text:
                 yield kind, f"{tag.source!r}: a snippet can only stand between elements, not within one."
+
+
+def composer(
+    scope: Scope,
+    contents: Iterable[Content],
+    channel: Channel | None,
+    at: datetime | None = None,
+    changed: Mapping[str, Snippet] | None = None,
+) -> "Composer":
+    """What puts all that contents of a channel name into them: snippets as they are, or were at an instant, and as
+    changed has them.
+    """
+    contents = list(contents)
+    snippets = {**snippets_at(scope, set().union(*map(snippets_named, contents)), at), **(changed or {})}
+    pieces = [piece for snippet in snippets.values() for piece in pieces_of(snippet)]
+    look = look_of(scope, channel) if any(map(names_brand, [*contents, *pieces])) else NO_LOOK
+    return Composer(snippets, look, settings_or_defaults(scope, MessagingSettings).usual_language)
 
 
 @dataclass(frozen=True)

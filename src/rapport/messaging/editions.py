@@ -9,10 +9,9 @@ from typing import Any
 from rapport.access.scope import Scope
 from rapport.access.tenant_settings import settings_or_defaults
 from rapport.channels import service as channels
-from rapport.channels.brands.looks import NO_LOOK, look_of
 from rapport.channels.messages import Content
 from rapport.customers import attributes
-from rapport.messaging.composing import Composer, content_of, names_brand, pieces_of, snippets_at, snippets_named
+from rapport.messaging.composing import composer, content_of
 from rapport.messaging.languages import language_tag, nearest
 from rapport.messaging.models import Template
 from rapport.messaging.rendering import compiled, render
@@ -52,15 +51,10 @@ class Editions:
     def __init__(self, scope: Scope, template: Template, at: datetime | None = None) -> None:
         self._scope, self._template = scope, template
         self._settings = settings_or_defaults(scope, MessagingSettings)
-        contents = [content_of(content) for content in contents_of(template).values()]
-        snippets = snippets_at(scope, set().union(*map(snippets_named, contents)), at)
-        pieces = [piece for snippet in snippets.values() for piece in pieces_of(snippet)]
-        look = NO_LOOK
-        if any(map(names_brand, [*contents, *pieces])):
-            look = look_of(scope, channels.channel(scope, template.channel_id))
-        self._brand = {f"{BRAND}{name}": value for name, value in asdict(look).items()}
-        composer = Composer(snippets, look, self._settings.usual_language)
-        self.templates = composer.contents(template)
+        contents = map(content_of, contents_of(template).values())
+        composed = composer(scope, contents, channels.channel(scope, template.channel_id), at)
+        self._brand = {f"{BRAND}{name}": value for name, value in asdict(composed.look).items()}
+        self.templates = composed.contents(template)
         self._by_language: dict[str, Edition] = {}
 
     @property
@@ -72,10 +66,11 @@ class Editions:
         """The edition for a reader, by the attribute among its values (by name in upper case) that is its language."""
         written = values.get(self._settings.language_attribute.upper()) or ""
         if written not in self._by_language:
-            self._by_language[written] = self._edition(language_tag(written))
+            self._by_language[written] = self.in_language(language_tag(written))
         return self._by_language[written]
 
-    def _edition(self, tag: str) -> Edition:
+    def in_language(self, tag: str) -> Edition:
+        """The edition for a reader of a language (BCP 47)."""
         settings = self._settings
         language = nearest(tag, self.templates.keys() - {OWN})
         of_content = language or settings.usual_language

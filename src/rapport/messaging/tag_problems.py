@@ -4,10 +4,9 @@ from collections.abc import Mapping
 
 from rapport.access.scope import Scope
 from rapport.access.tenant_settings import settings_or_defaults
-from rapport.channels.brands.looks import look_of
 from rapport.channels.messages import Content
 from rapport.customers import attributes
-from rapport.messaging.composing import Composer, misnamed, snippets_at, snippets_named
+from rapport.messaging.composing import composer, misnamed
 from rapport.messaging.content import sanitised
 from rapport.messaging.models import Snippet
 from rapport.messaging.rendering import texts_of
@@ -33,11 +32,10 @@ def tag_problems(
     Raises Invalid for HTML that would take long to sanitise.
     """
     settings = settings_or_defaults(scope, MessagingSettings)
-    known_snippets = {**snippets_at(scope, snippets_named(content)), **(snippets or {})}
-    if wrong := [Problem(part, None, None, "", sentence) for part, sentence in misnamed(content, known_snippets)]:
+    composed = composer(scope, [content], None, changed=snippets)
+    if wrong := [Problem(part, None, None, "", sentence) for part, sentence in misnamed(content, composed.snippets)]:
         return wrong
-    composer = Composer(known_snippets, look_of(scope, None), settings.usual_language)
-    content = composer.composed(content, language or settings.usual_language)
+    content = composed.composed(content, language or settings.usual_language)
     known = None if transactional else attributes.attributes(scope).keys()
     rules = Rules(known, transactional or may_bring, settings.condition_blocks, settings.condition_branches)
     of_subject = problems(content.subject, TextKind.SUBJECT, rules)

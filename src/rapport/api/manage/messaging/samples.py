@@ -10,6 +10,7 @@ from rapport.delivery import values as delivery_values
 from rapport.errors import NotFound
 from rapport.insight import recommended
 from rapport.messaging.editions import Editions
+from rapport.messaging.languages import LanguageTag
 from rapport.messaging.models import Template
 from rapport.messaging.tags.language import key_of
 
@@ -37,6 +38,9 @@ class Sample(Body):
         examples=[{"FIRST_NAME": "Kim", "EVENT:price": "12.50", "TRANS:ORDER_ID": "A-1009"}],
         description="Values that replace those of the customer",
     )
+    language: LanguageTag | None = Field(
+        None, examples=["de"], description="The language to show; null: that of the customer or of the values"
+    )
     promo_code: str = Field("", max_length=1000, examples=["SPRING10"])
     products: list[str] = Field([], max_length=50, examples=[["Rain jacket"]])
     recommended_products: int = Field(
@@ -58,8 +62,9 @@ def rendered(scope: Scope, template: Template, sample: Sample) -> Content:
     sample_values = {key_of(name): value for name, value in sample.values.items()}
     extra = {"promo_code": sample.promo_code, "products": products, "template_id": str(template.id)}
     extra |= {name: f"{scope.stores.settings.links_url}{path}" for name, path in HARMLESS_LINKS.items()}
-    edition = editions.of({**values, **sample_values})
-    return edition.render(customer_id, {**values, **sample_values}, extra, scope.now_local())
+    chosen = {**values, **sample_values}
+    edition = editions.of(chosen) if sample.language is None else editions.in_language(sample.language)
+    return edition.render(customer_id, chosen, extra, scope.now_local())
 
 
 def _spelled(scope: Scope, customer_id: str) -> str:

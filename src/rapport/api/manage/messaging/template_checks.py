@@ -11,6 +11,7 @@ from rapport.api.manage.messaging.templates import RemarkOut
 from rapport.api.sections import CHANGES_NOTHING, SectionRouter
 from rapport.channels import service as channels
 from rapport.channels.messages import Content
+from rapport.messaging.composing import composer
 from rapport.messaging.content import sanitised
 from rapport.messaging.content_checks import general_remarks, remarks_on
 from rapport.messaging.mjml_sources import MAX_SOURCE, html_of
@@ -69,8 +70,10 @@ def check_template(
     scope = principal.scope
     html = html_of(body.mjml, body.html) if body.mjml.strip() else body.html
     wrong = tag_problems(scope, Content(body.subject, body.text, html), transactional=body.transactional)
-    content = Content(body.subject, body.text, sanitised(html))
     channel = None if body.channel_id is None else channels.channel(scope, body.channel_id)
+    written = Content(body.subject, body.text, sanitised(html))
+    composed = composer(scope, [written], channel)
+    content = composed.composed(written, composed.usual_language)
     remarks = remarks_on(scope, channel, content) if channel else general_remarks(content)
     return TemplateCheckOut(
         problems=[ProblemOut.model_validate(problem, from_attributes=True) for problem in wrong],

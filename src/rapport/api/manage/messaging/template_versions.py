@@ -10,7 +10,7 @@ from rapport.access.keys import Principal
 from rapport.api.http.auth import admin
 from rapport.api.http.managed import JsonRoute
 from rapport.api.http.pages import Paged
-from rapport.api.manage.messaging.templates import Id, TemplateId, TemplateOut, shown
+from rapport.api.manage.messaging.templates import Id, TemplateId, TemplateOut, TranslationOut, shown
 from rapport.api.sections import SectionRouter
 from rapport.messaging import templates, versions
 
@@ -41,6 +41,7 @@ class VersionOut(VersionListed):
     from_address_id: int | None
     reply_to_address_id: int | None
     details: dict[str, Any]
+    translations: dict[str, TranslationOut]
 
 
 @router.get("", summary="List the versions of a template")
