@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Select, select
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from rapport.access.scope import Scope
 from rapport.access.tenant_settings import settings_or_defaults
@@ -29,7 +30,7 @@ SNIPPETS = "snippets"
 def newest(scope: Scope, *conditions: Any) -> Select[Snippet]:
     """The newest version of each snippet among those that meet the conditions."""
     mine = select(Snippet).where(Snippet.tenant_id == scope.tenant_id, *conditions)
-    return mine.distinct(Snippet.name).order_by(Snippet.name, Snippet.version.desc())
+    return mine.ext(distinct_on(Snippet.name)).order_by(Snippet.name, Snippet.version.desc())
 
 
 def snippets_at(scope: Scope, names: Collection[str], at: datetime | None = None) -> dict[str, Snippet]:
