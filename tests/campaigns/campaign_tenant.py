@@ -48,7 +48,17 @@ Outcome = tuple[str, int, str, str]
 
 def add_profiles(scope: Scope, rows: list[dict[str, Any]], data_date: date = DATA_DATE) -> None:
     """Insert profiles of a date; rows name customer_id and any attributes."""
-    names = ["customer_id", "EMAIL", "COUNTRY", "FIRST_NAME", "ALLOW_EMAIL", "IS_OPTIN", "IS_BLOCKED", "IS_TEST"]
+    names = [
+        "customer_id",
+        "EMAIL",
+        "COUNTRY",
+        "FIRST_NAME",
+        "ALLOW_EMAIL",
+        "IS_OPTIN",
+        "IS_BLOCKED",
+        "IS_TEST",
+        "LANGUAGE",
+    ]
     values = [[data_date, *(row.get(name) for name in names)] for row in rows]
     scope.warehouse.insert("profiles", ["data_date", *names], values)
 
