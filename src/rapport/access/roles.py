@@ -87,6 +87,7 @@ SECTIONS = (
     "promocodes",
     "promotions",
     "series",
+    "snippets",
     "sports",
     "summary",
     "suppressions",

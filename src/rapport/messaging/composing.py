@@ -131,6 +131,8 @@ class Composer:
         return [self._of_details(member, language) for member in part] if isinstance(part, list) else part
 
     def _filled(self, text: str, kind: TextKind, language: str) -> str:
+        if not _may_name(text):
+            return text
         parts: list[str] = []
         end = 0
         for tag in tags(text, kind):
@@ -156,7 +158,14 @@ class Composer:
         return text or text_of(page)
 
 
+def _may_name(text: str) -> bool:
+    """Whether a text may name a snippet or the brand: to look for its tags takes long, and is done for each batch."""
+    capitals = text.upper()
+    return "SNIPPET" in capitals or "BRAND" in capitals
+
+
 def _tags(content: Content) -> Iterator[tuple[TextKind, Tag]]:
+    """The tags of those texts that may name a snippet or the brand."""
     texts: Iterable[tuple[TextKind, str]] = (
         (TextKind.SUBJECT, content.subject),
         (TextKind.HTML, content.html),
@@ -164,5 +173,5 @@ def _tags(content: Content) -> Iterator[tuple[TextKind, Tag]]:
         *((TextKind.TEXT, text) for text in texts_of(content.details)),
     )
     for kind, text in texts:
-        if "[%" in text:
+        if _may_name(text):
             yield from ((kind, tag) for tag in tags(text, kind))
