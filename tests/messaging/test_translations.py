@@ -183,6 +183,7 @@ def test_the_template_says_what_it_needs_and_warns_by_language(sent: Scope, api:
         ({"translations": {"de": {"html": "<p>[%IF:CITY%]x</p>"}}}, "translations.de: html, condition block 0"),
         ({"html": "<p>[%SNIPPET:nowhere%]</p>"}, "there is no snippet NOWHERE."),
         ({"html": '<p title="[%SNIPPET:footer%]">x</p>'}, "a snippet can only stand between elements"),
+        ({"html": "<p>x</p>" + "[%SNIPPET:footer%]" * 5000}, "html must not have more than 400000 characters"),
         ({"translations": {"de": {"words": "x"}}}, "words"),
     ],
 )

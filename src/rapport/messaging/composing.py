@@ -14,6 +14,7 @@ from rapport.access.tenant_settings import settings_or_defaults
 from rapport.channels.brands.looks import NO_LOOK, Look, look_of
 from rapport.channels.messages import Content
 from rapport.channels.models import Channel
+from rapport.errors import Invalid
 from rapport.messaging.languages import nearest
 from rapport.messaging.models import Snippet, Template
 from rapport.messaging.plain_texts import text_of
@@ -23,6 +24,8 @@ from rapport.messaging.tags.language import BRAND, BRAND_COLORS, SNIPPET, Insert
 from rapport.messaging.tags.scanning import Tag, TextKind, tags
 from rapport.messaging.translations import contents_of, with_content
 
+# A short text can name a long snippet thousands of times.
+MOST_COMPOSED = 400_000  # characters
 # Held by whoever changes snippets, or saves a template that names some.
 SNIPPETS = "snippets"
 
@@ -115,7 +118,7 @@ class Composer:
         return composed
 
     def composed(self, content: Content, language: str) -> Content:
-        """A content, in a language, with all that it names put in."""
+        """A content, in a language, with all that it names put in. Raises Invalid for one that gets too long."""
         return Content(
             self._filled(content.subject, TextKind.SUBJECT, language),
             self._filled(content.text, TextKind.TEXT, language),
@@ -134,10 +137,13 @@ class Composer:
         if not _may_name(text):
             return text
         parts: list[str] = []
-        end = 0
+        end, length = 0, len(text)
         for tag in tags(text, kind):
             piece = self._piece(tag, kind, language)
             if piece is not None:
+                length += len(piece)
+                if length > MOST_COMPOSED:
+                    raise Invalid(f"{kind} must not have more than {MOST_COMPOSED} characters with its snippets.")
                 parts += text[end : tag.start], piece
                 end = tag.end
         return "".join([*parts, text[end:]])

@@ -80,10 +80,6 @@ def _luminance(color: str) -> float:
 def _header(look: Look) -> str:
     name = escape(look.name)
     shown = f'<img src="{escape(look.logo_url)}" alt="{name}">' if look.logo_url else name
-    if not shown:
-        return ""
-    return (
-        f'<header><a href="{escape(look.website_url)}">{shown}</a></header>'
-        if look.website_url
-        else (f"<header>{shown}</header>")
-    )
+    if shown and look.website_url:
+        shown = f'<a href="{escape(look.website_url)}">{shown}</a>'
+    return f"<header>{shown}</header>" if shown else ""
