@@ -122,6 +122,17 @@ def test_a_refusal_is_heard_although_the_connection_ends(server: FaultyMailServe
     assert receipt == Receipt("m0", "failed", f"{stage} deferred 421 4.3.2")
 
 
+def test_old_connections_that_end_while_no_new_one_is_taken_say_nothing_of_a_message(server: FaultyMailServer) -> None:
+    server.forget()
+    server.per_connection, server.most_in_all, server.content_seconds = 1, CONNECTIONS, 0.2
+    opened = transport(server)
+    assert {receipt.outcome for receipt in opened.send(letters(range(CONNECTIONS)).values())} == {"sent"}
+    (receipt,) = opened.send(letters(range(CONNECTIONS, CONNECTIONS + 1)).values())
+    opened.close()
+    assert receipt.outcome == "failed"
+    assert receipt.away, "each connection ended before it was asked about the message"
+
+
 def test_a_server_that_takes_fewer_connections_gets_fewer(server: FaultyMailServer) -> None:
     server.forget()
     server.most_open = 1

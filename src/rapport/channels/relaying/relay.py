@@ -34,7 +34,7 @@ class Relay:
         except ValueError as error:  # what cannot be written down now cannot be later
             return Receipt(message_id, "failed", f"not sent: {type(error).__name__}", True)
         try:
-            return self._attempt(letter, content, repeat=True)
+            return self._attempt(letter, content)
         except Down as down:
             return Receipt(message_id, "failed", down.reason, away=down.away)
         except Exception as error:
@@ -52,24 +52,25 @@ class Relay:
         route = self._route.sent_as(sender) if sender != NOBODY else self._route
         return mime.compose(letter.message, route, letter.at, sign if self._signer.keys else None)
 
-    def _attempt(self, letter: Letter, content: bytes, *, repeat: bool) -> Receipt:
-        """Hand a letter over; once more on a new connection if a reused one had ended before the content left.
+    def _attempt(self, letter: Letter, content: bytes) -> Receipt:
+        """Hand a letter over; again, on a new connection if it can be, while a reused one ends before the content left.
 
         Raises Down.
         """
         message_id = letter.message.message_id
-        connection, reused = self._pool.take(idle=repeat)
-        began = time.monotonic()
-        try:
-            connection.hand_over(letter.return_path, letter.message.to, content)
-            return Receipt(message_id, "sent", seconds=time.monotonic() - began)
-        except (Refused, Broken) as error:
-            if not (reused and repeat and _ended_early(error)):
-                return replace(_answered(message_id, error), seconds=time.monotonic() - began)
-            connection.usable = False
-        finally:
-            self._pool.give_back(connection)
-        return self._attempt(letter, content, repeat=False)
+        idle = True
+        while True:
+            connection, reused = self._pool.take(idle=idle)
+            began = time.monotonic()
+            try:
+                connection.hand_over(letter.return_path, letter.message.to, content)
+                return Receipt(message_id, "sent", seconds=time.monotonic() - began)
+            except (Refused, Broken) as error:
+                if not (reused and _ended_early(error)):
+                    return replace(_answered(message_id, error), seconds=time.monotonic() - began)
+                connection.usable = idle = False
+            finally:
+                self._pool.give_back(connection)
 
 
 def _ended_early(error: Refused | Broken) -> bool:
